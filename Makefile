@@ -1,0 +1,45 @@
+# Everything installs itself: Python packages into .venv, the CDK CLI into node_modules.
+
+VENV := .venv/bin
+READY := .venv/.installed
+UV := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-header --no-emit-index-url
+
+.PHONY: help demo test check bench synth lock install clean
+
+help: ## List these targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target text; \
+		do printf '  %-14s %s\n' "$$target" "$$text"; done
+
+demo: $(READY) ## See it work: three days of three clusters, on this machine (KEEP=1 leaves it running)
+	@KEEP=$(KEEP) $(VENV)/python -m localcloud.demo
+
+test: $(READY) ## Unit, infrastructure, integration and end-to-end tests
+	@$(VENV)/python -m pytest $(ARGS)
+
+check: $(READY) ## ruff and mypy
+	@$(VENV)/ruff check .
+	@$(VENV)/ruff format --check .
+	@$(VENV)/mypy
+
+bench: $(READY) ## What is fast, measured
+	@$(VENV)/python -m bench $(ARGS)
+
+synth: node_modules/.installed ## The CloudFormation template, into cdk.out (ARGS="-c name=value ...")
+	@PATH="$(CURDIR)/$(VENV):$$PATH" npx --no-install cdk synth --quiet $(ARGS)
+
+install: node_modules/.installed ## Only install: .venv and the CDK CLI
+
+lock: $(READY) ## Pin what requirements.in and lambda/requirements.in ask for (ARGS=--upgrade: the newest)
+	@$(VENV)/python -m pip install --quiet --disable-pip-version-check uv
+	$(UV) $(ARGS) -o requirements.txt requirements.in
+	$(UV) $(ARGS) -c requirements.txt -o lambda/requirements.txt lambda/requirements.in
+
+clean: ## Remove what was installed and built
+	rm -rf .venv node_modules build cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(READY): requirements.txt localcloud/bootstrap.sh
+	@sh localcloud/bootstrap.sh
+
+node_modules/.installed: package-lock.json $(READY)
+	@$(VENV)/python -m localcloud.cdk

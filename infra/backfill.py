@@ -1,0 +1,159 @@
+"""The state machine that exports what a regular run had no time for."""
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk import aws_stepfunctions_tasks as tasks
+from constructs import Construct
+
+from .logs import make_log_group
+from .nag import accept
+
+# 1,000 windows, two at once, take five days if each needs a whole invocation. What an execution
+# leaves behind, for whatever reason, the next regular run hands over again.
+EXECUTION_TIMEOUT = Duration.days(7)
+
+
+class Backfill(Construct):
+    """Input {"windows": [{"start": …, "end": …}, …]}, unix seconds; one window is one item.
+
+    An item's function is called until it says `finished`. A failed item leaves the others alone;
+    the execution ends as failed once they are done. So it succeeds only if every window did.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        function: lambda_.IFunction,
+        function_timeout: Duration,
+        concurrency: int,
+        log_retention_days: int,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        each_window = sfn.DistributedMap(
+            self,
+            "EachWindow",
+            items_path="$.windows",
+            max_concurrency=concurrency,
+            # One item may take many invocations of 15 minutes; an express child ends after five.
+            map_execution_type=sfn.StateMachineType.STANDARD,
+            # Without this the first failed item would stop all others.
+            tolerated_failure_percentage=100,
+            # Only a finished item has an output with `start` in it. 1,000 outputs are 40 KB of the
+            # 256 KB that a state may hand on.
+            result_selector={"exported.$": "$[*].start"},
+            result_path="$.result",
+        )
+        each_window.item_processor(self._export_window(function, function_timeout))
+        count = sfn.Pass(
+            self,
+            "CountWindows",
+            parameters={
+                "windows.$": "States.ArrayLength($.windows)",
+                "exported.$": "States.ArrayLength($.result.exported)",
+            },
+        )
+        all_exported = sfn.Choice(self, "AllExported?").when(
+            sfn.Condition.number_equals_json_path("$.exported", "$.windows"),
+            sfn.Succeed(self, "Complete"),
+        )
+        all_exported.otherwise(
+            sfn.Fail(
+                self,
+                "Incomplete",
+                error="WindowsFailed",
+                cause_path=(
+                    "States.Format('{} of {} windows were exported. The Map run lists the failed "
+                    "ones; the next regular run hands them over again.', $.exported, $.windows)"
+                ),
+            )
+        )
+        self.state_machine = sfn.StateMachine(
+            self,
+            "StateMachine",
+            comment="Exports windows that the regular run had no time for",
+            definition_body=sfn.DefinitionBody.from_chainable(
+                each_window.next(count).next(all_exported)
+            ),
+            timeout=EXECUTION_TIMEOUT,
+            logs=sfn.LogOptions(
+                # Step Functions writes its logs by a policy on the log groups that is full after a
+                # few of them; groups under this path share one entry in it.
+                destination=make_log_group(
+                    self,
+                    "Log",
+                    retention_days=log_retention_days,
+                    name=f"/aws/vendedlogs/states/{Stack.of(self).stack_name}-backfill",
+                ),
+                level=sfn.LogLevel.ERROR,
+                include_execution_data=True,
+            ),
+        )
+        self._accept_findings()
+
+    def _export_window(self, function: lambda_.IFunction, timeout: Duration) -> sfn.IChainable:
+        """Call the function for one window until it has finished; fail if it says so."""
+        export = tasks.LambdaInvoke(
+            self,
+            "ExportWindow",
+            lambda_function=function,
+            payload=sfn.TaskInput.from_object(
+                {
+                    "start": sfn.JsonPath.number_at("$.start"),
+                    "end": sfn.JsonPath.number_at("$.end"),
+                }
+            ),
+            result_selector={
+                "finished.$": "$.Payload.finished",
+                "failed.$": "$.Payload.failed",
+            },
+            result_path="$.answer",
+            task_timeout=sfn.Timeout.duration(timeout),
+        )
+        # Beside the service's own hiccups, which the CDK retries: the account's concurrency may be
+        # used up for a while. An error of the function itself is not retried here; the function
+        # has its own retries, and the window comes back with the next regular run.
+        export.add_retry(
+            errors=["Lambda.TooManyRequestsException"],
+            interval=Duration.seconds(30),
+            max_attempts=10,
+            backoff_rate=1.5,
+            max_delay=Duration.minutes(5),
+            jitter_strategy=sfn.JitterType.FULL,
+        )
+        finished = sfn.Choice(self, "Finished?")
+        finished.when(
+            sfn.Condition.boolean_equals("$.answer.failed", True),
+            sfn.Fail(
+                self,
+                "WindowFailed",
+                error="WindowFailed",
+                cause="A metric of this window could not be exported; the function's log says why.",
+            ),
+        )
+        finished.when(
+            sfn.Condition.boolean_equals("$.answer.finished", True),
+            sfn.Pass(
+                self,
+                "WindowExported",
+                parameters={"start.$": "$.start", "end.$": "$.end"},
+            ),
+        )
+        finished.otherwise(export)
+        return export.next(finished)
+
+    def _accept_findings(self) -> None:
+        accept(
+            self,
+            "AwsSolutions-SF1",
+            "Errors are logged here; what happened to each window is in the function's log, and "
+            "Step Functions keeps every event of an execution for 90 days by itself.",
+        )
+        accept(
+            self,
+            "AwsSolutions-SF2",
+            "One function called in a loop gives traces with one span; the log lines of a window "
+            "tell more, and X-Ray would need rights on all resources.",
+        )

@@ -1,0 +1,87 @@
+"""Where the files go, and the right to write them there."""
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from .nag import accept
+
+
+class DataBucket(Construct):
+    """An existing bucket by name, or one made here that outlives the stack."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        bucket_name: str | None,
+        prefix: str,
+        role_arn: str,
+    ) -> None:
+        """Without `bucket_name` a bucket is made. With `role_arn` that role has the rights."""
+        super().__init__(scope, construct_id)
+        self._prefix = prefix
+        self._role_arn = role_arn
+        bucket: s3.IBucket = (
+            self._make_bucket()
+            if bucket_name is None
+            else s3.Bucket.from_bucket_name(self, "Bucket", bucket_name)
+        )
+        self.name = bucket.bucket_name
+        self.arn = bucket.bucket_arn
+
+    def _make_bucket(self) -> s3.Bucket:
+        # Not versioned: a file's content follows from its window, the exporter never replaces a
+        # file by one with fewer samples, and old versions would outlive RETENTION_DAYS.
+        bucket = s3.Bucket(
+            self,
+            "Bucket",
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            enforce_ssl=True,
+            removal_policy=RemovalPolicy.RETAIN,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    id="AbortUnfinishedUploads",
+                    abort_incomplete_multipart_upload_after=Duration.days(7),
+                )
+            ],
+        )
+        accept(
+            bucket,
+            "AwsSolutions-S1",
+            "Access logs need a second bucket and are the account's choice, for example with "
+            "CloudTrail data events; the exporter's own log names every object that it writes.",
+        )
+        return bucket
+
+    def grant(self, role: iam.Role) -> None:
+        """Give a function's role the exporter's documented policy, or the way to who has it."""
+        if self._role_arn:
+            role.add_to_policy(
+                iam.PolicyStatement(
+                    sid="AssumeBucketRole", actions=["sts:AssumeRole"], resources=[self._role_arn]
+                )
+            )
+            return
+        files = f"{self.arn}/{self._prefix}/*"
+        role.add_to_policy(
+            iam.PolicyStatement(
+                sid="FinoutBucketPermissions",
+                actions=["s3:ListBucket"],
+                resources=[self.arn],
+                conditions={
+                    "StringEquals": {"s3:delimiter": "/"},
+                    "StringLike": {"s3:prefix": f"{self._prefix}*"},
+                },
+            )
+        )
+        role.add_to_policy(
+            iam.PolicyStatement(
+                sid="FinoutMetricFilesPermissions",
+                actions=["s3:PutObject", "s3:GetObject", "s3:DeleteObject"],
+                resources=[files],
+            )
+        )

@@ -1,0 +1,242 @@
+"""The CDK context -> one checked deployment.
+
+Settings that reach the function are checked by the function's own code, so that what synth lets
+pass, the function can start with.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mimir_exporter.settings import Settings, load_settings
+
+from .context import Context, DeploymentError
+
+# Settings that go to the function's environment as they are, in capitals.
+PASSED_ON = (
+    "cluster_name",
+    "hostname",
+    "port",
+    "scheme",
+    "path_prefix",
+    "metrics_readiness_path",
+    "cluster_label_name",
+    "split_by_cluster",
+    "s3_prefix",
+    "role_arn",
+    "role_external_id",
+    "prometheus_username",
+    "prometheus_x_scope_orgid",
+    "time_frame",
+    "query_step",
+    "query_delay",
+    "settle_time",
+    "backfill_days",
+    "initial_backfill_date",
+    "retention_days",
+    "extra_metrics",
+    "log_level",
+)
+# Settings whose value the stack may make, or that only the stack needs.
+OWN = (
+    "s3_bucket",
+    "auth_secret_arn",
+    "auth_secret_kms_key_arn",
+    "stack_name",
+    "account",
+    "region",
+    "cli_credentials",
+    "vpc_id",
+    "subnet_ids",
+    "security_group_id",
+    "memory_mb",
+    "ephemeral_storage_mb",
+    "timeout_s",
+    "architecture",
+    "python_version",
+    "schedule_minutes",
+    "backfill_concurrency",
+    "log_retention_days",
+)
+SECRET = ("prometheus_auth_token", "prometheus_bearer_auth_token", "prometheus_password")
+
+# What CloudWatch Logs takes (PutRetentionPolicy).
+LOG_RETENTION_DAYS = (
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
+    3288, 3653,
+)  # fmt: skip
+# Lambda takes 4 KB of environment, names and values together; the stack adds ARNs and names.
+ENVIRONMENT_BYTES = 4096 - 700
+
+_SECRET_ARN = r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:.+-[A-Za-z0-9]{6}"  # noqa: S105 - a pattern
+_KEY_ARN = r"(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+)?"
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Everything that `cdk deploy` needs to know, checked.
+
+    `bucket_name` and `secret_arn` are None where the stack makes the thing itself; `has_secret`
+    is False where Mimir asks for no login. `vpc_id` is "new", "none" or an existing VPC's id.
+    """
+
+    stack_name: str
+    account: str
+    region: str
+    cli_credentials: bool
+    vpc_id: str
+    subnet_ids: tuple[str, ...]
+    security_group_id: str
+    bucket_name: str | None
+    has_secret: bool
+    secret_arn: str | None
+    secret_kms_key_arn: str
+    memory_mb: int
+    ephemeral_storage_mb: int
+    timeout_s: int
+    architecture: str
+    python_version: str
+    schedule_minutes: int
+    backfill_concurrency: int
+    log_retention_days: int
+    environment: Mapping[str, str]
+    settings: Settings
+
+    @property
+    def needs_lookup(self) -> bool:
+        """Whether synth has to ask AWS which subnets the VPC has."""
+        return self.vpc_id.startswith("vpc-") and not self.subnet_ids
+
+
+def read_deployment(values: Mapping[str, object], environ: Mapping[str, str]) -> Deployment:
+    """Read and check the whole context.
+
+    `environ` is synth's own environment, in which the CDK CLI says what account and region its
+    credentials belong to. Raises DeploymentError or SettingsError, one sentence each.
+    """
+    context = Context(values)
+    context.refuse_unknown((*PASSED_ON, *OWN), SECRET)
+    bucket_name = _bucket_name(context)
+    has_secret, secret_arn = _secret(context)
+    vpc_id, subnet_ids, security_group_id = _vpc(context)
+    environment = _environment(context)
+    settings = _settings(environment, bucket_name, secret_arn, has_secret=has_secret)
+    deployment = Deployment(
+        stack_name=context.text(
+            "stack_name",
+            r"[A-Za-z][A-Za-z0-9-]{0,99}",
+            "a name of letters, digits and - that begins with a letter, 100 characters at most,",
+        ),
+        account=context.text("account", r"([0-9]{12})?", "an account's 12 digits")
+        or environ.get("CDK_DEFAULT_ACCOUNT", ""),
+        region=context.text("region", r"([a-z]{2}[a-z-]*-[0-9])?", "a region such as eu-central-1")
+        or environ.get("CDK_DEFAULT_REGION", ""),
+        cli_credentials=context.flag("cli_credentials"),
+        vpc_id=vpc_id,
+        subnet_ids=subnet_ids,
+        security_group_id=security_group_id,
+        bucket_name=bucket_name,
+        has_secret=has_secret,
+        secret_arn=secret_arn,
+        secret_kms_key_arn=context.text("auth_secret_kms_key_arn", _KEY_ARN, "a KMS key's ARN"),
+        memory_mb=context.number("memory_mb", 128, 10_240),
+        ephemeral_storage_mb=context.number("ephemeral_storage_mb", 512, 10_240),
+        timeout_s=context.number("timeout_s", 60, 900),
+        architecture=context.choice("architecture", ("arm64", "x86_64")),
+        python_version=context.choice("python_version", ("3.11", "3.12", "3.13", "3.14")),
+        schedule_minutes=context.number("schedule_minutes", 1, 1440),
+        backfill_concurrency=context.number("backfill_concurrency", 1, 1000),
+        log_retention_days=int(context.choice("log_retention_days", map(str, LOG_RETENTION_DAYS))),
+        environment=environment,
+        settings=settings,
+    )
+    if deployment.needs_lookup and not (deployment.account and deployment.region):
+        raise DeploymentError(
+            f"vpc_id is {deployment.vpc_id!r} without subnet_ids, so that its subnets must be "
+            "looked up; give subnet_ids, or account and region with credentials that may look."
+        )
+    return deployment
+
+
+def _bucket_name(context: Context) -> str | None:
+    name = context.text("s3_bucket")
+    if name != "new":
+        return name
+    if context.text("role_arn"):
+        raise DeploymentError(
+            "s3_bucket is 'new' but role_arn is set; with a role the bucket belongs to someone "
+            "else, so give its name."
+        )
+    return None
+
+
+def _secret(context: Context) -> tuple[bool, str | None]:
+    value = context.text(
+        "auth_secret_arn",
+        rf"new|none|{_SECRET_ARN}",
+        "'new' (made empty by the stack), 'none' (no login) or a secret's whole ARN with the six "
+        "characters at its end",
+    )
+    if value == "none" and context.text("prometheus_username"):
+        raise DeploymentError(
+            "prometheus_username is set but auth_secret_arn is 'none'; its password can only come "
+            "from a secret, so set auth_secret_arn to 'new' or to a secret's ARN."
+        )
+    return value != "none", None if value in ("new", "none") else value
+
+
+def _environment(context: Context) -> dict[str, str]:
+    context.choice("log_level", ("DEBUG", "INFO", "WARNING", "ERROR"))
+    if not context.text("hostname"):
+        raise DeploymentError(
+            "hostname is not set; give the name or address at which the function reaches Mimir, "
+            "such as -c hostname=mimir.example.com."
+        )
+    environment = {name.upper(): value for name in PASSED_ON if (value := context.text(name))}
+    size = sum(len(f"{name}{value}".encode()) for name, value in environment.items())
+    if size > ENVIRONMENT_BYTES:
+        raise DeploymentError(
+            f"The settings take {size} bytes of the function's environment, of which Lambda leaves "
+            f"{ENVIRONMENT_BYTES}; shorten extra_metrics."
+        )
+    return environment
+
+
+def _settings(
+    environment: Mapping[str, str],
+    bucket_name: str | None,
+    secret_arn: str | None,
+    *,
+    has_secret: bool,
+) -> Settings:
+    """Check as the function will, with stand-ins for what only the deployment makes."""
+    stand_ins = {"S3_BUCKET": "made-by-the-stack" if bucket_name is None else bucket_name}
+    if has_secret:
+        stand_ins["AUTH_SECRET_ARN"] = secret_arn or "made-by-the-stack"
+    return load_settings({**environment, **stand_ins})
+
+
+def _vpc(context: Context) -> tuple[str, tuple[str, ...], str]:
+    """The VPC's id, its subnets and the security group, as they fit together."""
+    vpc_id = context.text(
+        "vpc_id",
+        r"new|none|vpc-[0-9a-f]{8,17}",
+        "'new' (made for a trial), 'none' (Mimir is on the internet) or an id such as "
+        "vpc-0123456789abcdef0",
+    )
+    subnet_ids = context.words("subnet_ids")
+    for subnet_id in subnet_ids:
+        if not re.fullmatch(r"subnet-[0-9a-f]{8,17}", subnet_id):
+            raise DeploymentError(
+                f"subnet_ids has {subnet_id!r}; ids such as subnet-0123456789abcdef0 with commas "
+                "between them are allowed."
+            )
+    group_id = context.text(
+        "security_group_id", r"(sg-[0-9a-f]{8,17})?", "an id such as sg-0123456789abcdef0"
+    )
+    if not vpc_id.startswith("vpc-") and (subnet_ids or group_id):
+        raise DeploymentError(
+            f"vpc_id is {vpc_id!r} but subnet_ids or security_group_id is set; these belong to an "
+            "existing VPC, so give its id."
+        )
+    return vpc_id, subnet_ids, group_id

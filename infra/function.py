@@ -1,0 +1,120 @@
+"""A function of the exporter, with its role and its log."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aws_cdk import Duration, Size, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from .logs import make_log_group
+from .nag import accept
+from .network import Network
+
+ARCHITECTURE = {"arm64": lambda_.Architecture.ARM_64, "x86_64": lambda_.Architecture.X86_64}
+
+
+@dataclass(frozen=True)
+class FunctionSettings:
+    """What the exporter's functions have in common."""
+
+    code: lambda_.Code
+    python_version: str
+    architecture: str
+    memory_mb: int
+    ephemeral_storage_mb: int
+    timeout: Duration
+    log_retention_days: int
+    environment: Mapping[str, str]
+
+
+class ExporterFunction(Construct):
+    """A function that may write its own log, stand in the VPC, and nothing else until granted."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        handler: str,
+        description: str,
+        settings: FunctionSettings,
+        network: Network | None,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.log_group = make_log_group(self, "Log", retention_days=settings.log_retention_days)
+        # The managed policies for Lambda open every log group of the account.
+        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        self.log_group.grant_write(self.role)
+        if network:
+            self._allow_network_interfaces()
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            description=description,
+            handler=handler,
+            code=settings.code,
+            runtime=lambda_.Runtime(
+                f"python{settings.python_version}", lambda_.RuntimeFamily.PYTHON
+            ),
+            architecture=ARCHITECTURE[settings.architecture],
+            memory_size=settings.memory_mb,
+            ephemeral_storage_size=Size.mebibytes(settings.ephemeral_storage_mb),
+            timeout=settings.timeout,
+            environment=dict(settings.environment),
+            role=self.role,
+            log_group=self.log_group,
+            vpc=network.vpc if network else None,
+            vpc_subnets=network.subnets if network else None,
+            security_groups=[network.security_group] if network else None,
+        )
+        accept(
+            self,
+            "AwsSolutions-L1",
+            "The runtime is a deployment setting; 3.13, its default, is supported until June 2029.",
+        )
+
+    def _allow_network_interfaces(self) -> None:
+        """What Lambda needs to put the function into a VPC; these actions know no single resource.
+
+        Lambda checks for them when the function is made, which is why they stand before it.
+        """
+        self.role.add_to_policy(
+            iam.PolicyStatement(
+                sid="StandInTheVpc",
+                actions=[
+                    "ec2:CreateNetworkInterface",
+                    "ec2:DescribeNetworkInterfaces",
+                    "ec2:DescribeSubnets",
+                    "ec2:DeleteNetworkInterface",
+                    "ec2:AssignPrivateIpAddresses",
+                    "ec2:UnassignPrivateIpAddresses",
+                ],
+                resources=["*"],
+            )
+        )
+        accept(
+            self.role,
+            "AwsSolutions-IAM5[Resource::*]",
+            "Lambda makes and removes the function's network interfaces with the role; these EC2 "
+            "actions are granted for all of them, as in AWS's own policy for functions in a VPC.",
+        )
+
+    @property
+    def console_url(self) -> str:
+        """The function's page, where the Test button is."""
+        region = Stack.of(self).region
+        return (
+            f"https://{region}.console.aws.amazon.com/lambda/home?region={region}"
+            f"#/functions/{self.function.function_name}"
+        )
+
+    @property
+    def log_url(self) -> str:
+        """The page of the function's log group. Its name has nothing that needs escaping."""
+        region = Stack.of(self).region
+        return (
+            f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}"
+            f"#logsV2:log-groups/log-group/{self.log_group.log_group_name}"
+        )

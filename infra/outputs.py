@@ -1,0 +1,72 @@
+"""What a person needs next, printed by `cdk deploy` and kept as the stack's outputs."""
+
+from aws_cdk import CfnOutput, Stack
+
+from .backfill import Backfill
+from .bucket import DataBucket
+from .function import ExporterFunction
+from .login import LoginSecret
+from .schedule import RegularRun
+
+
+def add_outputs(
+    stack: Stack,
+    *,
+    exporter: ExporterFunction,
+    backfill_function: ExporterFunction,
+    backfill: Backfill,
+    regular_run: RegularRun,
+    bucket: DataBucket,
+    login: LoginSecret | None,
+    timeout_s: int,
+) -> None:
+    """Names, console pages and commands to paste."""
+    machine = backfill.state_machine.state_machine_arn
+    region = stack.region
+    console = f"https://{region}.console.aws.amazon.com/states/home?region={region}"
+
+    def say(key: str, description: str, value: str) -> None:
+        CfnOutput(stack, key, description=description, value=value)
+
+    if login and login.is_made_here:
+        say(
+            "SecretCommand",
+            "Fill in the login to Mimir; the other keys are PROMETHEUS_AUTH_TOKEN, "
+            "PROMETHEUS_USERNAME with PROMETHEUS_PASSWORD, and PROMETHEUS_X_SCOPE_ORGID",
+            f"aws secretsmanager put-secret-value --region {region} --secret-id {login.arn} "
+            '--secret-string \'{"PROMETHEUS_BEARER_AUTH_TOKEN": "<token>"}\'',
+        )
+    say(
+        "CheckCommand",
+        "Run this first: says whether everything can be reached",
+        _invoke_command(exporter, region, timeout_s, '{"action": "check"}'),
+    )
+    say(
+        "InvokeCommand",
+        "Starts a regular run now",
+        _invoke_command(exporter, region, timeout_s, "{}"),
+    )
+    say(
+        "LogCommand",
+        "Follows the log in a terminal",
+        f"aws logs tail --region {region} --follow {exporter.log_group.log_group_name}",
+    )
+    say("FunctionName", "The export function", exporter.function.function_name)
+    say("FunctionConsole", "Its page, with the Test button", exporter.console_url)
+    say("LogConsole", "Its log", exporter.log_url)
+    say("BackfillLogConsole", "The backfill function's log", backfill_function.log_url)
+    say("StateMachine", "The backfill", machine)
+    say("StateMachineConsole", "Its executions", f"{console}#/statemachines/view/{machine}")
+    say("Bucket", "Where the files go", bucket.name)
+    say("DeadLetterQueue", "Runs that failed", regular_run.dead_letters.queue_url)
+
+
+def _invoke_command(exporter: ExporterFunction, region: str, timeout_s: int, event: str) -> str:
+    # A run may take the function's whole time. By itself the AWS CLI would give up after 60 s and
+    # send the event again.
+    return (
+        f"aws lambda invoke --region {region} "
+        f"--function-name {exporter.function.function_name} "
+        f"--cli-read-timeout {timeout_s + 30} --cli-binary-format raw-in-base64-out "
+        f"--payload '{event}' /dev/stdout"
+    )

@@ -1,0 +1,157 @@
+"""The stack: makes the parts, joins them, and says what a person needs next."""
+
+from aws_cdk import Duration, Environment, IStackSynthesizer, Stack
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from .backfill import Backfill
+from .bucket import DataBucket
+from .deployment import Deployment
+from .function import ExporterFunction, FunctionSettings
+from .login import LoginSecret
+from .network import Network
+from .outputs import add_outputs
+from .package import Package
+from .schedule import RegularRun
+
+
+class ExporterStack(Stack):
+    """Everything that one exporter needs."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        deployment: Deployment,
+        package: Package,
+        env: Environment | None = None,
+        synthesizer: IStackSynthesizer | None = None,
+    ) -> None:
+        """`env` is needed only where a VPC has to be looked up."""
+        super().__init__(
+            scope,
+            construct_id,
+            description="Exports Kubernetes cost metrics from Grafana Mimir to S3",
+            env=env,
+            synthesizer=synthesizer,
+        )
+        self._deployment = deployment
+        self.network = self._make_network()
+        self.bucket = DataBucket(
+            self,
+            "Data",
+            bucket_name=deployment.bucket_name,
+            prefix=deployment.settings.prefix,
+            role_arn=deployment.settings.role_arn,
+        )
+        self.login = (
+            LoginSecret(
+                self,
+                "Login",
+                secret_arn=deployment.secret_arn,
+                kms_key_arn=deployment.secret_kms_key_arn,
+            )
+            if deployment.has_secret
+            else None
+        )
+        self.timeout = Duration.seconds(deployment.timeout_s)
+        code = lambda_.Code.from_asset(str(package.path), asset_hash=package.hash)
+        settings = self._function_settings(code)
+        self.backfill_function = self._make_function(
+            "Backfill", "backfill", "Exports one window of a backfill", settings
+        )
+        self.backfill = Backfill(
+            self,
+            "BackfillMachine",
+            function=self.backfill_function.function,
+            function_timeout=self.timeout,
+            concurrency=deployment.backfill_concurrency,
+            log_retention_days=deployment.log_retention_days,
+        )
+        self.exporter = self._make_function(
+            "Export", "export", "Exports Kubernetes metrics from Mimir to S3", settings
+        )
+        self._let_exporter_hand_over()
+        self.regular_run = RegularRun(
+            self,
+            "RegularRun",
+            exporter=self.exporter,
+            every=Duration.minutes(deployment.schedule_minutes),
+        )
+        add_outputs(
+            self,
+            exporter=self.exporter,
+            backfill_function=self.backfill_function,
+            backfill=self.backfill,
+            regular_run=self.regular_run,
+            bucket=self.bucket,
+            login=self.login,
+            timeout_s=deployment.timeout_s,
+        )
+
+    def _make_network(self) -> Network | None:
+        deployment = self._deployment
+        if deployment.vpc_id == "none":
+            return None
+        services = [ec2.InterfaceVpcEndpointAwsService.STEP_FUNCTIONS]
+        if deployment.has_secret:
+            services.append(ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER)
+        if deployment.settings.role_arn:
+            services.append(ec2.InterfaceVpcEndpointAwsService.STS)
+        return Network(
+            self,
+            "Network",
+            vpc_id=deployment.vpc_id,
+            subnet_ids=deployment.subnet_ids,
+            security_group_id=deployment.security_group_id,
+            mimir_host=deployment.settings.hostname,
+            mimir_port=deployment.settings.port,
+            services=services,
+        )
+
+    def _function_settings(self, code: lambda_.Code) -> FunctionSettings:
+        deployment = self._deployment
+        environment = {
+            **deployment.environment,
+            "S3_BUCKET": self.bucket.name,
+            "POWERTOOLS_SERVICE_NAME": "mimir-exporter",
+            "POWERTOOLS_METRICS_NAMESPACE": "MimirExporter",
+        }
+        if self.login:
+            environment["AUTH_SECRET_ARN"] = self.login.arn
+        return FunctionSettings(
+            code=code,
+            python_version=deployment.python_version,
+            architecture=deployment.architecture,
+            memory_mb=deployment.memory_mb,
+            ephemeral_storage_mb=deployment.ephemeral_storage_mb,
+            timeout=self.timeout,
+            log_retention_days=deployment.log_retention_days,
+            environment=environment,
+        )
+
+    def _make_function(
+        self, construct_id: str, entry_point: str, description: str, settings: FunctionSettings
+    ) -> ExporterFunction:
+        made = ExporterFunction(
+            self,
+            construct_id,
+            handler=f"mimir_exporter.handler.{entry_point}",
+            description=description,
+            settings=settings,
+            network=self.network,
+        )
+        self.bucket.grant(made.role)
+        if self.login:
+            self.login.grant(made.role)
+        return made
+
+    def _let_exporter_hand_over(self) -> None:
+        machine = self.backfill.state_machine
+        self.exporter.function.add_environment(
+            "BACKFILL_STATE_MACHINE_ARN", machine.state_machine_arn
+        )
+        machine.grant_start_execution(self.exporter.role)
+        machine.grant_execution(self.exporter.role, "states:DescribeExecution")

@@ -1,0 +1,54 @@
+"""The metrics: those of catalog.toml and the user's own."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+
+from .errors import SettingsError
+
+MATCHERS = "$matchers"
+CLUSTER_LABEL = "$cluster_label"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric. `query` is PromQL with the tokens that catalog.toml explains."""
+
+    name: str
+    query: str
+    unit: str = ""
+    description: str = ""
+
+    @property
+    def can_cut_by_cluster(self) -> bool:
+        """Whether the query says where a cluster's matcher goes."""
+        return MATCHERS in self.query
+
+    def promql(self, cluster_label: str, cluster: str | None = None) -> str:
+        """The query to send; `cluster` narrows it to one value of the label ("" is: no label)."""
+        # A JSON string is a PromQL string: both escape as Go does.
+        value = json.dumps(cluster, ensure_ascii=False)
+        matcher = "" if cluster is None else f"{cluster_label}={value},"
+        # The label's name first: a cluster's value may hold anything, a token too.
+        query = self.query.replace(CLUSTER_LABEL, cluster_label)
+        return matcher.join(query.split(MATCHERS)).strip()
+
+
+def load_catalog(extra_metrics: Mapping[str, str] | None = None) -> tuple[Metric, ...]:
+    """Every metric to export, in the order of export: catalog.toml, then the user's own.
+
+    Raises SettingsError when one of the user's own takes a name of the catalogue.
+    """
+    text = files(__package__).joinpath("catalog.toml").read_text(encoding="utf-8")
+    own = tuple(Metric(**table) for table in tomllib.loads(text)["metric"])
+    names = {metric.name for metric in own}
+    for name in extra_metrics or {}:
+        if name in names:
+            raise SettingsError(
+                f"EXTRA_METRICS has the name {name!r}, which the catalogue has too; "
+                "choose another one."
+            )
+    extra = tuple(Metric(name, query) for name, query in (extra_metrics or {}).items())
+    return own + extra

@@ -1,0 +1,48 @@
+"""Sets of time as sorted, disjoint, half-open intervals of unix seconds. Pure."""
+
+from collections.abc import Iterable, Sequence
+
+Interval = tuple[int, int]
+Intervals = tuple[Interval, ...]
+
+
+def union(*sets: Iterable[Interval]) -> Intervals:
+    """All that is in any of `sets`; touching intervals become one, empty ones vanish."""
+    merged: list[Interval] = []
+    for start, end in sorted(interval for one in sets for interval in one):
+        if start >= end:
+            continue
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return tuple(merged)
+
+
+def subtract(whole: Iterable[Interval], *others: Iterable[Interval]) -> Intervals:
+    """What is in `whole` and in none of `others`."""
+    left = union(whole)
+    for cut_start, cut_end in union(*others):
+        left = tuple(
+            piece
+            for start, end in left
+            for piece in ((start, min(end, cut_start)), (max(start, cut_end), end))
+            if piece[0] < piece[1]
+        )
+    return left
+
+
+def intersect(one: Iterable[Interval], other: Iterable[Interval]) -> Intervals:
+    """What is in both."""
+    one = union(one)
+    return subtract(one, subtract(one, other))
+
+
+def covers(intervals: Sequence[Interval], start: int, end: int) -> bool:
+    """Whether [start, end) lies in `intervals` as a whole. They must be sorted and disjoint."""
+    return any(low <= start and end <= high for low, high in intervals)
+
+
+def total_s(intervals: Iterable[Interval]) -> int:
+    """Seconds in all."""
+    return sum(end - start for start, end in intervals)

@@ -1,0 +1,78 @@
+"""Object keys. Pure.
+
+    {prefix}/{cluster}/end={YYYYMMDD}/day={D}/metric={name}/{window start}_{name}.json.gz
+    k8s/prometheus/prod-eu/end=20251101/day=5/metric=cpu_usage/1759622400_cpu_usage.json.gz
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from urllib.parse import quote
+
+CHECKPOINT = "checkpoint.json"
+PROBE = "probe.json"
+
+# S3 keys end at 1,024 bytes; the rest of a key, two names of a metric included, needs the others.
+FOLDER_BYTES = 500
+_TAIL = re.compile(
+    r"end=(?P<end>[0-9]{8})/day=(?P<day>[0-9]{1,2})/metric=(?P<metric>[A-Za-z_][A-Za-z0-9_]*)"
+    r"/(?P<start>[0-9]{1,12})_(?P=metric)\.json\.gz"
+)
+
+
+@dataclass(frozen=True)
+class ObjectName:
+    """What a key says: `folder` is the cluster's folder, `start` unix seconds."""
+
+    folder: str
+    metric: str
+    start: int
+
+
+def cluster_folder(cluster: str) -> str:
+    """The folder of a cluster: its label value, percent-encoded (RFC 3986), dots alone too.
+
+    Distinct for distinct values and never a path. A value whose encoding is too long for a key
+    keeps its beginning, and `%s` with a digest of the whole stands for the rest: `%s` is no
+    percent-encoding, so no other value has that folder.
+    """
+    # surrogatepass: JSON can spell half a surrogate pair, and it must not collide either.
+    raw = cluster.encode("utf-8", "surrogatepass")
+    folder = quote(raw, safe="")
+    if folder in (".", ".."):
+        return folder.replace(".", "%2E")
+    if len(folder) > FOLDER_BYTES:
+        return f"{folder[:400].rsplit('%', 1)[0]}%s{sha256(raw).hexdigest()}"
+    return folder
+
+
+def day_folder(prefix: str, folder: str, day: datetime) -> str:
+    """The folder of one UTC day, with its last slash. `end` is the first day of the next month."""
+    month = day.year * 12 + day.month
+    return f"{prefix}/{folder}/end={month // 12:04}{month % 12 + 1:02}01/day={day.day}/"
+
+
+def object_key(prefix: str, cluster: str, metric: str, start: int) -> str:
+    """The key of the file of one metric, cluster and window."""
+    day = datetime.fromtimestamp(start, UTC)
+    folder = day_folder(prefix, cluster_folder(cluster), day)
+    return f"{folder}metric={metric}/{start}_{metric}.json.gz"
+
+
+def parse_key(prefix: str, key: str) -> ObjectName | None:
+    """What a key says, or None for any key that object_key cannot have made."""
+    folder, _, tail = key.removeprefix(f"{prefix}/").partition("/")
+    match = _TAIL.fullmatch(tail)
+    if not key.startswith(f"{prefix}/") or not folder or not match:
+        return None
+    start = int(match["start"])
+    day = datetime.fromtimestamp(start, UTC)
+    if key != f"{day_folder(prefix, folder, day)}metric={match['metric']}/{start}_{match['metric']}.json.gz":
+        return None
+    return ObjectName(folder, match["metric"], start)
+
+
+def state_key(prefix: str, cluster_name: str, name: str) -> str:
+    """The key of an object of the exporter itself; no cluster's file can have it."""
+    return f"{prefix}/{cluster_folder(cluster_name)}/{name}"

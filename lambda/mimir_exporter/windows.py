@@ -1,0 +1,82 @@
+"""Cutting time. Pure; every time is unix seconds, UTC, every range half-open.
+
+A window is known from a moment alone: windows lie on the grid of TIME_FRAME counted from
+midnight and never cross a midnight. A changed TIME_FRAME or QUERY_STEP begins a new grid at a
+window's end and leaves older time on the older grid, so a window keeps its start, its end and
+its files for good, however the settings change.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+DAY_S = 86_400
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How time is cut from `since` on, until the next grid begins."""
+
+    since: int
+    width_s: int
+    step_s: int
+
+
+@dataclass(frozen=True, order=True)
+class Window:
+    """[start, end) with one sample every `step_s` from `start` on."""
+
+    start: int
+    end: int
+    step_s: int
+
+    @property
+    def last(self) -> int:
+        """The last step inside. query_range includes both ends, so this is its `end`."""
+        return self.start + (self.end - self.start - 1) // self.step_s * self.step_s
+
+    def __str__(self) -> str:
+        return f"{iso(self.start)}/{iso(self.end)}"
+
+
+def iso(moment: float) -> str:
+    """`2026-10-31T06:00:00Z`."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def window_at(grids: Sequence[Grid], moment: int) -> Window:
+    """The window that holds `moment`. `grids` are in the order of their `since`, the first's 0."""
+    index = max(bisect_right([grid.since for grid in grids], moment) - 1, 0)
+    grid = grids[index]
+    midnight = moment - moment % DAY_S
+    start = midnight + (moment - midnight) // grid.width_s * grid.width_s
+    end = min(start + grid.width_s, midnight + DAY_S)
+    if index + 1 < len(grids):
+        end = min(end, grids[index + 1].since)
+    return Window(max(start, grid.since), end, grid.step_s)
+
+
+def windows_within(grids: Sequence[Grid], start: int, end: int) -> Iterator[Window]:
+    """The windows from the one that holds `start` on, oldest first, that end by `end`."""
+    window = window_at(grids, start)
+    while window.end <= end:
+        yield window
+        window = window_at(grids, window.end)
+
+
+def adopt_grid(grids: Sequence[Grid], width_s: int, step_s: int, now: int) -> tuple[Grid, ...]:
+    """The grids with the settings of today: a change begins at the end of the current window."""
+    begun = tuple(grid for grid in grids if grid.since <= now) or (Grid(0, width_s, step_s),)
+    if (begun[-1].width_s, begun[-1].step_s) == (width_s, step_s):
+        return begun
+    return (*begun, Grid(window_at(begun, now).end, width_s, step_s))
+
+
+def halves(first: int, last: int, step_s: int) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Two touching inclusive ranges of steps that make up [first, last]; None for one step."""
+    steps = (last - first) // step_s
+    if steps < 1:
+        return None
+    middle = first + steps // 2 * step_s
+    return (first, middle), (middle + step_s, last)

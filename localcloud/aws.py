@@ -1,0 +1,159 @@
+"""AWS on this machine: MiniStack on a free loopback port, empty at its start, nothing kept."""
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+import botocore.session
+from botocore.config import Config
+
+from localcloud.processes import Process, Program, serve
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_stepfunctions import SFNClient
+    from mypy_boto3_sts import STSClient
+
+REGION = "eu-central-1"
+ACCOUNT = "000000000000"
+KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+
+# Ask once, and wait longer than a function may run.
+PATIENT = Config(read_timeout=960, retries={"total_max_attempts": 1, "mode": "standard"})
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A running MiniStack and clients for it."""
+
+    endpoint: str
+    server: Process
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment for a program that is to use this cloud and no other."""
+        return clean_environment() | {
+            **KEYS,
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    @cached_property
+    def session(self) -> boto3.Session:
+        """Independent of the caller's profile, files and AWS_ variables, but for the endpoint."""
+        core = botocore.session.Session(
+            session_vars={
+                "profile": (None, None, None, None),
+                "config_file": (None, None, os.devnull, None),
+                "credentials_file": (None, None, os.devnull, None),
+            }
+        )
+        return boto3.Session(
+            aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
+            region_name=REGION,
+            botocore_session=core,
+        )
+
+    @cached_property
+    def s3(self) -> "S3Client":
+        return self.session.client("s3", endpoint_url=self.endpoint)
+
+    @cached_property
+    def lambda_(self) -> "LambdaClient":
+        return self.session.client("lambda", endpoint_url=self.endpoint, config=PATIENT)
+
+    @cached_property
+    def stepfunctions(self) -> "SFNClient":
+        return self.session.client("stepfunctions", endpoint_url=self.endpoint)
+
+    @cached_property
+    def logs(self) -> "CloudWatchLogsClient":
+        return self.session.client("logs", endpoint_url=self.endpoint)
+
+    @cached_property
+    def secretsmanager(self) -> "SecretsManagerClient":
+        return self.session.client("secretsmanager", endpoint_url=self.endpoint)
+
+    @cached_property
+    def cloudformation(self) -> "CloudFormationClient":
+        return self.session.client("cloudformation", endpoint_url=self.endpoint)
+
+    @cached_property
+    def sts(self) -> "STSClient":
+        return self.session.client("sts", endpoint_url=self.endpoint)
+
+
+@contextlib.contextmanager
+def running_cloud(settings: Mapping[str, str] | None = None) -> Iterator[Cloud]:
+    """Run MiniStack until the block ends; all its state is in memory and in a temporary folder.
+
+    `settings` are more environment variables for MiniStack, such as AUTH=true. Raises StartError.
+    """
+    with tempfile.TemporaryDirectory(prefix="ministack-", ignore_cleanup_errors=True) as folder:
+
+        def make(port: int) -> Program:
+            endpoint = f"http://127.0.0.1:{port}"
+            return Program(
+                name="MiniStack",
+                argv=[sys.executable, "-m", "ministack"],
+                env=clean_environment()
+                | _ministack_environment(port, folder)
+                | dict(settings or {}),
+                ready_url=f"{endpoint}/_ministack/health",
+                log=Path(folder, "ministack.log"),
+            )
+
+        with serve(make) as (server, port):
+            yield Cloud(endpoint=f"http://127.0.0.1:{port}", server=server)
+
+
+def _ministack_environment(port: int, folder: str) -> dict[str, str]:
+    return {
+        **KEYS,
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": "127.0.0.1",
+        "MINISTACK_HOST": "127.0.0.1",
+        "MINISTACK_REGION": REGION,
+        "MINISTACK_ACCOUNT_ID": ACCOUNT,
+        # Function code is unpacked into temporary folders, and functions inherit TMPDIR.
+        "TMPDIR": folder,
+        "STATE_DIR": f"{folder}/state",
+        "S3_DATA_DIR": f"{folder}/s3",
+        "PERSIST_STATE": "0",
+        "S3_PERSIST": "0",
+        # Functions run in processes of this Python, and nothing looks for a Docker daemon.
+        "LAMBDA_EXECUTOR": "local",
+        "DOCKER_HOST": f"unix://{folder}/no-docker.sock",
+        # Listeners on fixed ports that nothing here needs.
+        "SFTP_ENABLED": "0",
+        "IOT_MTLS_ENABLED": "0",
+        # What functions inherit: no instance metadata, no files of the person who runs this.
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "LOG_LEVEL": "INFO",
+    }
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without anything of another cloud, and no proxy for loopback."""
+    foreign = ("AWS_", "CDK_", "MINISTACK_", "LOCALSTACK_", "LAMBDA_", "POWERTOOLS_", "PYTHONPATH")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    direct = ",".join(filter(None, [kept.get("NO_PROXY"), "127.0.0.1", "localhost"]))
+    return kept | {"NO_PROXY": direct, "no_proxy": direct}

@@ -1,0 +1,173 @@
+"""A real Prometheus on a free loopback port: starts empty, scrapes nothing, takes pushes."""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import urllib3
+
+from localcloud.processes import Process, Program, StartError, serve
+
+PROJECT = Path(__file__).resolve().parents[1]
+CACHE = PROJECT / "build" / "prometheus"
+OLDEST = (2, 39)  # the first with storage.tsdb.out_of_order_time_window
+HOW_TO_INSTALL = "install Prometheus 2.39 or later so that `prometheus` is on PATH, and try again"
+
+# Nothing is scraped. The window lets a pusher send any part of the history at any time.
+CONFIG = """\
+global:
+  scrape_interval: 60s
+storage:
+  tsdb:
+    out_of_order_time_window: 45d
+"""
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """A running server. `url` ends with the path prefix, without a slash."""
+
+    port: int
+    path_prefix: str
+    server: Process
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}{self.path_prefix}"
+
+    @property
+    def write_url(self) -> str:
+        return f"{self.url}/api/v1/write"
+
+    def query(self, promql: str, at_s: float) -> list[dict[str, Any]]:
+        """The instant vector at a unix time: elements with `metric` and `value`."""
+        return self._ask("query", {"query": promql, "time": repr(at_s)})
+
+    def query_range(
+        self, promql: str, start_s: int, end_s: int, step_s: int
+    ) -> list[dict[str, Any]]:
+        """The matrix over [start, end], both ends included: elements with `metric` and `values`."""
+        fields = {"query": promql, "start": str(start_s), "end": str(end_s), "step": str(step_s)}
+        return self._ask("query_range", fields)
+
+    def _ask(self, what: str, fields: Mapping[str, str]) -> list[dict[str, Any]]:
+        answer = urllib3.request(
+            "POST",
+            f"{self.url}/api/v1/{what}",
+            body=urlencode(fields),
+            headers={"Content-Type": "application/x-www-form-urlencoded"},
+        )
+        if answer.status != 200:
+            raise RuntimeError(f"Prometheus answered {answer.status}: {answer.data[:500]!r}")
+        result: list[dict[str, Any]] = answer.json()["data"]["result"]
+        return result
+
+
+@contextlib.contextmanager
+def running_prometheus(
+    path_prefix: str = "/prometheus", max_samples: int | None = None
+) -> Iterator[Prometheus]:
+    """Run an empty Prometheus until the block ends; its data goes with it. Raises StartError."""
+    binary = find_prometheus()
+    with tempfile.TemporaryDirectory(prefix="prometheus-", ignore_cleanup_errors=True) as folder:
+        config = Path(folder, "prometheus.yml")
+        config.write_text(CONFIG)
+
+        def make(port: int) -> Program:
+            argv = [
+                str(binary),
+                f"--config.file={config}",
+                f"--storage.tsdb.path={folder}/data",
+                "--storage.tsdb.retention.time=10y",
+                f"--web.listen-address=127.0.0.1:{port}",
+                f"--web.external-url=http://127.0.0.1:{port}{path_prefix}",
+                f"--web.route-prefix={path_prefix or '/'}",
+                "--web.enable-remote-write-receiver",
+                "--log.level=warn",
+            ]
+            if max_samples is not None:
+                argv.append(f"--query.max-samples={max_samples}")
+            assets = CACHE / "usr/share/prometheus/web"
+            if binary.is_relative_to(CACHE) and assets.is_dir():
+                argv.append(f"--web.local-assets={assets}")  # a flag of Debian's build only
+            return Program(
+                name="Prometheus",
+                argv=argv,
+                env=dict(os.environ),
+                ready_url=f"http://127.0.0.1:{port}{path_prefix}/-/ready",
+                log=Path(folder, "prometheus.log"),
+            )
+
+        with serve(make) as (server, port):
+            yield Prometheus(port=port, path_prefix=path_prefix, server=server)
+
+
+def find_prometheus() -> Path:
+    """Prometheus from PATH, else from the distribution's package, unpacked under build/.
+
+    `apt-get download` and `dpkg -x` need no root and start no service, unlike `apt-get install`,
+    which leaves a daemon on port 9090. Raises StartError with one sentence.
+    """
+    on_path = shutil.which("prometheus")
+    if on_path is not None:
+        return _checked(Path(on_path))
+    cached = CACHE / "usr/bin/prometheus"
+    if not cached.exists():
+        _unpack_from_distribution()
+    return _checked(cached)
+
+
+def _unpack_from_distribution() -> None:
+    if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
+        raise StartError(f"Prometheus is not on PATH and this is no Debian: {HOW_TO_INSTALL}.")
+    if not _apt_knows_prometheus() and os.geteuid() == 0:
+        _run(["apt-get", "update"])
+    if not _apt_knows_prometheus():
+        raise StartError(
+            "Prometheus is not on PATH and apt has no package list with it: run "
+            f"`sudo apt-get update` and try again, or {HOW_TO_INSTALL}."
+        )
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE.parent) as folder:
+        # As root apt would drop to the user _apt, who may not write here.
+        sandbox = ["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []
+        _run(["apt-get", *sandbox, "download", "prometheus"], cwd=Path(folder))
+        (package,) = Path(folder).glob("prometheus_*.deb")
+        _run(["dpkg", "-x", str(package), str(CACHE)])
+
+
+def _apt_knows_prometheus() -> bool:
+    answer = subprocess.run(
+        ["apt-cache", "show", "prometheus"], capture_output=True, text=True, check=False
+    )
+    return answer.returncode == 0 and "Filename:" in answer.stdout
+
+
+def _run(argv: list[str], cwd: Path | None = None) -> None:
+    done = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        said = " ".join((done.stderr or done.stdout).split())[-300:]
+        raise StartError(f"`{' '.join(argv)}` failed ({said}): {HOW_TO_INSTALL}.")
+
+
+def _checked(binary: Path) -> Path:
+    """The binary itself, if it runs here and is new enough."""
+    try:
+        done = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise StartError(f"{binary} does not run here ({error}): {HOW_TO_INSTALL}.") from error
+    found = re.search(r"version (\d+)\.(\d+)", done.stdout + done.stderr)
+    if found is None:
+        said = " ".join(done.stderr.split())[-300:]
+        raise StartError(f"{binary} does not run here ({said}): {HOW_TO_INSTALL}.")
+    if (int(found[1]), int(found[2])) < OLDEST:
+        raise StartError(f"{binary} is version {found[1]}.{found[2]}: {HOW_TO_INSTALL}.")
+    return binary
