@@ -23,9 +23,9 @@ class LoginSecret(Construct):
         super().__init__(scope, construct_id)
         self._kms_key_arn = kms_key_arn
         self.is_made_here = secret_arn is None
-        self.arn: str = secret_arn or self._make_secret().secret_arn
+        self.arn = secret_arn or self._make_secret()
 
-    def _make_secret(self) -> secretsmanager.Secret:
+    def _make_secret(self) -> str:
         # Later deployments do not touch what a person has put into it: CloudFormation writes the
         # value only when it changes in the template, and here it never does.
         secret = secretsmanager.Secret(
@@ -40,7 +40,11 @@ class LoginSecret(Construct):
             "The login is issued by Mimir or the proxy before it, which the stack cannot ask for a "
             "new one. Whoever rotates it there writes it here; the function reads it again.",
         )
-        return secret
+        # On AWS both Ref and Id are the ARN; CloudFormation look-alikes answer Ref with the name,
+        # which no policy matches.
+        resource = secret.node.default_child
+        assert isinstance(resource, secretsmanager.CfnSecret)  # noqa: S101 - what an L2 is made of
+        return resource.attr_id
 
     def grant(self, role: iam.Role) -> None:
         """Let a function's role read this secret, and decrypt it where it has a key of its own."""

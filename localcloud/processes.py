@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
@@ -30,6 +30,7 @@ class Program:
     env: Mapping[str, str]
     log: Path
     ready_url: str | None = None
+    ready_headers: Mapping[str, str] = field(default_factory=dict)
     cwd: Path | None = None
 
 
@@ -65,7 +66,7 @@ class Process:
     def wait_until_ready(self, timeout_s: float) -> None:
         """Poll `ready_url`. Raises StartError if the program ends first or the time is up."""
         assert self.program.ready_url is not None  # noqa: S101 - only servers are waited for
-        http = urllib3.PoolManager(retries=False, timeout=2.0)
+        http = urllib3.PoolManager(retries=False, timeout=2.0, headers=self.program.ready_headers)
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             if not self.alive:

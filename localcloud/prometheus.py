@@ -1,6 +1,7 @@
 """A real Prometheus on a free loopback port: starts empty, scrapes nothing, takes pushes."""
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -32,12 +33,45 @@ storage:
 
 
 @dataclass(frozen=True)
+class Login:
+    """Basic authentication, as the server's file of users and as the client's header.
+
+    `bcrypt` is the password's hash, as `htpasswd -nB` prints it.
+    """
+
+    username: str
+    password: str
+    bcrypt: str
+
+    @property
+    def header(self) -> dict[str, str]:
+        return urllib3.make_headers(basic_auth=f"{self.username}:{self.password}")
+
+    @property
+    def web_config(self) -> str:
+        return f"basic_auth_users:\n  {self.username}: {self.bcrypt}\n"
+
+
+# The cheapest hash there is: it guards made-up numbers on the loopback interface.
+DEMO_LOGIN = Login(
+    username="exporter",
+    password="three-days-of-metrics",  # noqa: S106 - of made-up numbers
+    bcrypt="$2b$04$Uk/UbFFmXcQ2HCIEEoclbOCjPPlKIFIcLByjo/0DOo4fcOTsUE6n.",
+)
+
+
+@dataclass(frozen=True)
 class Prometheus:
     """A running server. `url` ends with the path prefix, without a slash."""
 
     port: int
     path_prefix: str
     server: Process
+    login: Login | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {} if self.login is None else self.login.header
 
     @property
     def url(self) -> str:
@@ -49,33 +83,39 @@ class Prometheus:
 
     def query(self, promql: str, at_s: float) -> list[dict[str, Any]]:
         """The instant vector at a unix time: elements with `metric` and `value`."""
-        return self._ask("query", {"query": promql, "time": repr(at_s)})
+        answer = json.loads(self._ask("query", {"query": promql, "time": repr(at_s)}))
+        vector: list[dict[str, Any]] = answer["data"]["result"]
+        return vector
 
-    def query_range(
-        self, promql: str, start_s: int, end_s: int, step_s: int
-    ) -> list[dict[str, Any]]:
-        """The matrix over [start, end], both ends included: elements with `metric` and `values`."""
-        fields = {"query": promql, "start": str(start_s), "end": str(end_s), "step": str(step_s)}
-        return self._ask("query_range", fields)
+    def query_range(self, promql: str, first_s: int, last_s: int, step_s: int) -> bytes:
+        """The body of a query_range answer over [first, last], both ends included."""
+        times = {"start": str(first_s), "end": str(last_s), "step": str(step_s)}
+        return self._ask("query_range", {"query": promql, **times})
 
-    def _ask(self, what: str, fields: Mapping[str, str]) -> list[dict[str, Any]]:
+    def _ask(self, what: str, fields: Mapping[str, str]) -> bytes:
         answer = urllib3.request(
             "POST",
             f"{self.url}/api/v1/{what}",
             body=urlencode(fields),
-            headers={"Content-Type": "application/x-www-form-urlencoded"},
+            headers={"Content-Type": "application/x-www-form-urlencoded", **self.headers},
         )
         if answer.status != 200:
             raise RuntimeError(f"Prometheus answered {answer.status}: {answer.data[:500]!r}")
-        result: list[dict[str, Any]] = answer.json()["data"]["result"]
-        return result
+        return answer.data
 
 
 @contextlib.contextmanager
 def running_prometheus(
-    path_prefix: str = "/prometheus", max_samples: int | None = None
+    path_prefix: str = "/prometheus",
+    *,
+    login: Login | None = None,
+    max_samples: int | None = None,
 ) -> Iterator[Prometheus]:
-    """Run an empty Prometheus until the block ends; its data goes with it. Raises StartError."""
+    """Run an empty Prometheus until the block ends; its data goes with it.
+
+    With a login every request needs it. `max_samples` is how many samples a query may hold in
+    memory, past which Prometheus refuses it with 422. Raises StartError.
+    """
     binary = find_prometheus()
     with tempfile.TemporaryDirectory(prefix="prometheus-", ignore_cleanup_errors=True) as folder:
         config = Path(folder, "prometheus.yml")
@@ -95,6 +135,9 @@ def running_prometheus(
             ]
             if max_samples is not None:
                 argv.append(f"--query.max-samples={max_samples}")
+            if login is not None:
+                Path(folder, "web.yml").write_text(login.web_config)
+                argv.append(f"--web.config.file={folder}/web.yml")
             assets = CACHE / "usr/share/prometheus/web"
             if binary.is_relative_to(CACHE) and assets.is_dir():
                 argv.append(f"--web.local-assets={assets}")  # a flag of Debian's build only
@@ -103,11 +146,12 @@ def running_prometheus(
                 argv=argv,
                 env=dict(os.environ),
                 ready_url=f"http://127.0.0.1:{port}{path_prefix}/-/ready",
+                ready_headers={} if login is None else login.header,
                 log=Path(folder, "prometheus.log"),
             )
 
         with serve(make) as (server, port):
-            yield Prometheus(port=port, path_prefix=path_prefix, server=server)
+            yield Prometheus(port, path_prefix, server, login)
 
 
 def find_prometheus() -> Path:

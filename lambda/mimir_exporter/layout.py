@@ -1,7 +1,7 @@
 """Object keys. Pure.
 
-    {prefix}/{cluster}/end={YYYYMMDD}/day={D}/metric={name}/{window start}_{name}.json.gz
-    k8s/prometheus/prod-eu/end=20251101/day=5/metric=cpu_usage/1759622400_cpu_usage.json.gz
+{prefix}/{cluster}/end={YYYYMMDD}/day={D}/metric={name}/{window start}_{name}.json.gz
+k8s/prometheus/prod-eu/end=20251101/day=5/metric=cpu_usage/1759622400_cpu_usage.json.gz
 """
 
 import re
@@ -43,21 +43,29 @@ def cluster_folder(cluster: str) -> str:
     if folder in (".", ".."):
         return folder.replace(".", "%2E")
     if len(folder) > FOLDER_BYTES:
-        return f"{folder[:400].rsplit('%', 1)[0]}%s{sha256(raw).hexdigest()}"
+        begin = re.sub(r"%[0-9A-F]?$", "", folder[:400])
+        return f"{begin}%s{sha256(raw).hexdigest()}"
     return folder
 
 
-def day_folder(prefix: str, folder: str, day: datetime) -> str:
-    """The folder of one UTC day, with its last slash. `end` is the first day of the next month."""
+def day_folder(folder: str, day: datetime) -> str:
+    """The folder of one UTC day in `folder`, both with their last slash.
+
+    `end` is the first day of the next month.
+    """
     month = day.year * 12 + day.month
-    return f"{prefix}/{folder}/end={month // 12:04}{month % 12 + 1:02}01/day={day.day}/"
+    return f"{folder}end={month // 12:04}{month % 12 + 1:02}01/day={day.day}/"
+
+
+def object_key_in(folder: str, metric: str, start: int) -> str:
+    """The key of the file of one metric and window in a cluster's folder (with its slash)."""
+    day = datetime.fromtimestamp(start, UTC)
+    return f"{day_folder(folder, day)}metric={metric}/{start}_{metric}.json.gz"
 
 
 def object_key(prefix: str, cluster: str, metric: str, start: int) -> str:
     """The key of the file of one metric, cluster and window."""
-    day = datetime.fromtimestamp(start, UTC)
-    folder = day_folder(prefix, cluster_folder(cluster), day)
-    return f"{folder}metric={metric}/{start}_{metric}.json.gz"
+    return object_key_in(f"{prefix}/{cluster_folder(cluster)}/", metric, start)
 
 
 def parse_key(prefix: str, key: str) -> ObjectName | None:
@@ -67,8 +75,7 @@ def parse_key(prefix: str, key: str) -> ObjectName | None:
     if not key.startswith(f"{prefix}/") or not folder or not match:
         return None
     start = int(match["start"])
-    day = datetime.fromtimestamp(start, UTC)
-    if key != f"{day_folder(prefix, folder, day)}metric={match['metric']}/{start}_{match['metric']}.json.gz":
+    if key != object_key_in(f"{prefix}/{folder}/", match["metric"], start):
         return None
     return ObjectName(folder, match["metric"], start)
 

@@ -75,7 +75,9 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     def number(name: str, default: str, low: int, high: int) -> int:
         value = text(name, default)
         if not re.fullmatch(r"[0-9]{1,9}", value) or not low <= int(value) <= high:
-            raise SettingsError(f"{name} is {value!r}; a whole number from {low} to {high} is allowed.")
+            raise SettingsError(
+                f"{name} is {value!r}; a whole number from {low} to {high} is allowed."
+            )
         return int(value)
 
     def seconds(name: str, default: str, unit: str = "s") -> int:
@@ -112,7 +114,9 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     if settings.role_external_id and not settings.role_arn:
         raise SettingsError("ROLE_EXTERNAL_ID is set but ROLE_ARN is not; set both or neither.")
     if settings.query_delay_s > 300:
-        raise SettingsError(f"QUERY_DELAY is {settings.query_delay_s:g} s; at most 300 s is allowed.")
+        raise SettingsError(
+            f"QUERY_DELAY is {settings.query_delay_s:g} s; at most 300 s is allowed."
+        )
     if not settings.auth_secret_arn:
         Credentials.from_values({name: environ.get(name, "") for name in NAMES}, "the environment")
     return settings

@@ -1,0 +1,134 @@
+"""Handing over to Step Functions, and settling afterwards."""
+
+import json
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from aws_lambda_powertools import Logger
+from botocore.exceptions import BotoCoreError, ClientError
+
+from .checkpoint import Checkpoint, Handover
+from .errors import StopRunError
+from .intervals import union
+from .settings import Settings
+from .store import CheckpointStore
+from .windows import Window, iso
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+logger = Logger()
+
+# An execution's input ends at 262,144 characters; an item has about 40, and its child less than
+# that again in the Map's result.
+MAX_ITEMS = 1000
+# An execution that was recorded but is not there yet may be about to be started.
+START_GRACE_S = 120
+
+
+class StateMachine:
+    """The backfill's state machine: starts executions and says how they stand."""
+
+    def __init__(self, client: "SFNClient", arn: str) -> None:
+        self._client = client
+        self._arn = arn
+
+    def start(self, name: str, windows: Sequence[Window]) -> None:
+        """Start an execution; starting it twice is starting it once. Raises StopRunError."""
+        items = [{"start": window.start, "end": window.end} for window in windows]
+        try:
+            self._client.start_execution(
+                stateMachineArn=self._arn, name=name, input=json.dumps({"windows": items})
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
+                raise self._explained("start", name, error) from error
+        except BotoCoreError as error:
+            raise self._explained("start", name, error) from error
+
+    def ending(self, name: str) -> str | None:
+        """ "" while the execution runs, how it ended after that, None if there is none of the
+        name. Raises StopRunError."""
+        arn = f"{self._arn.replace(':stateMachine:', ':execution:')}:{name}"
+        try:
+            status = self._client.describe_execution(executionArn=arn)["status"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ExecutionDoesNotExist":
+                return None
+            raise self._explained("describe", name, error) from error
+        except BotoCoreError as error:
+            raise self._explained("describe", name, error) from error
+        return "" if status in ("RUNNING", "PENDING_REDRIVE") else status
+
+    def _explained(self, verb: str, name: str, error: Exception) -> StopRunError:
+        return StopRunError(
+            f"Step Functions did not {verb} the execution {name} of {self._arn} ({error}); check "
+            "that the function's role may, and that the VPC has an endpoint for states."
+        )
+
+
+def execution_name(number: int, windows: Sequence[Window]) -> str:
+    """A name that the plan decides: the same windows, handed over as the same execution in a
+    row, always have the same one (80 characters of letters, digits, - and _ at most)."""
+    plan = json.dumps([(window.start, window.end) for window in windows])
+    digest = sha256(f"{number} {plan}".encode()).hexdigest()[:12]
+    begin = iso(windows[-1].start).replace(":", "")[:13]
+    return f"backfill-{number}-{begin}-{len(windows)}-windows-{digest}"
+
+
+def hand_over(
+    store: CheckpointStore, machine: StateMachine, windows: Sequence[Window], now: int
+) -> list[str]:
+    """Give `windows` (newest first) to executions of up to MAX_ITEMS; their names.
+
+    The checkpoint names an execution before it is started: one that was never started is found
+    missing by the next run, which hands its windows over again.
+    """
+    names = []
+    for first in range(0, len(windows), MAX_ITEMS):
+        batch = windows[first : first + MAX_ITEMS]
+        ranges = union((window.start, window.end) for window in batch)
+
+        def record(checkpoint: Checkpoint) -> str:
+            for known in checkpoint.handovers:  # noqa: B023 - called before the loop goes on
+                if known.ranges == ranges:  # noqa: B023
+                    return known.name
+            name = execution_name(checkpoint.handed_over + 1, batch)  # noqa: B023
+            checkpoint.hand_over(Handover(name, ranges, now))  # noqa: B023
+            return name
+
+        _, name = store.update(record)
+        machine.start(name, batch)
+        logger.info("handed over", extra={"execution": name, "windows": len(batch)})
+        names.append(name)
+    return names
+
+
+def settle(
+    checkpoint: Checkpoint,
+    store: CheckpointStore,
+    machine: StateMachine,
+    names: Iterable[str],
+    settings: Settings,
+    now: int,
+) -> Checkpoint:
+    """Take back what ended executions have left; the checkpoint after that."""
+    for handover in list(checkpoint.handovers):
+        ended = machine.ending(handover.name)
+        if ended == "" or (ended is None and now - handover.started < START_GRACE_S):
+            continue
+        names = tuple(names)
+
+        def record(fresh: Checkpoint) -> None:
+            if ended is None:  # noqa: B023 - called before the loop goes on
+                fresh.handovers = [one for one in fresh.handovers if one != handover]  # noqa: B023
+            else:
+                fresh.settle(handover, names, settings, now, ended)  # noqa: B023
+
+        checkpoint, _ = store.update(record)
+        logger.info(
+            "execution over",
+            extra={"execution": handover.name, "ended": ended or "never started"},
+        )
+    return checkpoint

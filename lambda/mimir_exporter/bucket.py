@@ -1,0 +1,214 @@
+"""S3, within the bucket policy of the integration that this one replaces.
+
+That policy allows Put, Get and Delete under the prefix, and ListBucket only with the delimiter
+`/`: so everything is listed folder by folder, and a missing object answers 403 where a plain
+ListBucket grant would make it 404.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from .errors import ExportError, StopRunError
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# 409 is a race between conditional writes, 412 a condition that does not hold.
+_CONDITION_CODES = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
+_MISSING_CODES = ("NoSuchKey", "NotFound", "404")
+_DENIED_CODES = ("AccessDenied", "Forbidden", "403")
+_BUSY_CODES = ("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "503", "500")
+_CLIENT = Config(
+    retries={"mode": "standard", "total_max_attempts": 5},
+    connect_timeout=5,
+    read_timeout=20,
+    tcp_keepalive=True,
+)
+
+
+class ConditionFailedError(ExportError):
+    """Somebody else wrote the object first: read it again and decide anew."""
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object that is there: its ETag and its metadata, names in lower case."""
+
+    etag: str
+    metadata: Mapping[str, str]
+    size: int
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What stands directly in a folder: sub-folders with their last slash, and keys with sizes."""
+
+    folders: tuple[str, ...]
+    keys: Mapping[str, int]
+
+
+class Bucket:
+    """One bucket through one client. Every error says what to change."""
+
+    def __init__(self, client: "S3Client", name: str, role_arn: str = "") -> None:
+        self._client = client
+        self._name = name
+        self._role_arn = role_arn
+
+    def put(
+        self,
+        key: str,
+        body: bytes | BinaryIO,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+        if_none_match: str | None = None,
+        if_match: str | None = None,
+    ) -> str:
+        """Write an object; its ETag. Raises ConditionFailedError where a condition fails."""
+        conditions: dict[str, Any] = {}
+        if if_none_match:
+            conditions["IfNoneMatch"] = if_none_match
+        if if_match:
+            conditions["IfMatch"] = if_match
+        with self._explained("write", key):
+            answer = self._client.put_object(
+                Bucket=self._name,
+                Key=key,
+                Body=body,
+                ContentType=content_type,
+                Metadata=dict(metadata or {}),
+                **conditions,
+            )
+        return answer["ETag"]
+
+    def get(self, key: str) -> tuple[bytes, str] | None:
+        """An object's bytes and ETag, or None where it does not exist."""
+        with self._missing_is_none(key), self._explained("read", key):
+            answer = self._client.get_object(Bucket=self._name, Key=key)
+            return answer["Body"].read(), answer["ETag"]
+        return None
+
+    def head(self, key: str) -> StoredObject | None:
+        """What is known of an object, or None where it does not exist."""
+        with self._missing_is_none(key), self._explained("read", key):
+            answer = self._client.head_object(Bucket=self._name, Key=key)
+            return StoredObject(answer["ETag"], answer["Metadata"], answer["ContentLength"])
+        return None
+
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is not there is no error."""
+        with self._explained("delete", key):
+            self._client.delete_object(Bucket=self._name, Key=key)
+
+    def list(self, prefix: str) -> Folder:
+        """The folder `prefix` (or the keys that begin so), all pages of it."""
+        folders: list[str] = []
+        keys: dict[str, int] = {}
+        with self._explained("list", prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._name, Prefix=prefix, Delimiter="/"
+            )
+            for page in pages:
+                folders += [entry["Prefix"] for entry in page.get("CommonPrefixes", ())]
+                keys |= {entry["Key"]: entry["Size"] for entry in page.get("Contents", ())}
+        return Folder(tuple(folders), keys)
+
+    @contextmanager
+    def _missing_is_none(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except _MissingError:
+            return
+        except _DeniedError as error:
+            # Without an unconditional ListBucket S3 does not tell "missing" from "denied".
+            if key in self.list(key).keys:
+                raise StopRunError(str(error)) from error
+
+    @contextmanager
+    def _explained(self, verb: str, key: str) -> Iterator[None]:
+        where = f"s3://{self._name}/{key}"
+        try:
+            yield
+        except ClientError as error:
+            raise self._explain(error, verb, where) from error
+        except BotoCoreError as error:
+            raise StopRunError(
+                f"S3 cannot be reached to {verb} {where} ({type(error).__name__}); check that the "
+                "function's subnets have a route to S3, such as a gateway endpoint."
+            ) from error
+
+    def _explain(self, error: ClientError, verb: str, where: str) -> ExportError:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code in _CONDITION_CODES:
+            return ConditionFailedError(f"{where} was written by somebody else ({code}).")
+        if code in _MISSING_CODES:
+            return _MissingError(where)
+        if code in _DENIED_CODES:
+            who = f"the role {self._role_arn}" if self._role_arn else "the function's role"
+            return _DeniedError(
+                f"S3 refused to {verb} {where} ({code}); check that {who} has the exporter's "
+                "bucket policy for this bucket and prefix, and that the bucket's own policy and "
+                "its KMS key allow it."
+            )
+        if code == "NoSuchBucket":
+            return StopRunError(
+                f"The bucket {self._name} does not exist; check S3_BUCKET, or create the bucket."
+            )
+        if code in ("PermanentRedirect", "AuthorizationHeaderMalformed", "301"):
+            return StopRunError(
+                f"The bucket {self._name} is in another region; deploy the stack in the bucket's "
+                "region."
+            )
+        if code in _BUSY_CODES:
+            return StopRunError(
+                f"S3 is busy and did not {verb} {where} ({code}) after several tries; nothing is "
+                "lost, the next run goes on."
+            )
+        return StopRunError(
+            f"S3 did not {verb} {where} ({code}); see the code's meaning in S3's documentation."
+        )
+
+
+class _MissingError(StopRunError):
+    pass
+
+
+class _DeniedError(StopRunError):
+    pass
+
+
+def s3_client(settings: Settings) -> "S3Client":
+    """A client with the process's own credentials, or with those of ROLE_ARN.
+
+    An assumed role's credentials last an hour, longer than an invocation can; so a client of
+    this kind is made for each. Raises StopRunError.
+    """
+    if not settings.role_arn:
+        return boto3.client("s3", config=_CLIENT)
+    external = {"ExternalId": settings.role_external_id} if settings.role_external_id else {}
+    try:
+        answer = boto3.client("sts", config=_CLIENT).assume_role(
+            RoleArn=settings.role_arn, RoleSessionName="mimir-exporter", **external
+        )
+    except (ClientError, BotoCoreError) as error:
+        raise StopRunError(
+            f"The role {settings.role_arn} could not be assumed ({type(error).__name__}: "
+            f"{str(error).splitlines()[0]}); check ROLE_ARN, ROLE_EXTERNAL_ID, the role's trust "
+            "policy and that the VPC has an endpoint for STS."
+        ) from error
+    keys = answer["Credentials"]
+    return boto3.client(
+        "s3",
+        config=_CLIENT,
+        aws_access_key_id=keys["AccessKeyId"],
+        aws_secret_access_key=keys["SecretAccessKey"],
+        aws_session_token=keys["SessionToken"],
+    )

@@ -1,0 +1,35 @@
+"""The time that one invocation may use."""
+
+import time
+from collections.abc import Callable
+
+from .errors import OutOfTimeError
+
+
+class Deadline:
+    """Counts down to the moment at which work must stop, leaving time to say what is left."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._end = clock() + seconds
+
+    @classmethod
+    def for_invocation(cls, remaining_s: float) -> "Deadline":
+        """All but a reserve for handing over and the checkpoint: a tenth, 5 to 30 s."""
+        return cls(remaining_s - min(30.0, max(5.0, remaining_s / 10)))
+
+    def remaining_s(self) -> float:
+        """Seconds left, never below 0."""
+        return max(0.0, self._end - self._clock())
+
+    def check(self) -> None:
+        """Raise OutOfTimeError once the time is used up."""
+        if self._clock() >= self._end:
+            raise OutOfTimeError("The time of this invocation is used up.")
+
+    def sleep(self, seconds: float, sleep: Callable[[float], None] = time.sleep) -> None:
+        """Wait, or raise OutOfTimeError at once where the wait would outlast the time."""
+        if seconds >= self.remaining_s():
+            raise OutOfTimeError("The time of this invocation is used up.")
+        if seconds > 0:
+            sleep(seconds)

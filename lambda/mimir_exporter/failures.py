@@ -1,0 +1,90 @@
+"""What an answer that is no success means: status and body -> the error that cures it. Pure.
+
+The classes come from the error catalogue and limits of Mimir (pkg/util/globalerror, runbooks),
+Cortex (the same statuses without IDs), Prometheus (web/api/v1) and Amazon Managed Prometheus.
+"""
+
+import json
+import re
+
+from .errors import (
+    ExportError,
+    RejectedError,
+    StopRunError,
+    TooLargeError,
+    TooManySeriesError,
+    TryLaterError,
+)
+
+RETRY_AFTER_CAP_S = 60.0
+
+_LESS_TIME = (
+    "exceeded maximum resolution",
+    "err-mimir-max-total-query-length",
+    "err-mimir-max-query-length",
+    "the query time range exceeds the limit",
+    "err-mimir-max-chunks-per-query",
+    "err-mimir-max-estimated-chunks-per-query",
+    "err-mimir-max-chunks-bytes-per-query",
+    "err-mimir-max-estimated-memory-consumption-per-query",
+    "the query hit the max number of chunks limit",
+    "the query hit the aggregated chunks size limit",
+    "too many samples",
+    "response larger than the max",
+    "query timed out",
+)
+_FEWER_SERIES = (
+    "err-mimir-max-series-per-query",
+    "the query hit the max number of series limit",
+)
+_BUSY = ("throttlingexception", "too many outstanding requests", "err-mimir-query-limited")
+
+
+def classify(status: int, body: str, *, url: str, retry_after: str | None = None) -> ExportError:
+    """The error for an answer of `status` with `body` (JSON, text or HTML)."""
+    said = explain(body)
+    text = body.lower()
+    what = f"{url} answered {status}: {said}" if said else f"{url} answered {status}"
+    wait_s = parse_retry_after(retry_after)
+    if status == 401:
+        return StopRunError(
+            f"The login was refused ({what}); check the PROMETHEUS_ values in the secret."
+        )
+    if status in (403, 404, 406) or 300 <= status < 400:
+        return StopRunError(
+            f"The query API is not to be had there ({what}); check PATH_PREFIX (Mimir's is "
+            "/prometheus), SCHEME, PORT and what this login and tenant may read."
+        )
+    if status in (400, 429) and any(word in text for word in _BUSY):
+        return TryLaterError(f"Mimir is busy ({what}).", retry_after_s=wait_s)
+    if any(word in text for word in _FEWER_SERIES):
+        return TooManySeriesError(f"The query selects too many series ({what}).")
+    if status in (400, 413, 422, 503) and any(word in text for word in _LESS_TIME):
+        return TooLargeError(f"The query is too large ({what}).")
+    if status in (502, 504):
+        return TryLaterError(
+            f"The gateway gave up ({what}).", retry_after_s=wait_s, cut_if_persistent=True
+        )
+    if status in (429, 499) or status >= 500:
+        return TryLaterError(f"Mimir cannot answer now ({what}).", retry_after_s=wait_s)
+    return RejectedError(f"Mimir rejects the query ({what}); correct it or remove the metric.")
+
+
+def explain(body: str, limit: int = 300) -> str:
+    """The one line of an error body that a person wants, without markup."""
+    try:
+        parsed = json.loads(body)
+        if isinstance(parsed, dict) and isinstance(parsed.get("error"), str):
+            body = parsed["error"]
+    except ValueError:
+        body = re.sub(r"(?is)<(script|style|head).*?</\1>|<[^>]*>", " ", body)
+    line = " ".join(body.split())
+    return line if len(line) <= limit else f"{line[:limit]}…"
+
+
+def parse_retry_after(value: str | None) -> float | None:
+    """Seconds to wait, capped; None without a usable header. Dates are not honoured: proxies
+    in front of Mimir send seconds, and a wrong clock would make a date absurd."""
+    if value is None or not re.fullmatch(r"[0-9]{1,9}", value.strip()):
+        return None
+    return min(float(value), RETRY_AFTER_CAP_S)

@@ -1,0 +1,193 @@
+"""One metric of one window: asked whole, and cut where Mimir refuses it whole.
+
+Refused for its size, a query is cut in time, down to one step, and then by cluster; refused for
+its number of series, it is cut by cluster at once. All parts land in the same files.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from .catalog import Metric
+from .deadline import Deadline
+from .errors import (
+    QueryError,
+    RejectedError,
+    TooLargeError,
+    TooManySeriesError,
+    TryLaterError,
+)
+from .mimir import Mimir
+from .retry import with_retries
+from .settings import Settings
+from .split import AnswerError, Envelope, Splitter
+from .spool import Spool
+from .windows import Window, halves
+
+# Label values are asked for a little more than the window: a query looks back (five minutes for
+# an instant vector, its range for a rate), so its first steps may hold a series that ended before.
+LOOK_BACK_S = 3600
+
+
+@dataclass(frozen=True)
+class Part:
+    """An inclusive range of steps (unix seconds), of all clusters or of one."""
+
+    first: int
+    last: int
+    cluster: str | None = None
+
+
+@dataclass
+class FetchStats:
+    """What it took: `parts` answers, `retries` waits, `cuts` refusals for size."""
+
+    parts: int = 0
+    attempts: int = 0
+    cuts: int = 0
+    query_s: float = 0.0
+    infos: tuple[str, ...] = ()
+
+    @property
+    def retries(self) -> int:
+        """Attempts that gave neither an answer nor a cut."""
+        return self.attempts - self.parts - self.cuts
+
+
+class Fetcher:
+    """Fills spools from Mimir. Remembers which metrics had to be cut, and begins with that."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        mimir: Mimir,
+        deadline: Deadline,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._mimir = mimir
+        self._deadline = deadline
+        self._sleep = sleep
+        self._clock = clock
+        self._spans_s: dict[str, int] = {}
+
+    def fetch(self, metric: Metric, window: Window, spool: Spool) -> FetchStats:
+        """Put every series of `metric` in `window` into `spool`.
+
+        Raises QueryError when the metric has to be given up for now, StopRunError when the
+        endpoint has, OutOfTimeError when the deadline passes. The spool is useless then.
+        """
+        stats = FetchStats()
+        parts = self._first_parts(metric, window)
+        while parts:
+            part = parts.pop(0)
+            try:
+                self._ask(metric, window, part, spool, stats)
+            except TooLargeError as error:
+                smaller = self._cut_in_time(metric, window, part) or self._cut_by_cluster(
+                    metric, window, part
+                )
+                parts = self._smaller(smaller, error) + parts
+                stats.cuts += 1
+            except TooManySeriesError as error:
+                smaller = self._cut_by_cluster(metric, window, part) or self._cut_in_time(
+                    metric, window, part
+                )
+                parts = self._smaller(smaller, error) + parts
+                stats.cuts += 1
+        return stats
+
+    def _first_parts(self, metric: Metric, window: Window) -> list[Part]:
+        span_s = self._spans_s.get(metric.name, 0)
+        if not span_s:
+            return [Part(window.start, window.last)]
+        starts = range(window.start, window.last + 1, span_s)
+        return [Part(at, min(at + span_s - window.step_s, window.last)) for at in starts]
+
+    def _ask(
+        self, metric: Metric, window: Window, part: Part, spool: Spool, stats: FetchStats
+    ) -> None:
+        def attempt() -> None:
+            stats.attempts += 1
+            spool.begin_part()
+            started = self._clock()
+            try:
+                self._stream(metric, window, part, spool, stats)
+            except BaseException:
+                spool.drop_part()
+                raise
+            finally:
+                stats.query_s += self._clock() - started
+
+        try:
+            with_retries(attempt, self._deadline, sleep=self._sleep)
+        except TryLaterError as error:
+            # A gateway's time-out that waiting does not cure is a query that takes too long.
+            if error.cut_if_persistent and part.first < part.last:
+                raise TooLargeError(str(error)) from error
+            raise
+        stats.parts += 1
+
+    def _stream(
+        self, metric: Metric, window: Window, part: Part, spool: Spool, stats: FetchStats
+    ) -> None:
+        promql = metric.promql(self._settings.cluster_label, part.cluster)
+        label = self._settings.cluster_label if self._settings.split_by_cluster else None
+        splitter = Splitter(label, self._settings.cluster_name, spool.add)
+        with self._mimir.query_range(promql, part.first, part.last, window.step_s) as blocks:
+            try:
+                for block in blocks:
+                    splitter.feed(block)
+                envelope = splitter.finish()
+            except AnswerError as error:
+                # An answer that was cut off without a length looks just like this.
+                raise TryLaterError(f"Mimir's answer cannot be read: {error}") from error
+        self._judge(envelope)
+        stats.infos += envelope.infos
+
+    def _judge(self, envelope: Envelope) -> None:
+        if envelope.status != "success":
+            raise TryLaterError(
+                f"Mimir answered 200 with the error {envelope.error_type}: {envelope.error}"
+            )
+        # PromQL's own annotations speak of the expression; any other warning, and
+        # VictoriaMetrics' isPartial, says that data may be missing from the answer.
+        partial = [text for text in envelope.warnings if not text.startswith("PromQL ")]
+        if envelope.is_partial:
+            partial.append("isPartial is true")
+        if partial:
+            raise TryLaterError(
+                f"Mimir warns that the answer may be incomplete: {partial[0][:300]}"
+            )
+
+    def _cut_in_time(self, metric: Metric, window: Window, part: Part) -> list[Part]:
+        pieces = halves(part.first, part.last, window.step_s)
+        if pieces is None:
+            return []
+        if part.cluster is None:
+            self._spans_s[metric.name] = pieces[0][1] - pieces[0][0] + window.step_s
+        return [replace(part, first=first, last=last) for first, last in pieces]
+
+    def _cut_by_cluster(self, metric: Metric, window: Window, part: Part) -> list[Part]:
+        """One part for each cluster and one for series without the label: together the whole."""
+        if part.cluster is not None or not metric.can_cut_by_cluster:
+            return []
+        values = with_retries(
+            lambda: self._mimir.label_values(
+                self._settings.cluster_label, window.start - LOOK_BACK_S, window.end
+            ),
+            self._deadline,
+            sleep=self._sleep,
+        )
+        return [replace(part, cluster=value) for value in sorted({"", *values})]
+
+    @staticmethod
+    def _smaller(parts: list[Part], error: QueryError) -> list[Part]:
+        if not parts:
+            raise RejectedError(
+                f"Even one step of one cluster is too much: {error} Raise Mimir's limit, or narrow "
+                "the query (a query of your own needs $matchers to be cut by cluster)."
+            ) from error
+        return parts

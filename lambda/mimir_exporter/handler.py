@@ -1,0 +1,180 @@
+"""The Lambda entry points; the only file that knows Lambda."""
+
+import os
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from .auth import credential_source
+from .backfill import StateMachine
+from .bucket import Bucket, s3_client
+from .catalog import load_catalog
+from .check import run_check
+from .deadline import Deadline
+from .errors import ExportError, SettingsError
+from .export import Exporter, Totals
+from .fetch import Fetcher
+from .mimir import Mimir
+from .runs import Summary, Tools, run_again, run_item, run_regular
+from .settings import Settings, load_settings
+from .status import report_status
+from .store import CheckpointStore
+from .write import Writer
+
+logger = Logger()
+metrics = Metrics()
+
+Event = dict[str, Any]
+
+
+@logger.inject_lambda_context(clear_state=True)
+def export(event: Event, context: LambdaContext) -> Event:
+    """The regular function: a run, or the action that the event names.
+
+    Returns a small summary. Raises ExportError, one sentence that says what to change, when the
+    work could not be done at all: the invocation then counts as failed.
+    """
+    return _answered(lambda: _act(event, context))
+
+
+@logger.inject_lambda_context(clear_state=True)
+def backfill(event: Event, context: LambdaContext) -> Event:
+    """One item of the Map: {"start", "end"} of a window, in unix seconds."""
+
+    def act() -> Event:
+        with _Invocation(context) as tools:
+            result = run_item(tools, event)
+            _publish(tools.exporter.totals)
+            return result
+
+    return _answered(act)
+
+
+def _act(event: Event, context: LambdaContext) -> Event:
+    actions: dict[str, Callable[[Tools], Event]] = {
+        "run": lambda tools: _finish(run_regular(tools)),
+        "export": lambda tools: _finish(run_again(tools, event)),
+        "status": lambda tools: report_status(tools, event),
+        "check": lambda tools: run_check(tools, _login(tools.settings)),
+    }
+    action = event.get("action", "run") if isinstance(event, dict) else event
+    if not isinstance(action, str) or action not in actions:
+        raise SettingsError(
+            f"The event's action is {action!r}; {{}} (a regular run), "
+            f"{', '.join(name for name in actions if name != 'run')} are known."
+        )
+    with _Invocation(context) as tools:
+        return actions[action](tools)
+
+
+class _Invocation:
+    """Makes the tools of one invocation, and closes what it opened."""
+
+    def __init__(self, context: LambdaContext) -> None:
+        self._context = context
+
+    def __enter__(self) -> Tools:
+        settings = load_settings(os.environ)
+        catalog = load_catalog(settings.extra_metrics)
+        deadline = Deadline.for_invocation(self._context.get_remaining_time_in_millis() / 1000)
+        bucket = Bucket(_s3(settings), settings.bucket, settings.role_arn)
+        store = CheckpointStore(bucket, settings.prefix, settings.cluster_name)
+        self._mimir = Mimir(settings, credential_source(settings.auth_secret_arn), deadline)
+        return Tools(
+            settings=settings,
+            catalog=catalog,
+            bucket=bucket,
+            store=store,
+            mimir=self._mimir,
+            exporter=Exporter(
+                catalog,
+                Fetcher(settings, self._mimir, deadline),
+                Writer(bucket, settings.prefix, settings.cluster_name),
+                store,
+                deadline,
+            ),
+            deadline=deadline,
+            machine=_machine(settings.state_machine_arn),
+            run_id=self._context.aws_request_id,
+            clock=time.time,
+        )
+
+    def __exit__(self, *_: object) -> None:
+        self._mimir.close()
+
+
+def _answered(act: Callable[[], Event]) -> Event:
+    """The result of `act`; an error is logged once, here, and raised without its traceback."""
+    try:
+        return act()
+    except ExportError as error:
+        failure: Exception = error
+    except Exception as error:  # noqa: BLE001 - whatever it was, a person has to act on it
+        logger.exception("unexpected error")
+        failure = ExportError(
+            f"Unexpected {type(error).__name__}: {error}; nothing that counts as exported is "
+            "half written, and the next run goes on. Please report this with the log."
+        )
+    logger.error("run failed", extra={"error": type(failure).__name__, "reason": str(failure)})
+    metrics.add_metric(name="RunsFailed", unit=MetricUnit.Count, value=1)
+    metrics.flush_metrics()
+    raise failure.with_traceback(None) from None
+
+
+def _finish(summary: Summary) -> Event:
+    """Log and measure a run; then its result, or the error that stopped it."""
+    result = summary.as_dict()
+    logger.info("run finished", extra={**result, "seconds": round(summary.totals.query_s, 3)})
+    metrics.add_metric(name="RunsSucceeded", unit=MetricUnit.Count, value=int(not summary.error))
+    metrics.add_metric(name="LagSeconds", unit=MetricUnit.Seconds, value=summary.lag_s)
+    metrics.add_metric(name="PendingWindows", unit=MetricUnit.Count, value=summary.pending)
+    metrics.add_metric(name="Gaps", unit=MetricUnit.Count, value=summary.gaps)
+    _publish(summary.totals)
+    if summary.error is not None:
+        raise summary.error
+    return result
+
+
+def _publish(totals: Totals) -> None:
+    """The metrics of any work, as an EMF line."""
+    counts = {
+        "WindowsExported": totals.windows,
+        "MetricsExported": totals.metrics,
+        "MetricsFailed": len(totals.failures),
+        "SamplesExported": totals.samples,
+        "ObjectsWritten": totals.objects,
+        "QueryRetries": totals.retries,
+        "QueryCuts": totals.cuts,
+    }
+    for name, value in counts.items():
+        metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+    metrics.add_metric(name="BytesWritten", unit=MetricUnit.Bytes, value=totals.bytes)
+    metrics.flush_metrics()
+
+
+def _login(settings: Settings) -> str:
+    source = settings.auth_secret_arn or "the environment"
+    credentials = credential_source(settings.auth_secret_arn).get()
+    tenant = "with a tenant" if credentials.tenant else "without a tenant"
+    return f"{credentials.method}, {tenant}, from {source}"
+
+
+def _s3(settings: Settings) -> Any:
+    # An assumed role's keys last an hour; a warm function lives longer.
+    return s3_client(settings) if settings.role_arn else _own_s3(settings.bucket)
+
+
+@lru_cache(maxsize=1)
+def _own_s3(_bucket: str) -> Any:
+    return s3_client(load_settings(os.environ))
+
+
+@lru_cache(maxsize=1)
+def _machine(arn: str) -> StateMachine | None:
+    return StateMachine(boto3.client("stepfunctions"), arn) if arn else None

@@ -1,0 +1,210 @@
+"""The series of a matrix in JSON text: where one ends, whose it is, how many samples it has.
+
+Four ways, from the quickest to the one that is right for all JSON:
+
+- `walk`: many series in the compact form that Prometheus, Mimir and VictoriaMetrics send,
+  `{"metric":{"a":"x",...},"values":[[1759622400,"0.5"],...]}`. A few byte searches for each series.
+- `match_head`: one such series whose labels need a closer look: escapes, braces, the cluster's label
+  behind others. An expression reads the labels, searches find the end.
+- `match_whole`: one compact series read by an expression to its last byte: histograms, the last one.
+- `parse_series`: any JSON object, by Python's parser.
+
+What the searches rest on. The text is valid JSON up to a series that starts at `p`.
+
+1. Where no backslash stands, every quote opens or closes a string. So in valid JSON
+   `{"metric":` and `},"values":[[` can stand only outside strings: inside one, their first quote
+   would close it, and the bare word behind it is not JSON. Text that holds pieces of this syntax
+   as a label's value needs backslashes, or has no quotes and so matches neither.
+2. From the labels' start to the first `}` there is no `{`: so this brace closes the labels, and
+   the labels hold no objects.
+3. From `"values":[[` to the next `:` the series has no other key and no object but an empty one.
+   If this colon ends `"]]},{"metric":`, the quote in front closes a string (else `metric` would
+   be bare again), and the brace closes an object that is not empty: the series. The list that
+   goes on behind it can only be the result. So the next series starts at that `{`.
+
+For valid JSON this leaves nothing open. Text that is not JSON is noticed wherever it breaks this
+order; damage inside the text of labels or samples is not looked for here, and stays inside the
+series, and the file, where it stands. Samples are counted by their brackets.
+"""
+
+import json
+import re
+from collections.abc import Callable
+
+from .jsontext import AnswerError, Members, decode_string, parse
+
+START = b'{"metric":{'
+_VALUES = b'},"values":[['
+_NEXT = b'"]]},{"metric":'  # ends with the colon that `walk` and `match_head` search for
+_HEADS = 4096  # beginnings of series remembered; more clusters than that only cost time
+
+_TEXT = rb'[^"\\\x00-\x1f]*+'
+_STRING = rb'"%s(?:\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4})%s)*+"' % (_TEXT, _TEXT)
+_NAME = rb'"%s"' % _TEXT  # of a label, without escapes: what it says is what it looks like
+_NUMBER = rb"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+"
+_FIGURE = rb'"[0-9A-Za-z.+-]*+"'  # a sample's value
+_SAMPLE = rb"\[%s,%s\]" % (_NUMBER, _FIGURE)
+_BUCKETS = rb',"buckets":\[(?:\[[0-9]++(?:,%s){3}\](?:,(?=\[)|(?=\])))*+\]' % _FIGURE
+_HISTOGRAM = rb'\[%s,\{"count":%s,"sum":%s(?:%s)?+\}\]' % (_NUMBER, _FIGURE, _FIGURE, _BUCKETS)
+_LIST = rb"\[((?:%s(?:,(?=\[)|(?=\])))*+)\]"
+
+Add = Callable[[str, int, int, int, int], None]
+
+
+class SeriesReader:
+    """Reads the series of one answer. `label` names the cluster's label; None: all is `default`.
+
+    Positions are into a text given to `open`. A series starts at its opening brace.
+    """
+
+    def __init__(self, label: str | None, default: str, add: Add) -> None:
+        self._label = label
+        self._default = default
+        self._add = add
+        name = _plain_name(label)
+        # In what the searches may look at there is no backslash: so this one finds nothing.
+        self._name = name or b"\\"
+        here = rb"(?!)" if name is None else re.escape(name) + b":"
+        self._heads: dict[bytes, tuple[str, int, bytes]] = {}
+        self._no_head = (default, len(START), _NEXT + b"{")
+        self._head = re.compile(
+            rb'\{"metric":\{(?:(?!%(here)s)"__name__":%(name)s,)?%(here)s(%(name)s)'
+            % {b"here": here, b"name": _NAME}
+        ).match
+        labels = (
+            rb'\{"metric":\{(?:%(other)s(?:,(?=")|(?=\})))*+(?:%(here)s(%(s)s)(?:,%(other)s)*+)?+\}'
+            % {b"here": here, b"s": _STRING, b"other": rb"(?!%s)%s:%s" % (here, _NAME, _STRING)}
+        )
+        self._labels = re.compile(labels + rb',"values":\[\[').match
+        self._whole = re.compile(
+            labels
+            + rb'(?:,"values":%s)?+(?:,"histograms":%s)?+\}' % (_LIST % _SAMPLE, _LIST % _HISTOGRAM)
+        ).match
+        self._slash = -1
+
+    def open(self, text: bytes) -> None:
+        """Say that the positions from here on are in this text, and none of them is old."""
+        self._slash = text.find(b"\\")
+
+    def walk(self, text: bytes, p: int) -> tuple[int, bool]:
+        """Pass on the series at `p` and those behind it, as many as a few searches can prove.
+
+        Returns where the first one starts that was not passed on, and whether that is for want of
+        bytes. The series at that position is the caller's; it may also be the last one.
+        """
+        find, starts, count = text.find, text.startswith, text.count
+        if 0 <= self._slash < p:
+            self._slash = find(b"\\", p)
+        # The searches see nothing from the next backslash on.
+        end = len(text) if self._slash < 0 else self._slash
+        short = self._slash < 0
+        name = self._name
+        while head := self._choose_head(text, p):
+            cluster, size, same = head
+            first, series, samples = p, 0, 0
+            stop: bool | None = None
+            while stop is None:
+                body = p + size
+                close = find(b"}", body, end)
+                if close < 0:
+                    stop = short
+                    break
+                if (
+                    not starts(_VALUES, close)
+                    or find(b"{", body, close) >= 0
+                    or find(name, body, close) >= 0
+                ):
+                    stop = False
+                    break
+                colon = find(b":", close + 13, end)
+                if colon < 0:
+                    stop = short
+                    break
+                ours = starts(same, colon - 14)
+                if not ours and not starts(_NEXT, colon - 14):
+                    stop = False
+                    break
+                samples += count(b"[", close + 12, colon)
+                series += 1
+                p = colon - 9
+                if not ours:
+                    break
+            if series:
+                self._add(cluster, first, p - 1, series, samples)
+            if stop is not None:
+                return p, stop
+        return p, False
+
+    def match_head(self, text: bytes, p: int) -> tuple[int, bool]:
+        """Pass on the one series at `p` if its labels can be read and its end be searched for.
+
+        Returns the position behind it, or `p` itself, and whether that is for want of bytes.
+        """
+        found = self._labels(text, p)
+        if found is None:
+            return p, False
+        values = found.end()
+        colon = text.find(b":", values)
+        if colon < 0:
+            return p, True
+        if not text.startswith(_NEXT, colon - 14) or text.find(b"\\", values, colon) >= 0:
+            return p, False
+        end = colon - 10
+        self._add(self._cluster(found[1]), p, end, 1, text.count(b"[", values - 1, end))
+        return end, False
+
+    def match_whole(self, text: bytes, p: int) -> int:
+        """Pass on the one compact series at `p`; the position behind it, or `p` if it is not one."""
+        found = self._whole(text, p)
+        if found is None:
+            return p
+        cluster, values, histograms = found.groups()
+        samples = (values or b"").count(b"[") + (histograms or b"").count(b"{")
+        self._add(self._cluster(cluster), p, found.end(), 1, samples)
+        return found.end()
+
+    def parse_series(self, text: bytes, start: int, end: int) -> None:
+        """Pass on the one series text[start:end], in any JSON. Raises AnswerError."""
+        series = parse(text[start:end], "A series")
+        metric = series.get("metric")
+        if metric is not None and not isinstance(metric, Members):
+            raise AnswerError("The labels of a series are not an object.")
+        cluster = metric.get(self._label) if metric is not None and self._label else None
+        if cluster is not None and not isinstance(cluster, str):
+            raise AnswerError(f"The label {self._label} of a series is not a string.")
+        samples = 0
+        for key in ("values", "histograms"):
+            points = series.get(key)
+            if points is not None and not isinstance(points, list):
+                raise AnswerError(f"The {key} of a series are not a list.")
+            samples += len(points or ())
+        self._add(cluster or self._default, start, end, 1, samples)
+
+    def _choose_head(self, text: bytes, p: int) -> tuple[str, int, bytes] | None:
+        """(cluster, length of the beginning that says so, how a next series of it looks)."""
+        found = self._head(text, p)
+        if found is None:
+            return self._no_head if text.startswith(START, p) else None
+        head = found[0]
+        known = self._heads.get(head)
+        if known is None:
+            if len(self._heads) >= _HEADS:
+                self._heads.clear()
+            known = (self._cluster(found[1]), len(head), _NEXT + head[10:])
+            self._heads[head] = known
+        return known
+
+    def _cluster(self, token: bytes | None) -> str:
+        """The cluster that a label's value names, given in its quotes."""
+        if token is None:
+            return self._default
+        return decode_string(token, f"The label {self._label} of a series") or self._default
+
+
+def _plain_name(label: str | None) -> bytes | None:
+    """The label's name in quotes, or None where it cannot stand in JSON without a backslash."""
+    try:
+        name = json.dumps(label, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return None
+    return None if label is None or b"\\" in name else name

@@ -1,0 +1,324 @@
+"""The HTTP client of Mimir, or of anything else that speaks the Prometheus HTTP API.
+
+One request at a time, on one connection. Answers are streamed; the deadline is checked at every
+block, because an HTTP time-out bounds one read and not a whole answer.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from socket import socket
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+
+import urllib3
+from isal import igzip_lib
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+from urllib3.response import BaseHTTPResponse
+
+from . import __version__
+from .auth import CredentialSource
+from .deadline import Deadline
+from .errors import (
+    ExportError,
+    OutOfTimeError,
+    QueryError,
+    StopRunError,
+    TryLaterError,
+)
+from .failures import classify
+from .settings import Settings
+
+BLOCK_BYTES = 256 * 1024
+SMALL_ANSWER_BYTES = 64 * 1024 * 1024
+ERROR_BODY_BYTES = 64 * 1024
+CONNECT_TIMEOUT_S = 10.0
+# Between two blocks of an answer that has begun. Before the first one only the deadline counts:
+# Mimir computes the whole answer before it sends anything, by default for up to two minutes.
+STALL_TIMEOUT_S = 30.0
+FIRST_BYTE_TIMEOUT_S = 300.0
+
+
+class Mimir:
+    """Asks one endpoint. Raises the errors of `errors.py`, classified by `failures.py`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        credentials: CredentialSource,
+        deadline: Deadline,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._credentials = credentials
+        self._deadline = deadline
+        self._sleep = sleep
+        self._clock = clock
+        self._api = settings.origin + settings.path_prefix + "/api/v1"
+        self._pool = _pool(settings)
+        self._headers = credentials.get().headers()
+        self._last_query_end: float | None = None
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._pool.close()
+
+    def find_ready(self) -> str:
+        """The path that says the endpoint is ready.
+
+        Mimir answers at /ready, Prometheus and its kin at /-/ready, always at the host's root;
+        a gateway that shows neither still answers a query. Raises StopRunError when it is not
+        ready or not there.
+        """
+        paths = [self._settings.readiness_path]
+        if "/ready" not in paths:
+            paths.append("/ready")
+        for path in paths:
+            url = self._settings.origin + path
+            with self._request("GET", url) as response:
+                if response.status == 200:
+                    return path
+                body = _read_error(response)
+                # A gateway may guard or hide the path; only a 5xx speaks of readiness.
+                if response.status >= 500:
+                    raise StopRunError(
+                        f"{url} answered {response.status}: the endpoint is not ready "
+                        f"({' '.join(body.split())[:200]}); nothing was asked, the next run "
+                        "tries again."
+                    )
+        try:
+            self.query("vector(1)")
+        except QueryError as error:
+            raise StopRunError(f"The endpoint does not answer queries: {error}") from error
+        return f"{self._settings.path_prefix}/api/v1/query"
+
+    def query(self, promql: str, moment: int | None = None) -> list[dict[str, Any]]:
+        """An instant query's result. `moment` is unix seconds, now by default."""
+        form = {"query": promql} | ({} if moment is None else {"time": str(moment)})
+        result = self._small("POST", f"{self._api}/query", form)
+        return list(result["result"]) if isinstance(result, dict) else []
+
+    def label_values(self, label: str, start: int, end: int) -> list[str]:
+        """The values of a label between two moments (unix seconds)."""
+        url = f"{self._api}/label/{label}/values"
+        values = self._small("GET", url, {"start": str(start), "end": str(end)})
+        return [str(value) for value in values or ()]
+
+    def build_info(self) -> dict[str, str]:
+        """What the server says of itself, or nothing where it does not say."""
+        try:
+            info = self._small("GET", f"{self._api}/status/buildinfo", {})
+        except (QueryError, StopRunError):
+            return {}
+        return {key: str(value) for key, value in info.items()} if isinstance(info, dict) else {}
+
+    @contextmanager
+    def query_range(
+        self, promql: str, first: int, last: int, step_s: int
+    ) -> Iterator[Iterator[bytes]]:
+        """The blocks of a range query's answer, uncompressed. Both ends are evaluated.
+
+        Waits QUERY_DELAY after the query before. Only a 200 yields; every other answer raises.
+        """
+        self._wait_for_turn()
+        form = {"query": promql, "start": str(first), "end": str(last), "step": str(step_s)}
+        try:
+            with self._answer("POST", f"{self._api}/query_range", form) as response:
+                yield self._blocks(response)
+        finally:
+            self._last_query_end = self._clock()
+
+    def _wait_for_turn(self) -> None:
+        if self._last_query_end is not None:
+            due = self._last_query_end + self._settings.query_delay_s
+            self._deadline.sleep(max(0.0, due - self._clock()), self._sleep)
+        self._deadline.check()
+
+    def _small(self, method: str, url: str, fields: Mapping[str, str]) -> Any:
+        """`data` of an answer small enough to be held."""
+        with self._answer(method, url, fields) as response:
+            body = bytearray()
+            for block in self._blocks(response):
+                body += block
+                if len(body) > SMALL_ANSWER_BYTES:
+                    raise TryLaterError(f"{url} sent more than {SMALL_ANSWER_BYTES} bytes.")
+        try:
+            return json.loads(body)["data"]
+        except (ValueError, KeyError, TypeError):
+            raise StopRunError(
+                f"{url} answered 200 with something that is not Prometheus JSON; check HOSTNAME, "
+                "PORT and PATH_PREFIX."
+            ) from None
+
+    @contextmanager
+    def _answer(
+        self, method: str, url: str, fields: Mapping[str, str]
+    ) -> Iterator[BaseHTTPResponse]:
+        """A response of status 200. On the first 401 the secret is read again, once."""
+        with self._request(method, url, fields) as response:
+            if response.status == 200:
+                yield response
+                return
+            error = _error(response, url)
+            refused = response.status == 401
+        if not refused or not self._credentials.from_secret:
+            raise error
+        headers = self._credentials.get(refresh=True).headers()
+        if headers == self._headers:
+            raise error
+        self._headers = headers
+        with self._request(method, url, fields) as response:
+            if response.status != 200:
+                raise _error(response, url)
+            yield response
+
+    @contextmanager
+    def _request(
+        self, method: str, url: str, fields: Mapping[str, str] | None = None
+    ) -> Iterator[BaseHTTPResponse]:
+        headers = {
+            "Accept-Encoding": "gzip",
+            "Cache-Control": "no-store",  # Mimir's result cache has a freshness of its own
+            "User-Agent": f"mimir-exporter/{__version__}",
+            **self._headers,
+        }
+        if method == "POST":
+            # The token method sends Content-Type: application/json on every request, as the
+            # integration before this one does. Prometheus reads a form only under its own
+            # type, so the fields travel in the URL there.
+            if "Content-Type" in headers:
+                url, fields = f"{url}?{urlencode(fields or {})}", None
+            else:
+                headers["Content-Type"] = "application/x-www-form-urlencoded"
+        elif fields:
+            url, fields = f"{url}?{urlencode(fields or {})}", None
+        try:
+            response = self._pool.request(
+                method,
+                url,
+                body=urlencode(fields) if fields else None,
+                headers=headers,
+                timeout=urllib3.Timeout(
+                    connect=min(CONNECT_TIMEOUT_S, self._patience_s()),
+                    read=min(FIRST_BYTE_TIMEOUT_S, self._patience_s()),
+                ),
+                retries=False,
+                redirect=False,  # a redirect must not carry the login to another host
+                preload_content=False,
+                decode_content=False,
+            )
+        except HTTPError as error:
+            raise self._network_error(error) from error
+        try:
+            yield response
+        except HTTPError as error:
+            raise self._network_error(error) from error
+        finally:
+            # An answer read to its end gives the connection back; any other is cut off.
+            response.close()
+
+    def _blocks(self, response: BaseHTTPResponse) -> Iterator[bytes]:
+        """The body's blocks, decoded, until its end. Raises for a body cut off."""
+        gzipped = response.headers.get("Content-Encoding", "identity").lower() == "gzip"
+        inflate = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP) if gzipped else None
+        try:
+            while True:
+                _Sockets.set_timeout(min(STALL_TIMEOUT_S, self._patience_s()))
+                block = response.read(BLOCK_BYTES, decode_content=False)
+                self._deadline.check()
+                if not block:
+                    break
+                if inflate is None:
+                    yield block
+                    continue
+                out = inflate.decompress(block, BLOCK_BYTES)
+                while out:
+                    yield out
+                    out = inflate.decompress(b"", BLOCK_BYTES) if not inflate.eof else b""
+        except igzip_lib.error as error:
+            raise TryLaterError(f"The answer's gzip is broken ({error}).") from error
+        if inflate is not None and not inflate.eof:
+            raise TryLaterError("The answer ended in the middle of its gzip.")
+
+    def _patience_s(self) -> float:
+        self._deadline.check()
+        return max(0.1, self._deadline.remaining_s())
+
+    def _network_error(self, error: HTTPError) -> ExportError:
+        if self._deadline.remaining_s() <= 0:
+            return OutOfTimeError("The time of this invocation was used up waiting for Mimir.")
+        return TryLaterError(
+            f"No answer from {self._settings.origin} ({_reason(error)}); check HOSTNAME, PORT, "
+            "SCHEME and that the function's subnets and security group reach it.",
+            # A read that timed out is a query too slow to answer; smaller ones may get through.
+            cut_if_persistent=isinstance(error, urllib3.exceptions.ReadTimeoutError),
+        )
+
+
+class _Sockets:
+    """The socket of the open connection, whose time-out each block sets anew.
+
+    urllib3 fixes a read time-out when the request begins; that of the first byte is far longer
+    than that between two blocks.
+    """
+
+    current: ClassVar[socket | None] = None
+
+    @classmethod
+    def set_timeout(cls, seconds: float) -> None:
+        if cls.current is not None and cls.current.fileno() != -1:
+            cls.current.settimeout(seconds)
+
+
+class _PlainConnection(HTTPConnection):
+    def connect(self) -> None:
+        super().connect()
+        _Sockets.current = self.sock
+
+
+class _TlsConnection(HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        _Sockets.current = self.sock
+
+
+class _PlainPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _PlainConnection
+
+
+class _TlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+def _pool(settings: Settings) -> urllib3.HTTPConnectionPool:
+    if settings.scheme == "https":
+        return _TlsPool(settings.hostname, settings.port, maxsize=1, cert_reqs="CERT_REQUIRED")
+    return _PlainPool(settings.hostname, settings.port, maxsize=1)
+
+
+def _error(response: BaseHTTPResponse, url: str) -> ExportError:
+    return classify(
+        response.status,
+        _read_error(response),
+        url=url,
+        retry_after=response.headers.get("Retry-After"),
+    )
+
+
+def _read_error(response: BaseHTTPResponse) -> str:
+    _Sockets.set_timeout(CONNECT_TIMEOUT_S)
+    try:
+        body = response.read(ERROR_BODY_BYTES, decode_content=True)
+    except HTTPError:
+        return ""
+    return body.decode("utf-8", "replace")
+
+
+def _reason(error: HTTPError) -> str:
+    reason = getattr(error, "reason", None) or error
+    text = str(reason).rsplit(">: ", 1)[-1]
+    return text if len(text) < 200 else type(error).__name__

@@ -1,0 +1,77 @@
+"""Deleting the files of days that are older than RETENTION_DAYS."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from urllib.parse import quote
+
+from .bucket import Bucket
+from .checkpoint import keep_from
+from .deadline import Deadline
+from .errors import OutOfTimeError
+from .layout import parse_key
+from .settings import Settings
+
+
+def delete_expired(
+    bucket: Bucket, settings: Settings, now: int, deadline: Deadline
+) -> tuple[int, bool]:
+    """Delete this exporter's files of expired days; how many, and whether all of them.
+
+    Walks only the folders of those days. A file goes when its key is one that the layout makes
+    and its metadata names this exporter: other exporters may share the prefix, down to the
+    cluster's folder. Days are UTC, and a day goes as a whole once all of it is too old.
+    """
+    keep = datetime.fromtimestamp(keep_from(settings, now), UTC).date()
+    source = quote(settings.cluster_name, safe="")
+    deleted = 0
+    try:
+        for key in _expired_keys(bucket, settings.prefix, keep):
+            deadline.check()
+            stored = bucket.head(key)
+            if stored is not None and stored.metadata.get("source") == source:
+                bucket.delete(key)
+                deleted += 1
+    except OutOfTimeError:
+        return deleted, False
+    return deleted, True
+
+
+def _expired_keys(bucket: Bucket, prefix: str, keep: date) -> Iterator[str]:
+    for cluster in bucket.list(f"{prefix}/").folders:
+        for month in bucket.list(cluster).folders:
+            for day in bucket.list(month).folders if _month_begins_before(month, keep) else ():
+                moment = _day(month, day)
+                if moment is None or moment >= keep:
+                    continue
+                for metric in bucket.list(day).folders:
+                    for key in bucket.list(metric).keys:
+                        if parse_key(prefix, key):
+                            yield key
+
+
+def _month_begins_before(folder: str, keep: date) -> bool:
+    month = _month(folder)
+    return month is not None and month < keep
+
+
+def _month(folder: str) -> date | None:
+    """The first day of the month that an `end=` folder holds; None for any other folder."""
+    name, _, value = folder.rstrip("/").rsplit("/", 1)[-1].partition("=")
+    try:
+        end = datetime.strptime(value, "%Y%m%d").replace(tzinfo=UTC).date()
+    except ValueError:
+        return None
+    if name != "end" or end.day != 1:
+        return None
+    return date(end.year - (end.month == 1), (end.month - 2) % 12 + 1, 1)
+
+
+def _day(month_folder: str, folder: str) -> date | None:
+    name, _, value = folder.rstrip("/").rsplit("/", 1)[-1].partition("=")
+    month = _month(month_folder)
+    if name != "day" or month is None or not value.isdecimal():
+        return None
+    try:
+        return month.replace(day=int(value))
+    except ValueError:
+        return None

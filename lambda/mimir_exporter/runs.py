@@ -1,0 +1,359 @@
+"""The three ways to work: the regular run, a range again by hand, and one item of the Map."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from .backfill import StateMachine, hand_over, settle
+from .bucket import Bucket
+from .catalog import Metric
+from .checkpoint import Checkpoint, Repeat
+from .deadline import Deadline
+from .errors import (
+    ExportError,
+    OutOfTimeError,
+    SettingsError,
+    StopRunError,
+    TryLaterError,
+)
+from .export import Exporter, Totals
+from .intervals import Interval
+from .mimir import Mimir
+from .retention import delete_expired
+from .retry import with_retries
+from .settings import Settings, parse_time
+from .store import CheckpointStore
+from .windows import Window, iso, window_at, windows_within
+
+logger = Logger()
+
+# A lease outlasts its run's deadline by this, for the last writes.
+LEASE_MARGIN_S = 60
+
+
+@dataclass(frozen=True)
+class Tools:
+    """All that a run works with. `run_id` is this invocation's; `machine` is None without one."""
+
+    settings: Settings
+    catalog: tuple[Metric, ...]
+    bucket: Bucket
+    store: CheckpointStore
+    mimir: Mimir
+    exporter: Exporter
+    deadline: Deadline
+    machine: StateMachine | None
+    run_id: str
+    clock: Callable[[], float] = time.time
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The catalogue's metric names."""
+        return tuple(metric.name for metric in self.catalog)
+
+    def now(self) -> int:
+        """Unix seconds."""
+        return int(self.clock())
+
+
+@dataclass
+class Summary:
+    """A run's result. `pending` counts windows that still lack a metric."""
+
+    outcome: str
+    message: str
+    totals: Totals = field(default_factory=Totals)
+    planned: int = 0
+    handed_over: int = 0
+    pending: int = 0
+    gaps: int = 0
+    lag_s: int = 0
+    covered_until: int = 0
+    executions: list[str] = field(default_factory=list)
+    deleted: int = 0
+    error: StopRunError | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """What the function returns: small, and readable in the console."""
+        totals = self.totals
+        return {
+            "outcome": self.outcome,
+            "message": self.message,
+            "windows": {
+                "planned": self.planned,
+                "exported": totals.windows,
+                "failed": len({failure.window for failure in totals.failures}),
+                "handed_over": self.handed_over,
+                "pending": self.pending,
+            },
+            "objects": totals.objects,
+            "series": totals.series,
+            "samples": totals.samples,
+            "bytes": totals.bytes,
+            "lag_s": self.lag_s,
+            "gaps": self.gaps,
+            "execution": self.executions[0] if self.executions else None,
+            "deleted": self.deleted,
+            "failures": [
+                {"metric": one.metric, "window": str(one.window), "reason": one.reason}
+                for one in totals.failures[:20]
+            ],
+        }
+
+
+def run_regular(tools: Tools, only: Interval | None = None) -> Summary:
+    """Export what is due, newest first; hand over what the time does not suffice for.
+
+    `only` limits the run to a range. Raises StopRunError when nothing can be done at all.
+    """
+    checkpoint, leased = _begin(tools)
+    if not leased:
+        until = iso(checkpoint.lease_until)
+        return Summary(
+            "skipped",
+            f"Another run is at work, until {until} at the latest; this one did nothing.",
+        )
+    try:
+        if tools.machine is not None:
+            checkpoint = settle(
+                checkpoint, tools.store, tools.machine, tools.names, tools.settings, tools.now()
+            )
+        logger.info("endpoint ready", extra={"path": wait_until_ready(tools)})
+        plan = _plan(tools, checkpoint, only)
+        left_off = _work(tools, checkpoint, plan)
+        summary = _conclude(tools, plan, only, left_off)
+        if left_off is None:
+            summary.deleted = _retain(tools)
+        return summary
+    finally:
+        _release(tools)
+
+
+def wait_until_ready(tools: Tools) -> str:
+    """The path that says so; see Mimir.find_ready. Raises StopRunError."""
+    try:
+        return with_retries(tools.mimir.find_ready, tools.deadline)
+    except TryLaterError as error:
+        raise StopRunError(f"{error} Nothing was exported, the next run tries again.") from error
+
+
+def run_again(tools: Tools, event: dict[str, Any]) -> Summary:
+    """Export a range again: `start`, `end`, optional `metrics` and `force`.
+
+    The range is widened to whole windows. It is recorded first, so that it is done in the end
+    whatever happens to this run. Raises SettingsError for an event that cannot be done.
+    """
+    start = int(parse_time("start", event.get("start")).timestamp())
+    end = int(parse_time("end", event.get("end")).timestamp())
+    metrics = _asked_metrics(tools, event.get("metrics"))
+    force = event.get("force", False)
+    if not isinstance(force, bool):
+        raise SettingsError(f"force is {force!r}; true or false is allowed.")
+    if start >= end:
+        raise SettingsError(
+            f"start is {iso(start)} and end is {iso(end)}; start has to be before end."
+        )
+
+    def record(fresh: Checkpoint) -> Interval:
+        fresh.adopt(tools.settings, tools.names, tools.now())
+        newest = tools.now() - tools.settings.settle_time_s
+        low = window_at(fresh.grids, start).start
+        high = window_at(fresh.grids, min(end, newest) - 1).end
+        high = high if high <= newest else window_at(fresh.grids, newest).start
+        if low >= high:
+            raise SettingsError(
+                f"{iso(start)}/{iso(end)} holds no whole window that is {tools.settings.settle_time_s}"
+                " s old; nothing was exported."
+            )
+        fresh.ask_again(Repeat(low, high, metrics, force))
+        return low, high
+
+    _, only = tools.store.update(record)
+    summary = run_regular(tools, only)
+    if summary.outcome == "skipped":
+        summary.message = (
+            f"{iso(only[0])}/{iso(only[1])} is recorded; another run is at work, and the next "
+            "regular run exports it again."
+        )
+    return summary
+
+
+def run_item(tools: Tools, item: dict[str, Any]) -> dict[str, Any]:
+    """Export what one window still lacks: {"start", "end"} in unix seconds.
+
+    `finished` false asks to be called again with the same item: something was exported and the
+    time ran out. `failed` says that a metric of the window was given up for now.
+    """
+    start, end = (int(parse_time(key, item.get(key)).timestamp()) for key in ("start", "end"))
+    checkpoint = tools.store.read()
+    failed, finished = False, True
+    for window in windows_within(checkpoint.grids, start, end):
+        names = checkpoint.lacking(tools.names, window)
+        try:
+            failed |= not tools.exporter.export_window(checkpoint, window, names)
+        except OutOfTimeError:
+            if tools.exporter.totals.metrics == 0 and names:
+                # A whole invocation was not enough for it: asking for it again would not end.
+                tools.exporter.fail_slow(window, names[0])
+                failed = True
+            else:
+                finished = False
+            break
+    tools.exporter.finish()
+    totals = tools.exporter.totals
+    result = {
+        "start": start,
+        "end": end,
+        "finished": finished,
+        "failed": failed,
+        "metrics": totals.metrics,
+        "samples": totals.samples,
+        "failures": [one.metric for one in totals.failures],
+    }
+    logger.info("item finished" if finished else "item goes on", extra=result)
+    return result
+
+
+def _begin(tools: Tools) -> tuple[Checkpoint, bool]:
+    def record(fresh: Checkpoint) -> bool:
+        now = tools.now()
+        fresh.adopt(tools.settings, tools.names, now)
+        if fresh.lease_until > now and fresh.lease_owner not in ("", tools.run_id):
+            return False
+        fresh.lease_owner = tools.run_id
+        fresh.lease_until = now + int(tools.deadline.remaining_s()) + LEASE_MARGIN_S
+        return True
+
+    return tools.store.update(record)
+
+
+def _release(tools: Tools) -> None:
+    def record(fresh: Checkpoint) -> None:
+        if fresh.lease_owner == tools.run_id:
+            fresh.lease_owner, fresh.lease_until = "", 0
+
+    try:
+        tools.store.update(record)
+    except ExportError as error:
+        # The run's own outcome is what counts; the lease runs out by itself.
+        logger.warning("lease not released", extra={"reason": str(error)})
+
+
+def _plan(
+    tools: Tools, checkpoint: Checkpoint, only: Interval | None
+) -> list[tuple[Window, tuple[str, ...]]]:
+    plan = checkpoint.plan(tools.names, tools.settings, tools.now())
+    return [
+        (window, names)
+        for window, names in plan
+        if only is None or (only[0] <= window.start and window.end <= only[1])
+    ]
+
+
+def _work(
+    tools: Tools, checkpoint: Checkpoint, plan: Sequence[tuple[Window, tuple[str, ...]]]
+) -> OutOfTimeError | StopRunError | None:
+    """Do the plan; what stopped it before its end, if something did."""
+    stopped: OutOfTimeError | StopRunError | None = None
+    try:
+        for window, names in plan:
+            tools.exporter.export_window(checkpoint, window, names)
+    except (OutOfTimeError, StopRunError) as error:
+        stopped = error
+    tools.exporter.finish()
+    return stopped
+
+
+def _conclude(
+    tools: Tools,
+    plan: Sequence[tuple[Window, tuple[str, ...]]],
+    only: Interval | None,
+    left_off: OutOfTimeError | StopRunError | None,
+) -> Summary:
+    """Hand over what is left where time was what lacked, and say how things stand."""
+    now = tools.now()
+    totals = tools.exporter.totals
+    checkpoint = tools.store.read()
+    summary = Summary("complete", "", totals, planned=len(plan))
+    if isinstance(left_off, StopRunError):
+        summary.outcome, summary.error = "stopped", left_off
+    elif left_off is not None:
+        summary.outcome = "unfinished"
+        left = [
+            window
+            for window, names in _plan(tools, checkpoint, only)
+            if not set(names) <= tools.exporter.rejected
+        ]
+        if tools.machine is not None and left:
+            summary.executions = hand_over(tools.store, tools.machine, left, now)
+            summary.handed_over = len(left)
+            summary.outcome = "handed over"
+            checkpoint = tools.store.read()
+    wanted = list(checkpoint.wanted(tools.names, tools.settings, now))
+    summary.pending = len(wanted)
+    summary.gaps = len(checkpoint.gaps())
+    summary.lag_s = checkpoint.lag_s(tools.names, now)
+    if summary.outcome == "complete" and wanted:
+        summary.outcome = "unfinished"
+    if not wanted:
+        tools.store.update(lambda fresh: setattr(fresh, "last_complete", now))
+    newest = now - tools.settings.settle_time_s
+    summary.covered_until = window_at(checkpoint.grids, newest).start
+    summary.message = _message(summary)
+    return summary
+
+
+def _message(summary: Summary) -> str:
+    totals = summary.totals
+    did = f"{totals.windows} of {summary.planned} windows exported"
+    if not summary.planned:
+        did = "Nothing was due"
+    parts = [did]
+    if summary.error is not None:
+        parts.append(str(summary.error).rstrip("."))
+    if summary.handed_over:
+        parts.append(f"{summary.handed_over} handed over to Step Functions")
+    if totals.failures:
+        metrics = sorted({failure.metric for failure in totals.failures})
+        parts.append(f"failed: {', '.join(metrics[:5])} ({totals.failures[0].reason.rstrip('.')})")
+    if totals.empty_windows:
+        parts.append(
+            f"{len(totals.empty_windows)} windows had no series of any metric: if that is a "
+            "surprise, check the tenant and the data source, then export them again"
+        )
+    if summary.gaps:
+        parts.append(f"{summary.gaps} gaps; ask for the status")
+    if summary.pending:
+        parts.append(f"{summary.pending} windows are pending")
+    else:
+        parts.append(f"everything up to {iso(summary.covered_until)} is exported")
+    return "; ".join(parts) + "."
+
+
+def _asked_metrics(tools: Tools, asked: object) -> tuple[str, ...]:
+    if asked is None:
+        return tools.names
+    if not isinstance(asked, list) or not asked:
+        raise SettingsError(f"metrics is {asked!r}; a list of metric names is allowed.")
+    for name in asked:
+        if name not in tools.names:
+            raise SettingsError(
+                f"metrics names {name!r}, which the catalogue does not have; it has "
+                f"{', '.join(tools.names)}."
+            )
+    return tuple(asked)
+
+
+def _retain(tools: Tools) -> int:
+    today = iso(tools.now())[:10]
+    if not tools.settings.retention_s or tools.store.read().retention_done == today:
+        return 0
+    deleted, finished = delete_expired(tools.bucket, tools.settings, tools.now(), tools.deadline)
+    if finished:
+        tools.store.update(lambda fresh: setattr(fresh, "retention_done", today))
+    if deleted:
+        logger.info("expired files deleted", extra={"objects": deleted})
+    return deleted

@@ -1,0 +1,210 @@
+"""See the exporter work on this machine: `make demo`, or `make demo KEEP=1` to look around."""
+
+import json
+import os
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from localcloud import views
+from localcloud.aws import Cloud, running_cloud
+from localcloud.cdk import Cdk, install_cli
+from localcloud.exporter import Exporter, InvocationError, deploy_exporter
+from localcloud.history import CLUSTERS, History, load_steps
+from localcloud.processes import StartError, leave_on_sigterm
+from localcloud.prometheus import DEMO_LOGIN, Prometheus, running_prometheus
+from localcloud.remote_write import RemoteWriter
+
+CATALOG = Path(__file__).resolve().parents[1] / "lambda" / "mimir_exporter" / "catalog.toml"
+DAYS = 3
+# So short that the first run cannot export three days: the rest has to go to Step Functions.
+TIMEOUT_S = 60
+BACKFILL_TIMEOUT_S = 900
+SETTINGS = {
+    "timeout_s": str(TIMEOUT_S),
+    "backfill_days": f"{DAYS}d",
+    "backfill_concurrency": "2",
+    "retention_days": "30",
+}
+
+
+class Demo:
+    """The demo, step by step. Each step prints what it does and what came out of it."""
+
+    def __init__(self, console: Console) -> None:
+        self._say = console
+        self._began = time.monotonic()
+
+    def run(self, *, keep: bool) -> None:
+        self._announce()
+        with ExitStack() as running:
+            folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="demo-")))
+            prometheus, cloud = self._start(running)
+            self._load(prometheus)
+            exporter = self._deploy(cloud, prometheus, folder)
+            self._export(exporter)
+            self._show(exporter)
+            if keep:
+                self._wait(exporter, prometheus)
+        self._say.print("\nEverything that was started has been stopped and removed.")
+        if not keep:
+            self._say.print("`make demo KEEP=1` leaves it running, to look around.")
+
+    def _announce(self) -> None:
+        names = ", ".join(cluster.name or "one without a cluster label" for cluster in CLUSTERS)
+        self._say.print(
+            "[bold]Kubernetes metrics from Prometheus to S3, on this machine alone[/bold]\n\n"
+            f"1. start Prometheus, and MiniStack in the place of AWS, on free loopback ports\n"
+            f"2. push {DAYS} days of metrics of four clusters: {names}\n"
+            "3. deploy the stack with the CDK CLI, and put the login into its secret\n"
+            f"4. invoke the export function, whose time is cut to {TIMEOUT_S} s here, and follow\n"
+            "   the rest through Step Functions\n"
+            "5. look at the files, at what they cover, and at the log",
+            highlight=False,
+        )
+
+    def _start(self, running: ExitStack) -> tuple[Prometheus, Cloud]:
+        with self._step("Starting Prometheus and MiniStack") as told:
+            prometheus = running.enter_context(running_prometheus(login=DEMO_LOGIN))
+            cloud = running.enter_context(running_cloud())
+            told.append(f"Prometheus  {prometheus.url}\nAWS         {cloud.endpoint}")
+        return prometheus, cloud
+
+    def _load(self, prometheus: Prometheus) -> None:
+        history = History(end_s=int(time.time()) // 60 * 60, days=DAYS)
+        writer = RemoteWriter(prometheus.write_url, prometheus.headers)
+        with self._step(f"Pushing {DAYS} days of metrics") as told:
+            samples = sum(load_steps(history, writer))
+            told.append(f"{samples:,} samples, one a minute of each series")
+
+    def _deploy(self, cloud: Cloud, prometheus: Prometheus, folder: Path) -> Exporter:
+        with self._step("Installing the CDK CLI from package-lock.json"):
+            install_cli()
+        cdk = Cdk(cloud, folder)
+        with self._step("cdk bootstrap"):
+            cdk.bootstrap()
+        with self._step("cdk deploy") as told:
+            exporter = deploy_exporter(cdk, cloud, prometheus, SETTINGS)
+            told.append(f"function  {exporter.function_name}\nbucket    {exporter.bucket}")
+        return exporter
+
+    def _export(self, exporter: Exporter) -> None:
+        with self._step("Invoking the function with the event {}") as told:
+            result = exporter.invoke()
+            told.append(self._result(result))
+        rounds = 0
+        while result["outcome"] != "complete":
+            rounds += 1
+            if rounds > 5:
+                raise InvocationError(f"not complete after {rounds} runs: {result['message']}")
+            if result["execution"]:
+                self._follow(exporter, result["execution"])
+            with self._step("Invoking it again, as the schedule does every 30 minutes") as told:
+                result = exporter.invoke()
+                told.append(self._result(result))
+
+    def _follow(self, exporter: Exporter, execution: str) -> None:
+        self._say.print("\n[bold]The backfill in Step Functions[/bold]")
+        columns = [TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn()]
+        with Progress(*columns, TimeElapsedColumn(), console=self._say) as bars:
+            now = exporter.progress(execution)
+            bar = bars.add_task("windows", total=now.windows)
+            deadline = time.monotonic() + BACKFILL_TIMEOUT_S
+            while now.running and time.monotonic() < deadline:
+                bars.update(bar, completed=now.done)
+                time.sleep(0.5)
+                now = exporter.progress(execution)
+            bars.update(bar, completed=now.done)
+        self._say.print(f"{now.status}: {now.done} windows, {now.failed} failed")
+
+    def _show(self, exporter: Exporter) -> None:
+        keys = exporter.keys()
+        files = [key for key in keys if key.endswith(".json.gz")]
+        self._say.print(f"\n[bold]The bucket: {len(files):,} files[/bold]")
+        self._say.print(views.folder_tree(exporter.bucket, exporter.prefix, keys))
+        example = next(key for key in files if "/metric=cpu_usage/" in key)
+        self._say.print(f"\n[bold]One file[/bold]\n{example}", soft_wrap=True, highlight=False)
+        self._say.print(views.file_content(exporter.read(example)))
+        self._say.print("\n[bold]Coverage by metric and cluster[/bold]")
+        metrics = [metric["name"] for metric in tomllib.loads(CATALOG.read_text())["metric"]]
+        with ThreadPoolExecutor(4) as pool:
+            described = list(pool.map(exporter.describe, files))
+        self._say.print(views.coverage(described, metrics))
+        self._say.print("\n[bold]The end of the function's log[/bold]")
+        for event in list(exporter.log_events())[-4:]:
+            self._say.print(views.log_line(event))
+
+    def _wait(self, exporter: Exporter, prometheus: Prometheus) -> None:
+        env = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+        lines = [f"export {name}={exporter.cloud.env[name]}" for name in env]
+        function, bucket, login = exporter.function_name, exporter.bucket, DEMO_LOGIN
+        self._say.print("\n[bold]To look further, in another terminal[/bold]")
+        self._say.print(
+            "\n".join(lines)
+            + f"\naws s3 ls --recursive s3://{bucket}/ | head"
+            + f"\naws lambda invoke --function-name {function} \\"
+            + "\n    --cli-binary-format raw-in-base64-out \\"
+            + """\n    --payload '{"action": "status"}' /dev/stdout"""
+            + "\n\nwithout the AWS CLI:"
+            + f"\n{sys.executable} -c 'import boto3"
+            + f'\nfor file in boto3.resource("s3").Bucket("{bucket}").objects.limit(9):'
+            + "\n    print(file.size, file.key)'"
+            + f"\n\nPrometheus: {prometheus.url}/graph  ({login.username}, {login.password})",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
+        self._say.print("\nCtrl-C stops and removes everything.")
+        try:
+            while exporter.cloud.server.alive and prometheus.server.alive:
+                time.sleep(0.5)
+        except KeyboardInterrupt:
+            self._say.print()
+
+    def _result(self, result: dict[str, Any]) -> str:
+        windows = json.dumps(result["windows"])
+        return f"{result['outcome']}: {result['message']}\nwindows {windows}"
+
+    @contextmanager
+    def _step(self, title: str) -> Iterator[list[str]]:
+        """Print the title, how long the block took, and what it appended."""
+        began = time.monotonic()
+        told: list[str] = []
+        clock = datetime.now(UTC).strftime("%H:%M:%S")
+        self._say.print()
+        with self._say.status(title):
+            yield told
+        self._say.print(
+            f"[bold]{title}[/bold] [dim]({time.monotonic() - began:.1f} s, {clock})[/dim]",
+            highlight=False,
+        )
+        for text in told:
+            self._say.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+def main() -> int:
+    leave_on_sigterm()
+    console = Console(stderr=False)
+    try:
+        Demo(console).run(keep=os.environ.get("KEEP", "") not in ("", "0"))
+    except (StartError, InvocationError) as error:
+        console.print(f"\n{error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        console.print("\nInterrupted. Everything that was started has been stopped and removed.")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""The deployed exporter, used as a person would use it: through the AWS API."""
+
+import json
+import platform
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from localcloud.aws import Cloud
+from localcloud.cdk import Cdk
+from localcloud.prometheus import Prometheus
+
+
+class InvocationError(RuntimeError):
+    """The function raised; the text is its message."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a backfill is. `status` is that of the Step Functions execution."""
+
+    status: str
+    windows: int
+    done: int
+    failed: int
+
+    @property
+    def running(self) -> bool:
+        return self.status == "RUNNING"
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """A stack that was deployed. `outputs` are the stack's."""
+
+    cloud: Cloud
+    outputs: Mapping[str, str]
+    prefix: str
+
+    @property
+    def function_name(self) -> str:
+        return self.outputs["FunctionName"]
+
+    @property
+    def bucket(self) -> str:
+        return self.outputs["Bucket"]
+
+    @property
+    def state_machine(self) -> str:
+        return self.outputs["StateMachine"]
+
+    def store_login(self, prometheus: Prometheus) -> None:
+        """Fill the secret that the stack made, as the output SecretCommand tells a person to."""
+        if prometheus.login is None:
+            return
+        command = self.outputs["SecretCommand"].split()
+        secret = {
+            "PROMETHEUS_USERNAME": prometheus.login.username,
+            "PROMETHEUS_PASSWORD": prometheus.login.password,
+        }
+        self.cloud.secretsmanager.put_secret_value(
+            SecretId=command[command.index("--secret-id") + 1], SecretString=json.dumps(secret)
+        )
+
+    def invoke(self, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Invoke the export function and wait for its answer. Raises InvocationError."""
+        answer = self.cloud.lambda_.invoke(
+            FunctionName=self.function_name, Payload=json.dumps(event or {}).encode()
+        )
+        payload = json.loads(answer["Payload"].read())
+        if "FunctionError" in answer:
+            raise InvocationError(payload.get("errorMessage", str(payload)))
+        result: dict[str, Any] = payload
+        return result
+
+    def progress(self, execution: str) -> Progress:
+        """Of the execution with this name, now."""
+        sfn = self.cloud.stepfunctions
+        arn = self.state_machine.replace(":stateMachine:", ":execution:") + f":{execution}"
+        told = sfn.describe_execution(executionArn=arn)
+        windows = len(json.loads(told["input"])["windows"])
+        done = failed = 0
+        for run in sfn.list_map_runs(executionArn=arn)["mapRuns"]:
+            counts = sfn.describe_map_run(mapRunArn=run["mapRunArn"])["itemCounts"]
+            failed += counts["failed"] + counts["timedOut"] + counts["aborted"]
+            done += counts["succeeded"]
+        return Progress(told["status"], windows, done + failed, failed)
+
+    def wait(self, execution: str, timeout_s: float) -> Progress:
+        """The state of an execution that has ended. Raises TimeoutError."""
+        deadline = time.monotonic() + timeout_s
+        while (progress := self.progress(execution)).running:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{execution} is at {progress} after {timeout_s:.0f} s")
+            time.sleep(0.5)
+        return progress
+
+    def keys(self) -> list[str]:
+        """Every key under the prefix, in the bucket's order."""
+        pages = self.cloud.s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=f"{self.prefix}/"
+        )
+        return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+    def read(self, key: str) -> bytes:
+        """The stored bytes, compressed as they are."""
+        return self.cloud.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+    def describe(self, key: str) -> tuple[str, str, int]:
+        """Cluster, metric and number of samples of one file, from its key and its metadata."""
+        cluster = key.removeprefix(f"{self.prefix}/").partition("/")[0]
+        metric = key.partition("/metric=")[2].partition("/")[0]
+        told = self.cloud.s3.head_object(Bucket=self.bucket, Key=key)
+        return unquote(cluster), metric, int(told["Metadata"]["samples"])
+
+    def log_events(self) -> Iterator[dict[str, Any]]:
+        """The JSON lines of the export function's log, in their order; metrics are left out."""
+        config = self.cloud.lambda_.get_function_configuration(FunctionName=self.function_name)
+        group = config["LoggingConfig"]["LogGroup"]
+        pages = self.cloud.logs.get_paginator("filter_log_events").paginate(logGroupName=group)
+        for page in pages:
+            for event in page["events"]:
+                line = event["message"]
+                if line.startswith("{") and '"_aws"' not in line:
+                    yield json.loads(line)
+
+
+def deploy_exporter(
+    cdk: Cdk, cloud: Cloud, prometheus: Prometheus, settings: Mapping[str, str]
+) -> Exporter:
+    """Deploy the stack for this Prometheus; `settings` win over the trial's own.
+
+    Raises StartError with what the CDK CLI said.
+    """
+    trial = {
+        "hostname": "127.0.0.1",
+        "port": str(prometheus.port),
+        "path_prefix": prometheus.path_prefix,
+        "auth_secret_arn": "none" if prometheus.login is None else "new",
+        "cluster_name": "monitoring",
+        "query_delay": "0",
+        # MiniStack runs functions with the Python that it runs under itself.
+        "python_version": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "architecture": "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64",
+        "vpc_id": "new",
+    }
+    wanted = trial | dict(settings)
+    exporter = Exporter(cloud, cdk.deploy(wanted), wanted.get("s3_prefix", "k8s/prometheus"))
+    exporter.store_login(prometheus)
+    return exporter

@@ -1,0 +1,79 @@
+"""Servers for the tests that ask for them. Nothing starts for a test that does not.
+
+`prometheus` and `cloud` are shared by all tests of a session; a test that changes what others see
+takes one of its own from `make_prometheus` or `make_cloud`.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from localcloud.aws import Cloud, running_cloud
+from localcloud.history import History, load_history
+from localcloud.prometheus import Prometheus, running_prometheus
+from localcloud.remote_write import RemoteWriter
+
+MakePrometheus = Callable[..., Prometheus]
+MakeCloud = Callable[..., Cloud]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_real_cloud() -> Iterator[None]:
+    """Whatever forgets to name an endpoint reaches nobody, and finds nobody's credentials."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        patch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # discard: nothing listens there
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+        patch.setenv("AWS_CONFIG_FILE", os.devnull)
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield
+
+
+@pytest.fixture(scope="session")
+def history() -> History:
+    """Three days of four clusters up to now, as `prometheus` holds them."""
+    return History(end_s=int(time.time()) // 60 * 60)
+
+
+@pytest.fixture(scope="session")
+def make_prometheus() -> Iterator[MakePrometheus]:
+    """Starts a Prometheus of its own: takes a history to load and what running_prometheus takes."""
+    with ExitStack() as running:
+
+        def make(history: History | None = None, **options: object) -> Prometheus:
+            prometheus = running.enter_context(running_prometheus(**options))  # type: ignore[arg-type]
+            if history is not None:
+                load_history(history, RemoteWriter(prometheus.write_url, prometheus.headers))
+            return prometheus
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def make_cloud() -> Iterator[MakeCloud]:
+    """Starts a MiniStack of its own: takes its environment, such as AUTH="true"."""
+    with ExitStack() as running:
+
+        def make(**settings: str) -> Cloud:
+            return running.enter_context(running_cloud(settings))
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def prometheus(make_prometheus: MakePrometheus, history: History) -> Prometheus:
+    """Prometheus with `history` in it, under /prometheus, without a login."""
+    return make_prometheus(history)
+
+
+@pytest.fixture(scope="session")
+def cloud(make_cloud: MakeCloud) -> Cloud:
+    """An AWS of one's own."""
+    return make_cloud()
