@@ -1,13 +1,14 @@
 """The state machine that exports what a regular run had no time for."""
 
-from aws_cdk import Duration, Stack
+from aws_cdk import ArnFormat, Duration, Stack
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
 from .logs import make_log_group
-from .nag import accept
+from .nag import accept, accept_wildcard
 
 # 1,000 windows, two at once, take five days if each needs a whole invocation. What an execution
 # leaves behind, for whatever reason, the next regular run hands over again.
@@ -91,7 +92,7 @@ class Backfill(Construct):
                 include_execution_data=True,
             ),
         )
-        self._accept_findings()
+        self._accept_findings(function)
 
     def _export_window(self, function: lambda_.IFunction, timeout: Duration) -> sfn.IChainable:
         """Call the function for one window until it has finished; fail if it says so."""
@@ -144,7 +145,42 @@ class Backfill(Construct):
         finished.otherwise(export)
         return export.next(finished)
 
-    def _accept_findings(self) -> None:
+    def grant_hand_over(self, role: iam.Role) -> None:
+        """Let a function's role start executions and ask what became of them."""
+        self.state_machine.grant_start_execution(role)
+        self.state_machine.grant_execution(role, "states:DescribeExecution")
+        accept_wildcard(
+            role, f"{self._executions_arn}:*", "The executions of this state machine alone."
+        )
+
+    @property
+    def _executions_arn(self) -> str:
+        stack = Stack.of(self)
+        name = stack.split_arn(
+            self.state_machine.state_machine_arn, ArnFormat.COLON_RESOURCE_NAME
+        ).resource_name
+        return stack.format_arn(
+            service="states",
+            resource="execution",
+            resource_name=name,
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+
+    def _accept_findings(self, function: lambda_.IFunction) -> None:
+        for suffix in (":*", "/*:*"):
+            accept_wildcard(
+                self,
+                f"{self._executions_arn}{suffix}",
+                "A distributed Map starts, watches and stops executions of its own machine.",
+            )
+        accept_wildcard(
+            self, f"{function.function_arn}:*", "The function's own versions and aliases."
+        )
+        accept_wildcard(
+            self,
+            "*",
+            "Log delivery of Step Functions is set up by actions that know no single resource.",
+        )
         accept(
             self,
             "AwsSolutions-SF1",

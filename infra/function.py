@@ -9,7 +9,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from .logs import make_log_group
-from .nag import accept
+from .nag import accept, accept_wildcard
 from .network import Network
 
 ARCHITECTURE = {"arm64": lambda_.Architecture.ARM_64, "x86_64": lambda_.Architecture.X86_64}
@@ -94,9 +94,9 @@ class ExporterFunction(Construct):
                 resources=["*"],
             )
         )
-        accept(
+        accept_wildcard(
             self.role,
-            "AwsSolutions-IAM5[Resource::*]",
+            "*",
             "Lambda makes and removes the function's network interfaces with the role; these EC2 "
             "actions are granted for all of them, as in AWS's own policy for functions in a VPC.",
         )

@@ -1,6 +1,6 @@
 """The clock of the regular run, and what becomes of a run that could not be started or failed."""
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_scheduler as scheduler
@@ -9,7 +9,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from .function import ExporterFunction
-from .nag import accept
+from .nag import accept, accept_wildcard
 
 
 class RegularRun(Construct):
@@ -50,6 +50,11 @@ class RegularRun(Construct):
                 max_event_age=Duration.minutes(1),
                 retry_attempts=3,
             ),
+        )
+        accept_wildcard(
+            Stack.of(self),
+            f"{exporter.function.function_arn}:*",
+            "The function's own versions and aliases, for the schedule alone.",
         )
 
     def _catch_failed_runs(self, exporter: ExporterFunction) -> None:

@@ -153,5 +153,4 @@ class ExporterStack(Stack):
         self.exporter.function.add_environment(
             "BACKFILL_STATE_MACHINE_ARN", machine.state_machine_arn
         )
-        machine.grant_start_execution(self.exporter.role)
-        machine.grant_execution(self.exporter.role, "states:DescribeExecution")
+        self.backfill.grant_hand_over(self.exporter.role)

@@ -91,7 +91,7 @@ def hand_over(
         ranges = union((window.start, window.end) for window in batch)
 
         def record(checkpoint: Checkpoint) -> str:
-            for known in checkpoint.handovers:  # noqa: B023 - called before the loop goes on
+            for known in checkpoint.handovers:
                 if known.ranges == ranges:  # noqa: B023
                     return known.name
             name = execution_name(checkpoint.handed_over + 1, batch)  # noqa: B023

@@ -19,6 +19,7 @@ from .settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sts.type_defs import AssumeRoleRequestTypeDef
 
 # 409 is a race between conditional writes, 412 a condition that does not hold.
 _CONDITION_CODES = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
@@ -193,11 +194,14 @@ def s3_client(settings: Settings) -> "S3Client":
     """
     if not settings.role_arn:
         return boto3.client("s3", config=_CLIENT)
-    external = {"ExternalId": settings.role_external_id} if settings.role_external_id else {}
+    request: AssumeRoleRequestTypeDef = {
+        "RoleArn": settings.role_arn,
+        "RoleSessionName": "mimir-exporter",
+    }
+    if settings.role_external_id:
+        request["ExternalId"] = settings.role_external_id
     try:
-        answer = boto3.client("sts", config=_CLIENT).assume_role(
-            RoleArn=settings.role_arn, RoleSessionName="mimir-exporter", **external
-        )
+        answer = boto3.client("sts", config=_CLIENT).assume_role(**request)
     except (ClientError, BotoCoreError) as error:
         raise StopRunError(
             f"The role {settings.role_arn} could not be assumed ({type(error).__name__}: "

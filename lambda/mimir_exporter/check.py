@@ -1,7 +1,7 @@
 """Says whether everything the exporter needs is there, and what to change where it is not."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -43,14 +43,14 @@ def run_check(tools: Tools, login: str) -> dict[str, Any]:
                 findings.append(finding)
             if finding and finding.what == "query API":
                 break
+        findings += _unlabelled(tools, metrics)
     findings += [_try(f"bucket {verb}", step) for verb, step in _bucket_steps(tools).items()]
     findings.append(_try("checkpoint", lambda: _describe_checkpoint(tools.store)))
     findings.append(_try("state machine", lambda: _describe_machine(tools)))
     errors = [one for one in findings if one.level == "error"]
     warnings = [one for one in findings if one.level == "warning"]
-    worst = (errors or warnings or [None])[0]
     message = "Fit to run." if not errors else f"Not fit to run: {errors[0].found}"
-    if worst is not None and not errors:
+    if warnings and not errors:
         message = f"Fit to run, with {len(warnings)} warnings; the first: {warnings[0].found}"
     return {
         "outcome": "unfit" if errors else "fit",
@@ -85,7 +85,7 @@ def _check_metric(tools: Tools, metric: Metric) -> tuple[Finding | None, dict[st
     found = {
         "series": sum(by_cluster.values()),
         "clusters": len([name for name in by_cluster if name]),
-        "by_cluster": {name or f"(no {label} label)": count for name, count in top},
+        "by_cluster": {name or _no_label(label): count for name, count in top},
         "seconds": round(time.monotonic() - started, 3),
     }
     if not by_cluster:
@@ -99,18 +99,32 @@ def _check_metric(tools: Tools, metric: Metric) -> tuple[Finding | None, dict[st
             ),
             found,
         )
-    if "" in by_cluster:
-        return (
-            Finding(
-                "warning",
-                f"metric {metric.name}",
-                f"{by_cluster['']} series of {metric.name} have no label {label}",
-                f"they go to {tools.settings.cluster_name}; add the label where they are "
-                "scraped, or set CLUSTER_LABEL_NAME",
-            ),
-            found,
-        )
     return None, found
+
+
+def _unlabelled(tools: Tools, metrics: Mapping[str, Any]) -> list[Finding]:
+    """One finding for all series without the cluster label, if there are any."""
+    label = tools.settings.cluster_label
+    counts = {
+        name: found["by_cluster"][_no_label(label)]
+        for name, found in metrics.items()
+        if _no_label(label) in found.get("by_cluster", {})
+    }
+    if not counts:
+        return []
+    return [
+        Finding(
+            "warning",
+            "cluster label",
+            f"{sum(counts.values())} series of {len(counts)} metrics have no label {label}",
+            f"they go to {tools.settings.cluster_name}; add the label where they are scraped, or "
+            "set CLUSTER_LABEL_NAME to the label that names the cluster",
+        )
+    ]
+
+
+def _no_label(label: str) -> str:
+    return f"(no {label} label)"
 
 
 def _bucket_steps(tools: Tools) -> dict[str, Callable[[], str]]:

@@ -177,7 +177,7 @@ class Checkpoint:
         ]
         failures = {name: self.failure_of(name, window) for name in lacking}
         return tuple(
-            sorted(lacking, key=lambda name: (one := failures[name]) and one.attempts or 0)
+            sorted(lacking, key=lambda name: one.attempts if (one := failures[name]) else 0)
         )
 
     def lag_s(self, names: Iterable[str], now: int) -> int:

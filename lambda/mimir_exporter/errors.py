@@ -54,7 +54,3 @@ class TryLaterError(QueryError):
 
 class RejectedError(QueryError):
     """Mimir rejects the query itself: asking again, or for less, gives the same answer."""
-
-
-class FewerSamplesError(QueryError):
-    """The bucket holds more samples of a window than Mimir has now; the bucket was left as it is."""

@@ -115,7 +115,7 @@ def _answered(act: Callable[[], Event]) -> Event:
         return act()
     except ExportError as error:
         failure: Exception = error
-    except Exception as error:  # noqa: BLE001 - whatever it was, a person has to act on it
+    except Exception as error:
         logger.exception("unexpected error")
         failure = ExportError(
             f"Unexpected {type(error).__name__}: {error}; nothing that counts as exported is "
@@ -130,7 +130,9 @@ def _answered(act: Callable[[], Event]) -> Event:
 def _finish(summary: Summary) -> Event:
     """Log and measure a run; then its result, or the error that stopped it."""
     result = summary.as_dict()
-    logger.info("run finished", extra={**result, "seconds": round(summary.totals.query_s, 3)})
+    # `message` is the log line's own; the run's sentence has the name that errors have too.
+    fields = {("reason" if key == "message" else key): value for key, value in result.items()}
+    logger.info("run finished", extra=fields)
     metrics.add_metric(name="RunsSucceeded", unit=MetricUnit.Count, value=int(not summary.error))
     metrics.add_metric(name="LagSeconds", unit=MetricUnit.Seconds, value=summary.lag_s)
     metrics.add_metric(name="PendingWindows", unit=MetricUnit.Count, value=summary.pending)

@@ -3,10 +3,11 @@
 Four ways, from the quickest to the one that is right for all JSON:
 
 - `walk`: many series in the compact form that Prometheus, Mimir and VictoriaMetrics send,
-  `{"metric":{"a":"x",...},"values":[[1759622400,"0.5"],...]}`. A few byte searches for each series.
-- `match_head`: one such series whose labels need a closer look: escapes, braces, the cluster's label
-  behind others. An expression reads the labels, searches find the end.
-- `match_whole`: one compact series read by an expression to its last byte: histograms, the last one.
+  `{"metric":{"a":"x",...},"values":[[1759622400,"0.5"],...]}`, by a few byte searches each.
+- `match_head`: one such series whose labels need a closer look: escapes, braces, the cluster's
+  label behind others. An expression reads the labels, searches find the end.
+- `match_whole`: one compact series that an expression reads to its last byte: histograms, and the
+  last series of the list.
 - `parse_series`: any JSON object, by Python's parser.
 
 What the searches rest on. The text is valid JSON up to a series that starts at `p`.
@@ -154,7 +155,7 @@ class SeriesReader:
         return end, False
 
     def match_whole(self, text: bytes, p: int) -> int:
-        """Pass on the one compact series at `p`; the position behind it, or `p` if it is not one."""
+        """Pass on the compact series at `p`: the position behind it, or `p` if it is not one."""
         found = self._whole(text, p)
         if found is None:
             return p

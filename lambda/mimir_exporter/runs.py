@@ -74,6 +74,7 @@ class Summary:
     covered_until: int = 0
     executions: list[str] = field(default_factory=list)
     deleted: int = 0
+    seconds: float = 0.0
     error: StopRunError | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -97,6 +98,7 @@ class Summary:
             "gaps": self.gaps,
             "execution": self.executions[0] if self.executions else None,
             "deleted": self.deleted,
+            "seconds": round(self.seconds, 1),
             "failures": [
                 {"metric": one.metric, "window": str(one.window), "reason": one.reason}
                 for one in totals.failures[:20]
@@ -109,6 +111,7 @@ def run_regular(tools: Tools, only: Interval | None = None) -> Summary:
 
     `only` limits the run to a range. Raises StopRunError when nothing can be done at all.
     """
+    started = tools.clock()
     checkpoint, leased = _begin(tools)
     if not leased:
         until = iso(checkpoint.lease_until)
@@ -127,6 +130,7 @@ def run_regular(tools: Tools, only: Interval | None = None) -> Summary:
         summary = _conclude(tools, plan, only, left_off)
         if left_off is None:
             summary.deleted = _retain(tools)
+        summary.seconds = tools.clock() - started
         return summary
     finally:
         _release(tools)
@@ -165,8 +169,8 @@ def run_again(tools: Tools, event: dict[str, Any]) -> Summary:
         high = high if high <= newest else window_at(fresh.grids, newest).start
         if low >= high:
             raise SettingsError(
-                f"{iso(start)}/{iso(end)} holds no whole window that is {tools.settings.settle_time_s}"
-                " s old; nothing was exported."
+                f"{iso(start)}/{iso(end)} holds no whole window that is "
+                f"{tools.settings.settle_time_s} s old; nothing was exported."
             )
         fresh.ask_again(Repeat(low, high, metrics, force))
         return low, high

@@ -158,7 +158,7 @@ def parse_time(name: str, value: object) -> datetime:
 _UNIT_NAMES = {"s": "seconds", "d": "days"}
 _ALLOWED = {
     "S3_BUCKET": "a bucket's name alone is allowed, without s3:// and without a path",
-    "CLUSTER_LABEL_NAME": "a Prometheus label name is allowed: letters, digits and _, no digit first",
+    "CLUSTER_LABEL_NAME": "a label name is allowed: letters, digits and _, no digit first",
     "HOSTNAME": "a host name or an address alone is allowed; scheme, port and path have their "
     "own variables SCHEME, PORT and PATH_PREFIX",
     "ROLE_ARN": "a role's ARN such as arn:aws:iam::123456789012:role/exporter is allowed",

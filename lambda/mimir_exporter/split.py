@@ -108,10 +108,12 @@ class Splitter:
         return self._judge()
 
     def _take(self, block: bytes) -> None:
-        pos = self._find_list(block) if self._place == "before" else 0
-        if self._rest:
+        pos = 0
+        if self._place == "before":
+            pos = self._find_list(block)
+        elif self._rest:
             pos = self._read_joined(block)
-        if self._place != "before":
+        if pos < len(block):
             self._keep(block, self._read(block, pos, pos))
 
     def _find_list(self, block: bytes) -> int:
@@ -120,7 +122,7 @@ class Splitter:
         self._envelope += block
         found = self._finder.find(self._envelope)
         if found is None:
-            begin = self._envelope.lstrip(b" \t\n\r")[:1]
+            begin = bytes(self._envelope.lstrip(b" \t\n\r")[:1])
             if begin not in (b"", b"{"):
                 raise AnswerError(f"The answer is no JSON object: it begins with {begin!r}.")
         else:
