@@ -2,6 +2,11 @@
 
 import os
 import sys
+from pathlib import Path
+
+# The CDK CLI starts the `python3` of the PATH. Where that one has no CDK, the virtual environment
+# of this checkout has: nobody has to remember to activate it.
+OWN_PYTHON = Path(__file__).resolve().parent / ".venv" / "bin" / "python3"
 
 try:
     from aws_cdk import App, CliCredentialsStackSynthesizer, Environment
@@ -10,10 +15,10 @@ try:
     from infra.deployment import read_deployment
     from infra.package import PackageError, build_package
     from infra.stack import ExporterStack
-except ModuleNotFoundError as error:
-    sys.exit(f"{error.name} is not installed for {sys.executable}; run `make install` first.")
-
-from mimir_exporter.errors import SettingsError
+except ModuleNotFoundError as missing:
+    if OWN_PYTHON.exists() and Path(sys.executable) != OWN_PYTHON:
+        os.execv(OWN_PYTHON, [str(OWN_PYTHON), *sys.argv])  # noqa: S606 - our own, no shell
+    sys.exit(f"{missing.name} is not installed for {sys.executable}; run `make install` first.")
 
 
 def main() -> None:
@@ -21,23 +26,22 @@ def main() -> None:
     app = App()
     try:
         deployment = read_deployment(app.node.get_all_context(), os.environ)
-        package = build_package(
-            architecture=deployment.architecture, python_version=deployment.python_version
+        ExporterStack(
+            app,
+            deployment.stack_name,
+            deployment=deployment,
+            package=build_package(
+                architecture=deployment.architecture, python_version=deployment.python_version
+            ),
+            # Without an account and a region in it, the template fits any.
+            env=Environment(account=deployment.account, region=deployment.region)
+            if deployment.needs_lookup
+            else None,
+            # Publishes with the caller's own rights where no roles of `cdk bootstrap` are wanted.
+            synthesizer=CliCredentialsStackSynthesizer() if deployment.cli_credentials else None,
         )
-    except (DeploymentError, SettingsError, PackageError) as error:
+    except (DeploymentError, PackageError) as error:
         sys.exit(str(error))
-    ExporterStack(
-        app,
-        deployment.stack_name,
-        deployment=deployment,
-        package=package,
-        # Without an account and a region in it, the template fits any; only looking up needs them.
-        env=Environment(account=deployment.account, region=deployment.region)
-        if deployment.needs_lookup
-        else None,
-        # Publishes with the caller's own rights where the roles of `cdk bootstrap` are not allowed.
-        synthesizer=CliCredentialsStackSynthesizer() if deployment.cli_credentials else None,
-    )
     app.synth()
 
 

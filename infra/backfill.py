@@ -125,24 +125,24 @@ class Backfill(Construct):
             jitter_strategy=sfn.JitterType.FULL,
         )
         finished = sfn.Choice(self, "Finished?")
+        # A metric that failed does not end the item while others of its window are still to do.
+        finished.when(sfn.Condition.boolean_equals("$.answer.finished", False), export)
         finished.when(
-            sfn.Condition.boolean_equals("$.answer.failed", True),
-            sfn.Fail(
-                self,
-                "WindowFailed",
-                error="WindowFailed",
-                cause="A metric of this window could not be exported; the function's log says why.",
-            ),
-        )
-        finished.when(
-            sfn.Condition.boolean_equals("$.answer.finished", True),
+            sfn.Condition.boolean_equals("$.answer.failed", False),
             sfn.Pass(
                 self,
                 "WindowExported",
                 parameters={"start.$": "$.start", "end.$": "$.end"},
             ),
         )
-        finished.otherwise(export)
+        finished.otherwise(
+            sfn.Fail(
+                self,
+                "WindowFailed",
+                error="WindowFailed",
+                cause="A metric of this window could not be exported; the function's log says why.",
+            )
+        )
         return export.next(finished)
 
     def grant_hand_over(self, role: iam.Role) -> None:

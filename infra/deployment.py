@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mimir_exporter.catalog import load_catalog
+from mimir_exporter.errors import SettingsError
 from mimir_exporter.settings import Settings, load_settings
 
 from .context import Context, DeploymentError
@@ -112,7 +114,7 @@ def read_deployment(values: Mapping[str, object], environ: Mapping[str, str]) ->
     """Read and check the whole context.
 
     `environ` is synth's own environment, in which the CDK CLI says what account and region its
-    credentials belong to. Raises DeploymentError or SettingsError, one sentence each.
+    credentials belong to. Raises DeploymentError.
     """
     context = Context(values)
     context.refuse_unknown((*PASSED_ON, *OWN), SECRET)
@@ -192,6 +194,11 @@ def _environment(context: Context) -> dict[str, str]:
             "hostname is not set; give the name or address at which the function reaches Mimir, "
             "such as -c hostname=mimir.example.com."
         )
+    context.text(
+        "s3_prefix",
+        r"[^*?$]*",
+        "a path without *, ? and $ (they mean something else in the policy of the role)",
+    )
     environment = {name.upper(): value for name in PASSED_ON if (value := context.text(name))}
     size = sum(len(f"{name}{value}".encode()) for name, value in environment.items())
     if size > ENVIRONMENT_BYTES:
@@ -213,7 +220,12 @@ def _settings(
     stand_ins = {"S3_BUCKET": "made-by-the-stack" if bucket_name is None else bucket_name}
     if has_secret:
         stand_ins["AUTH_SECRET_ARN"] = secret_arn or "made-by-the-stack"
-    return load_settings({**environment, **stand_ins})
+    try:
+        settings = load_settings({**environment, **stand_ins})
+        load_catalog(settings.extra_metrics)
+    except SettingsError as error:
+        raise DeploymentError(str(error)) from error
+    return settings
 
 
 def _vpc(context: Context) -> tuple[str, tuple[str, ...], str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
+from .context import DeploymentError
 from .nag import accept
 
 
@@ -49,6 +50,7 @@ class Network(Construct):
             )
         else:
             self.vpc = ec2.Vpc.from_lookup(self, "Vpc", vpc_id=vpc_id)
+            self.subnets = ec2.SubnetSelection(subnets=self._private_subnets(vpc_id))
         if security_group_id:
             self.security_group = ec2.SecurityGroup.from_security_group_id(
                 self, "SecurityGroup", security_group_id, mutable=False
@@ -57,6 +59,15 @@ class Network(Construct):
             self.security_group = self._make_security_group(mimir_host, mimir_port)
         if vpc_id == "new":
             self._add_endpoints(services)
+
+    def _private_subnets(self, vpc_id: str) -> list[ec2.ISubnet]:
+        try:
+            return self.vpc.select_subnets().subnets
+        except RuntimeError as error:
+            raise DeploymentError(
+                f"vpc_id is {vpc_id!r}, in which no private subnet was found; give subnet_ids (a "
+                "function has no public address, even in a public subnet)."
+            ) from error
 
     def _make_vpc(self) -> ec2.Vpc:
         vpc = ec2.Vpc(

@@ -31,6 +31,7 @@ _CLIENT = Config(
     connect_timeout=5,
     read_timeout=20,
     tcp_keepalive=True,
+    max_pool_connections=10,
 )
 
 

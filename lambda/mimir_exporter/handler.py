@@ -95,7 +95,12 @@ class _Invocation:
             exporter=Exporter(
                 catalog,
                 Fetcher(settings, self._mimir, deadline),
-                Writer(bucket, settings.prefix, settings.cluster_name),
+                Writer(
+                    bucket,
+                    settings.prefix,
+                    settings.cluster_name,
+                    settings.cluster_label if settings.split_by_cluster else "",
+                ),
                 store,
                 deadline,
             ),

@@ -239,7 +239,7 @@ class Mimir:
                 while out:
                     yield out
                     out = inflate.decompress(b"", BLOCK_BYTES) if not inflate.eof else b""
-        except igzip_lib.IsalError as error:
+        except igzip_lib.error as error:  # type: ignore[misc]  # its stub has it as a value
             raise TryLaterError(f"The answer's gzip is broken ({error}).") from error
         if inflate is not None and not inflate.eof:
             raise TryLaterError("The answer ended in the middle of its gzip.")

@@ -1,7 +1,10 @@
 """Putting a window's files into the bucket, so that nothing there is ever made less."""
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import BinaryIO
 from urllib.parse import quote
 
 from . import __version__
@@ -16,6 +19,12 @@ from .windows import Window
 RACES = 20
 
 
+# So many uploads at once: an upload waits for the network far longer than it computes.
+UPLOADS = 8
+# Bodies up to this go as bytes and side by side; larger ones one at a time, from the spool.
+SMALL_BYTES = 1024 * 1024
+
+
 @dataclass
 class WriteStats:
     """`kept` files stayed as they were, because the bucket had more samples than Mimir."""
@@ -27,12 +36,13 @@ class WriteStats:
 
 
 class Writer:
-    """Writes the files of one exporter; `cluster_name` is its CLUSTER_NAME."""
+    """Writes the files of one exporter: its CLUSTER_NAME, and the label that it splits by."""
 
-    def __init__(self, bucket: Bucket, prefix: str, cluster_name: str) -> None:
+    def __init__(self, bucket: Bucket, prefix: str, cluster_name: str, split_by: str) -> None:
         self._bucket = bucket
         self._prefix = prefix
         self._source = quote(cluster_name, safe="")
+        self._split_by = split_by
 
     def write(
         self, metric: Metric, window: Window, spool: Spool, *, force: bool, sweep: bool
@@ -41,47 +51,48 @@ class Writer:
 
         An object with more samples than the new one stays (Mimir answers ranges past its
         retention with less, or nothing), unless `force`. `sweep` says that the window may have
-        files in folders of an older labelling: those go once the new ones are there, and if
+        files that were split by another label: those go once the new ones are there, and if
         they hold more samples in all than Mimir has now, everything stays as it is.
         """
         stats = WriteStats()
-        stale: list[str] = []
-        if sweep:
-            older = self._files_of(metric, window)
-            if sum(older.values()) > spool.samples and not force:
-                stats.kept = len(older)
-                return stats
-            new = {
-                object_key(self._prefix, cluster, metric.name, window.start)
-                for cluster in spool.clusters
-            }
-            stale = [key for key in older if key not in new]
-        for file in spool.files():
+        older = self._split_otherwise(metric, window) if sweep else {}
+        if sum(older.values()) > spool.samples and not force:
+            stats.kept = len(older)
+            return stats
+        written: set[str] = set()
+
+        def upload(file: ClusterFile, body: bytes | BinaryIO) -> tuple[str, int]:
             key = object_key(self._prefix, file.cluster, metric.name, window.start)
-            if self._write_one(key, file, window, force=force or sweep):
-                stats.objects += 1
-                stats.bytes += file.size
-            else:
-                stats.kept += 1
-        for key in stale:
+            done = self._write_one(key, file, body, window, force=force or key in older)
+            return key, file.size if done else 0
+
+        for key, size in _side_by_side(upload, spool.files()):
+            written.add(key)
+            stats.objects += size > 0
+            stats.kept += size == 0
+            stats.bytes += size
+        for key in set(older) - written:
             self._bucket.delete(key)
             stats.removed += 1
         return stats
 
-    def _write_one(self, key: str, file: ClusterFile, window: Window, *, force: bool) -> bool:
+    def _write_one(
+        self, key: str, file: ClusterFile, body: bytes | BinaryIO, window: Window, *, force: bool
+    ) -> bool:
+        """Whether it was written, and not kept as it was."""
         metadata = {
             "window": str(window),
             "step": str(window.step_s),
             "series": str(file.series),
             "samples": str(file.samples),
+            "split-by": self._split_by,
             "exporter": f"mimir-exporter/{__version__}",
             "source": self._source,
         }
         etag: str | None = None
         for _ in range(RACES):
-            file.body.seek(0)
-            # A small file goes as bytes: one copy less to hash and to send again.
-            body = file.body.read() if file.size <= 1024 * 1024 else file.body
+            if not isinstance(body, bytes):
+                body.seek(0)
             try:
                 self._bucket.put(
                     key,
@@ -103,15 +114,37 @@ class Writer:
             "exporter writes the same clusters under the same S3_PREFIX."
         )
 
-    def _files_of(self, metric: Metric, window: Window) -> dict[str, int]:
-        """Our files of this metric and window in every cluster's folder, with their samples."""
+    def _split_otherwise(self, metric: Metric, window: Window) -> dict[str, int]:
+        """Our files of this metric and window that were split by another label: their samples."""
         found: dict[str, int] = {}
         for folder in self._bucket.list(f"{self._prefix}/").folders:
             key = object_key_in(folder, metric.name, window.start)
             stored = self._bucket.head(key)
-            if stored and stored.metadata.get("source") == self._source:
+            if (
+                stored
+                and stored.metadata.get("source") == self._source
+                and stored.metadata.get("split-by") != self._split_by
+            ):
                 found[key] = _samples(stored.metadata)
         return found
+
+
+def _side_by_side(
+    upload: Callable[[ClusterFile, bytes | BinaryIO], tuple[str, int]],
+    files: Iterator[ClusterFile],
+) -> Iterator[tuple[str, int]]:
+    """Each upload's result. At most UPLOADS small bodies are held at once."""
+    with ThreadPoolExecutor(UPLOADS) as pool:
+        running: deque[Future[tuple[str, int]]] = deque()
+        for file in files:
+            if file.size > SMALL_BYTES:
+                yield upload(file, file.body)
+                continue
+            if len(running) >= UPLOADS:
+                yield running.popleft().result()
+            running.append(pool.submit(upload, file, file.body.read()))
+        while running:
+            yield running.popleft().result()
 
 
 def _samples(metadata: Mapping[str, str]) -> int:
