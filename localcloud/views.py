@@ -28,13 +28,14 @@ def folder_tree(bucket: str, prefix: str, keys: Sequence[str]) -> Tree:
 
 
 def _grow(tree: Tree, folder: Mapping[str, Any], depth: int) -> None:
-    """Every cluster is shown, and below the first one an example of each level."""
+    """Every cluster is shown, and below the largest one an example of each level."""
     folders = sorted((name for name in folder if folder[name] is not None), key=_natural)
     files = sorted(name for name in folder if folder[name] is None)
+    largest = max(folders, key=lambda name: _count(folder[name]), default=None)
     shown = folders if depth == 0 else folders[:1]
-    for position, name in enumerate(shown):
+    for name in shown:
         branch = tree.add(Text(name))
-        if position == 0:
+        if depth > 0 or name == largest:
             _grow(branch, folder[name], depth + 1)
     if len(folders) > len(shown):
         tree.add(Text(f"... {len(folders) - len(shown)} more", style="dim"))
@@ -42,6 +43,10 @@ def _grow(tree: Tree, folder: Mapping[str, Any], depth: int) -> None:
         tree.add(Text(name, style="green"))
     if len(files) > FILES_SHOWN:
         tree.add(Text(f"... {len(files) - FILES_SHOWN} more", style="dim"))
+
+
+def _count(folder: Mapping[str, Any] | None) -> int:
+    return 1 if folder is None else sum(map(_count, folder.values()))
 
 
 def _natural(name: str) -> tuple[str, int]:

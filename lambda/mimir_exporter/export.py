@@ -76,6 +76,7 @@ class Exporter:
         self._busy: list[MetricFailure] = []
         self._saved_at = clock()
         self.rejected: set[str] = set()
+        self.at_work: tuple[Window, str] | None = None
         self.totals = Totals()
 
     def export_window(self, checkpoint: Checkpoint, window: Window, names: Iterable[str]) -> bool:
@@ -85,12 +86,14 @@ class Exporter:
         Mimir rejected is not asked for again in this run. Raises StopRunError and
         OutOfTimeError; what was done until then is saved.
         """
-        names = [name for name in names if name not in self.rejected]
+        asked = tuple(names)
+        names = [name for name in asked if name not in self.rejected]
         failures = len(self.totals.failures)
         samples = self.totals.samples
         try:
             for name in names:
                 self._deadline.check()
+                self.at_work = (window, name)
                 self._export_metric(checkpoint, window, self._catalog[name])
                 if self._clock() - self._saved_at > SAVE_EVERY_S:
                     self._save()
@@ -98,8 +101,8 @@ class Exporter:
             self._save()
         if len(names) == len(self._catalog) and samples == self.totals.samples:
             self.totals.empty_windows.append(window)
-        complete = failures == len(self.totals.failures)
-        self.totals.windows += complete
+        complete = failures == len(self.totals.failures) and len(names) == len(asked)
+        self.totals.windows += complete and bool(names)
         return complete
 
     def _export_metric(self, checkpoint: Checkpoint, window: Window, metric: Metric) -> None:
@@ -188,8 +191,15 @@ class Exporter:
         self._failed += self._busy
         self._busy.clear()
 
-    def fail_slow(self, window: Window, name: str) -> None:
-        """Record that one metric of a window needs more than a whole invocation."""
+    def fail_slow(self) -> bool:
+        """Record that a metric needs more than a whole invocation, if one does.
+
+        To be called when the time ran out: without a single metric done, asking for the same one
+        again would not end.
+        """
+        if self.totals.metrics or self.at_work is None:
+            return False
+        window, name = self.at_work
         reason = (
             "One metric of one window takes longer than the function may run; set a smaller "
             "TIME_FRAME, a longer timeout_s or more memory_mb."
@@ -197,6 +207,7 @@ class Exporter:
         self.totals.failures.append(MetricFailure(name, window, reason))
         self._failed.append(self.totals.failures[-1])
         self._save()
+        return True
 
     def _save(self) -> None:
         self._saved_at = self._clock()

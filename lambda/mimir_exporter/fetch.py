@@ -143,7 +143,9 @@ class Fetcher:
                 envelope = splitter.finish()
             except AnswerError as error:
                 # An answer that was cut off without a length looks just like this.
-                raise TryLaterError(f"Mimir's answer cannot be read: {error}") from error
+                raise TryLaterError(
+                    f"Mimir's answer cannot be read: {error}", cut_if_persistent=True
+                ) from error
         self._judge(envelope)
         stats.infos += envelope.infos
 

@@ -61,7 +61,7 @@ def _act(event: Event, context: LambdaContext) -> Event:
         "run": lambda tools: _finish(run_regular(tools)),
         "export": lambda tools: _finish(run_again(tools, event)),
         "status": lambda tools: report_status(tools, event),
-        "check": lambda tools: run_check(tools, _login(tools.settings)),
+        "check": lambda tools: run_check(tools, lambda: _login(tools.settings)),
     }
     action = event.get("action", "run") if isinstance(event, dict) else event
     if not isinstance(action, str) or action not in actions:
@@ -100,6 +100,7 @@ class _Invocation:
                     settings.prefix,
                     settings.cluster_name,
                     settings.cluster_label if settings.split_by_cluster else "",
+                    deadline,
                 ),
                 store,
                 deadline,
@@ -138,6 +139,8 @@ def _finish(summary: Summary) -> Event:
     # `message` is the log line's own; the run's sentence has the name that errors have too.
     fields = {("reason" if key == "message" else key): value for key, value in result.items()}
     logger.info("run finished", extra=fields)
+    if summary.outcome == "skipped":  # it knows nothing of lag: the run at work will say
+        return result
     metrics.add_metric(name="RunsSucceeded", unit=MetricUnit.Count, value=int(not summary.error))
     metrics.add_metric(name="LagSeconds", unit=MetricUnit.Seconds, value=summary.lag_s)
     metrics.add_metric(name="PendingWindows", unit=MetricUnit.Count, value=summary.pending)

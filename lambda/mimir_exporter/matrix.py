@@ -16,21 +16,22 @@ What the searches rest on. The text is valid JSON up to a series that starts at 
    `{"metric":` and `},"values":[[` can stand only outside strings: inside one, their first quote
    would close it, and the bare word behind it is not JSON. Text that holds pieces of this syntax
    as a label's value needs backslashes, or has no quotes and so matches neither.
-2. From the labels' start to the first `}` there is no `{`: so this brace closes the labels, and
-   the labels hold no objects.
+2. The first `}` from the labels' start closes the labels. (Or an object within them: see 4.)
 3. From `"values":[[` to the next `:` the series has no other key and no object but an empty one.
    If this colon ends `"]]},{"metric":`, the quote in front closes a string (else `metric` would
-   be bare again), and the brace closes an object that is not empty: the series. The list that
-   goes on behind it can only be the result. So the next series starts at that `{`.
+   be bare again), and the brace closes an object that is not empty, the series, within a list,
+   the result: the next series starts at the `{` behind it.
+4. Labels that hold objects, which no label does, could be made to look like series. Then every
+   bracket from there on is deeper than believed, and at the end of the answer those that close
+   the levels nobody counted are left over: it is refused.
 
-For valid JSON this leaves nothing open. Text that is not JSON is noticed wherever it breaks this
-order; damage inside the text of labels or samples is not looked for here, and stays inside the
-series, and the file, where it stands. Samples are counted by their brackets.
+So valid JSON is split as it should be, or refused. Text that is not JSON is noticed wherever it
+breaks this order; damage inside the text of labels or samples is not looked for here, and stays
+inside the series, and the file, where it stands. Samples are counted by their brackets.
 """
 
 import json
 import re
-from collections.abc import Callable
 
 from .jsontext import AnswerError, Members, decode_string, parse
 
@@ -49,19 +50,21 @@ _BUCKETS = rb',"buckets":\[(?:\[[0-9]++(?:,%s){3}\](?:,(?=\[)|(?=\])))*+\]' % _F
 _HISTOGRAM = rb'\[%s,\{"count":%s,"sum":%s(?:%s)?+\}\]' % (_NUMBER, _FIGURE, _FIGURE, _BUCKETS)
 _LIST = rb"\[((?:%s(?:,(?=\[)|(?=\])))*+)\]"
 
-Add = Callable[[str, int, int, int, int], None]
+# (cluster, start, end, series, samples): that many whole series, joined by single commas.
+Run = tuple[str, int, int, int, int]
 
 
 class SeriesReader:
     """Reads the series of one answer. `label` names the cluster's label; None: all is `default`.
 
-    Positions are into a text given to `open`. A series starts at its opening brace.
+    What is found goes to `runs`, in order; the caller takes it from there. Positions are into the
+    text given to `open`. A series starts at its opening brace.
     """
 
-    def __init__(self, label: str | None, default: str, add: Add) -> None:
+    def __init__(self, label: str | None, default: str) -> None:
+        self.runs: list[Run] = []
         self._label = label
         self._default = default
-        self._add = add
         name = _plain_name(label)
         # In what the searches may look at there is no backslash: so this one finds nothing.
         self._name = name or b"\\"
@@ -88,10 +91,10 @@ class SeriesReader:
         self._slash = text.find(b"\\")
 
     def walk(self, text: bytes, p: int) -> tuple[int, bool]:
-        """Pass on the series at `p` and those behind it, as many as a few searches can prove.
+        """Find the series at `p` and those behind it, as many as a few searches can prove.
 
-        Returns where the first one starts that was not passed on, and whether that is for want of
-        bytes. The series at that position is the caller's; it may also be the last one.
+        Returns where the first one starts that was not found, and whether that is for want of
+        bytes. Behind what was found a comma stands, and another series starts.
         """
         find, starts, count = text.find, text.startswith, text.count
         if 0 <= self._slash < p:
@@ -104,17 +107,13 @@ class SeriesReader:
             cluster, size, same = head
             first, series, samples = p, 0, 0
             stop: bool | None = None
-            while stop is None:
+            while True:
                 body = p + size
                 close = find(b"}", body, end)
                 if close < 0:
                     stop = short
                     break
-                if (
-                    not starts(_VALUES, close)
-                    or find(b"{", body, close) >= 0
-                    or find(name, body, close) >= 0
-                ):
+                if not starts(_VALUES, close) or find(name, body, close) >= 0:
                     stop = False
                     break
                 colon = find(b":", close + 13, end)
@@ -131,13 +130,13 @@ class SeriesReader:
                 if not ours:
                     break
             if series:
-                self._add(cluster, first, p - 1, series, samples)
+                self.runs.append((cluster, first, p - 1, series, samples))
             if stop is not None:
                 return p, stop
         return p, False
 
     def match_head(self, text: bytes, p: int) -> tuple[int, bool]:
-        """Pass on the one series at `p` if its labels can be read and its end be searched for.
+        """Find the end of the one series at `p`, if its labels can be read.
 
         Returns the position behind it, or `p` itself, and whether that is for want of bytes.
         """
@@ -151,21 +150,21 @@ class SeriesReader:
         if not text.startswith(_NEXT, colon - 14) or text.find(b"\\", values, colon) >= 0:
             return p, False
         end = colon - 10
-        self._add(self._cluster(found[1]), p, end, 1, text.count(b"[", values - 1, end))
+        self.runs.append((self._cluster(found[1]), p, end, 1, text.count(b"[", values - 1, end)))
         return end, False
 
     def match_whole(self, text: bytes, p: int) -> int:
-        """Pass on the compact series at `p`: the position behind it, or `p` if it is not one."""
+        """Read the compact series at `p`: the position behind it, or `p` if it is not one."""
         found = self._whole(text, p)
         if found is None:
             return p
         cluster, values, histograms = found.groups()
         samples = (values or b"").count(b"[") + (histograms or b"").count(b"{")
-        self._add(self._cluster(cluster), p, found.end(), 1, samples)
+        self.runs.append((self._cluster(cluster), p, found.end(), 1, samples))
         return found.end()
 
     def parse_series(self, text: bytes, start: int, end: int) -> None:
-        """Pass on the one series text[start:end], in any JSON. Raises AnswerError."""
+        """Read the one series text[start:end], in any JSON. Raises AnswerError."""
         series = parse(text[start:end], "A series")
         metric = series.get("metric")
         if metric is not None and not isinstance(metric, Members):
@@ -179,7 +178,7 @@ class SeriesReader:
             if points is not None and not isinstance(points, list):
                 raise AnswerError(f"The {key} of a series are not a list.")
             samples += len(points or ())
-        self._add(cluster or self._default, start, end, 1, samples)
+        self.runs.append((cluster or self._default, start, end, 1, samples))
 
     def _choose_head(self, text: bytes, p: int) -> tuple[str, int, bytes] | None:
         """(cluster, length of the beginning that says so, how a next series of it looks)."""

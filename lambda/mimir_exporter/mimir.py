@@ -36,9 +36,9 @@ SMALL_ANSWER_BYTES = 64 * 1024 * 1024
 ERROR_BODY_BYTES = 64 * 1024
 CONNECT_TIMEOUT_S = 10.0
 # Between two blocks of an answer that has begun. Before the first one only the deadline counts:
-# Mimir computes the whole answer before it sends anything, by default for up to two minutes.
+# Mimir computes the whole answer before it sends anything, for up to -querier.timeout (2 min).
 STALL_TIMEOUT_S = 30.0
-FIRST_BYTE_TIMEOUT_S = 300.0
+FIRST_BYTE_TIMEOUT_S = 150.0
 
 
 class Mimir:
@@ -60,7 +60,7 @@ class Mimir:
         self._clock = clock
         self._api = settings.origin + settings.path_prefix + "/api/v1"
         self._pool = _pool(settings)
-        self._headers = credentials.get().headers()
+        self._login: dict[str, str] | None = None
         self._last_query_end: float | None = None
 
     def close(self) -> None:
@@ -125,7 +125,14 @@ class Mimir:
         Waits QUERY_DELAY after the query before. Only a 200 yields; every other answer raises.
         """
         self._wait_for_turn()
-        form = {"query": promql, "start": str(first), "end": str(last), "step": str(step_s)}
+        form = {
+            "query": promql,
+            "start": str(first),
+            "end": str(last),
+            "step": str(step_s),
+            "partial_response": "false",  # Thanos: an error instead of half an answer
+            "nocache": "1",  # VictoriaMetrics: the range as asked, not moved to its cache's grid
+        }
         try:
             with self._answer("POST", f"{self._api}/query_range", form) as response:
                 yield self._blocks(response)
@@ -168,9 +175,9 @@ class Mimir:
         if not refused or not self._credentials.from_secret:
             raise error
         headers = self._credentials.get(refresh=True).headers()
-        if headers == self._headers:
+        if headers == self._login:
             raise error
-        self._headers = headers
+        self._login = headers
         with self._request(method, url, fields) as response:
             if response.status != 200:
                 raise _error(response, url)
@@ -180,11 +187,13 @@ class Mimir:
     def _request(
         self, method: str, url: str, fields: Mapping[str, str] | None = None
     ) -> Iterator[BaseHTTPResponse]:
+        if self._login is None:
+            self._login = self._credentials.get().headers()
         headers = {
             "Accept-Encoding": "gzip",
             "Cache-Control": "no-store",  # Mimir's result cache has a freshness of its own
             "User-Agent": f"mimir-exporter/{__version__}",
-            **self._headers,
+            **self._login,
         }
         if method == "POST":
             # The token method sends Content-Type: application/json on every request, as the
@@ -216,7 +225,7 @@ class Mimir:
         try:
             yield response
         except HTTPError as error:
-            raise self._network_error(error) from error
+            raise self._network_error(error, in_answer=True) from error
         finally:
             # An answer read to its end gives the connection back; any other is cut off.
             response.close()
@@ -240,22 +249,26 @@ class Mimir:
                     yield out
                     out = inflate.decompress(b"", BLOCK_BYTES) if not inflate.eof else b""
         except igzip_lib.error as error:  # type: ignore[misc]  # its stub has it as a value
-            raise TryLaterError(f"The answer's gzip is broken ({error}).") from error
+            raise TryLaterError(
+                f"The answer's gzip is broken ({error}).", cut_if_persistent=True
+            ) from error
         if inflate is not None and not inflate.eof:
-            raise TryLaterError("The answer ended in the middle of its gzip.")
+            raise TryLaterError(
+                "The answer ended in the middle of its gzip.", cut_if_persistent=True
+            )
 
     def _patience_s(self) -> float:
         self._deadline.check()
         return max(0.1, self._deadline.remaining_s())
 
-    def _network_error(self, error: HTTPError) -> ExportError:
+    def _network_error(self, error: HTTPError, *, in_answer: bool = False) -> ExportError:
         if self._deadline.remaining_s() <= 0:
             return OutOfTimeError("The time of this invocation was used up waiting for Mimir.")
         return TryLaterError(
             f"No answer from {self._settings.origin} ({_reason(error)}); check HOSTNAME, PORT, "
             "SCHEME and that the function's subnets and security group reach it.",
-            # A read that timed out is a query too slow to answer; smaller ones may get through.
-            cut_if_persistent=isinstance(error, urllib3.exceptions.ReadTimeoutError),
+            # No answer in time, or one that breaks off: a smaller one may get through.
+            cut_if_persistent=in_answer or isinstance(error, urllib3.exceptions.ReadTimeoutError),
         )
 
 

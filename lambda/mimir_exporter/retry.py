@@ -33,7 +33,8 @@ def with_retries(
         try:
             return action()
         except TryLaterError as error:
-            if attempt == attempts - 1:
+            # What a smaller query may cure is not worth four waits.
+            if attempt == attempts - 1 or (error.cut_if_persistent and attempt > 0):
                 raise
             wait_s = min(CAP_S, BASE_S * 2**attempt) * jitter()
             deadline.sleep(max(wait_s, error.retry_after_s or 0.0), sleep)

@@ -199,12 +199,8 @@ def run_item(tools: Tools, item: dict[str, Any]) -> dict[str, Any]:
         try:
             failed |= not tools.exporter.export_window(checkpoint, window, names)
         except OutOfTimeError:
-            if tools.exporter.totals.metrics == 0 and names:
-                # A whole invocation was not enough for it: asking for it again would not end.
-                tools.exporter.fail_slow(window, names[0])
-                failed = True
-            else:
-                finished = False
+            failed |= tools.exporter.fail_slow()
+            finished = failed
             break
     tools.exporter.finish()
     totals = tools.exporter.totals
@@ -250,11 +246,11 @@ def _plan(
     tools: Tools, checkpoint: Checkpoint, only: Interval | None
 ) -> list[tuple[Window, tuple[str, ...]]]:
     plan = checkpoint.plan(tools.names, tools.settings, tools.now())
-    return [
-        (window, names)
-        for window, names in plan
-        if only is None or (only[0] <= window.start and window.end <= only[1])
-    ]
+    return [(window, names) for window, names in plan if _inside(window, only)]
+
+
+def _inside(window: Window, only: Interval | None) -> bool:
+    return only is None or (only[0] <= window.start and window.end <= only[1])
 
 
 def _work(
@@ -267,6 +263,8 @@ def _work(
             tools.exporter.export_window(checkpoint, window, names)
     except (OutOfTimeError, StopRunError) as error:
         stopped = error
+        if isinstance(error, OutOfTimeError) and tools.machine is None:
+            tools.exporter.fail_slow()
     tools.exporter.finish()
     return stopped
 
@@ -292,15 +290,18 @@ def _conclude(
             if not set(names) <= tools.exporter.rejected
         ]
         if tools.machine is not None and left:
-            summary.executions = hand_over(tools.store, tools.machine, left, now)
-            summary.handed_over = len(left)
             summary.outcome = "handed over"
+            summary.handed_over = len(left)
+            try:
+                summary.executions = hand_over(tools.store, tools.machine, left, now)
+            except StopRunError as error:
+                summary.outcome, summary.handed_over, summary.error = "stopped", 0, error
             checkpoint = tools.store.read()
     wanted = list(checkpoint.wanted(tools.names, tools.settings, now))
     summary.pending = len(wanted)
     summary.gaps = len(checkpoint.gaps())
     summary.lag_s = checkpoint.lag_s(tools.names, now)
-    if summary.outcome == "complete" and wanted:
+    if summary.outcome == "complete" and any(_inside(window, only) for window, _ in wanted):
         summary.outcome = "unfinished"
     if not wanted:
         tools.store.update(lambda fresh: setattr(fresh, "last_complete", now))

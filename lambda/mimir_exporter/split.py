@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .jsontext import WS, AnswerError, Members, ResultFinder, find_end, parse
-from .matrix import START, SeriesReader
+from .matrix import START, Run, SeriesReader
 
 __all__ = ["AnswerError", "Envelope", "Splitter"]
 
@@ -20,6 +20,7 @@ ENVELOPE_BYTES = 1024 * 1024  # of an answer's text around the list of series
 ITEM_BYTES = 64 * 1024 * 1024
 
 _SPACE = re.compile(WS)
+_NO_RUN: Run = ("", -9, -9, 0, 0)  # stands beside no other
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Splitter:
         self._sink = sink
         self._max_item_bytes = max_item_bytes
         self._plain = plain
-        self._reader = SeriesReader(label, default, self._add)
+        self._reader = SeriesReader(label, default)
         self._finder = ResultFinder()
         self._series = 0
         self._samples = 0
@@ -83,9 +84,6 @@ class Splitter:
         # Bytes of a series that is not whole yet, and how far find_end came in them.
         self._rest = b""
         self._seen = (0, 0)
-        # The run that grows while its series stand side by side in `_text`.
-        self._text = b""
-        self._run = ("", 0, 0, 0, 0)
 
     def feed(self, block: bytes | bytearray | memoryview) -> None:
         """Take the next bytes, however they were cut. `bytes` are read in place, others copied."""
@@ -158,7 +156,6 @@ class Splitter:
         """
         reader = self._reader
         reader.open(text)
-        self._text = text
         while self._place != "after":
             pos = _skip_space(text, pos)
             if pos == len(text):
@@ -185,8 +182,7 @@ class Splitter:
                     break
             pos = end
             self._place = "next"
-        self._flush()
-        self._text = b""
+        self._hand_on(text)
         return pos
 
     def _at_series(self, byte: bytes) -> bool:
@@ -225,21 +221,23 @@ class Splitter:
             if len(self._rest) > self._max_item_bytes:
                 raise AnswerError(f"A series has more than {self._max_item_bytes} bytes.")
 
-    def _add(self, cluster: str, start: int, end: int, series: int, samples: int) -> None:
-        name, first, last, count, total = self._run
-        if count and name == cluster and start == last + 1:
-            self._run = (name, first, end, count + series, total + samples)
-        else:
-            self._flush()
-            self._run = (cluster, start, end, series, samples)
-
-    def _flush(self) -> None:
-        cluster, start, end, series, samples = self._run
-        if series:
-            self._run = ("", 0, 0, 0, 0)
-            self._series += series
-            self._samples += samples
-            self._sink(cluster, memoryview(self._text)[start:end], series, samples)
+    def _hand_on(self, text: bytes) -> None:
+        """Give the sink what was found in `text`; runs of one cluster side by side are one."""
+        view, sink, runs = memoryview(text), self._sink, self._reader.runs
+        cluster, start, end, series, samples = _NO_RUN
+        runs.append(_NO_RUN)
+        for run in runs:
+            if run[0] == cluster and run[1] == end + 1:
+                end = run[2]
+                series += run[3]
+                samples += run[4]
+                continue
+            if series:
+                self._series += series
+                self._samples += samples
+                sink(cluster, view[start:end], series, samples)
+            cluster, start, end, series, samples = run
+        runs.clear()
 
     def _check_envelope(self) -> None:
         if len(self._envelope) > ENVELOPE_BYTES:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from . import __version__
 from .bucket import Bucket, ConditionFailedError
 from .catalog import Metric
+from .deadline import Deadline
 from .errors import CheckpointError
 from .layout import object_key, object_key_in
 from .spool import ClusterFile, Spool
@@ -38,11 +39,14 @@ class WriteStats:
 class Writer:
     """Writes the files of one exporter: its CLUSTER_NAME, and the label that it splits by."""
 
-    def __init__(self, bucket: Bucket, prefix: str, cluster_name: str, split_by: str) -> None:
+    def __init__(
+        self, bucket: Bucket, prefix: str, cluster_name: str, split_by: str, deadline: Deadline
+    ) -> None:
         self._bucket = bucket
+        self._deadline = deadline
         self._prefix = prefix
         self._source = quote(cluster_name, safe="")
-        self._split_by = split_by
+        self._split_by = split_by or "-"  # no label has that name, and no header is empty
 
     def write(
         self, metric: Metric, window: Window, spool: Spool, *, force: bool, sweep: bool
@@ -53,6 +57,7 @@ class Writer:
         retention with less, or nothing), unless `force`. `sweep` says that the window may have
         files that were split by another label: those go once the new ones are there, and if
         they hold more samples in all than Mimir has now, everything stays as it is.
+        Raises OutOfTimeError between two objects, StopRunError.
         """
         stats = WriteStats()
         older = self._split_otherwise(metric, window) if sweep else {}
@@ -62,6 +67,8 @@ class Writer:
         written: set[str] = set()
 
         def upload(file: ClusterFile, body: bytes | BinaryIO) -> tuple[str, int]:
+            # What is written stays, and counts for nothing until all of it is.
+            self._deadline.check()
             key = object_key(self._prefix, file.cluster, metric.name, window.start)
             done = self._write_one(key, file, body, window, force=force or key in older)
             return key, file.size if done else 0

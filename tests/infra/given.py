@@ -1,0 +1,13 @@
+"""The deployment that the tests of the stack start from."""
+
+import json
+
+from infra import ROOT
+
+GIVEN = {"cluster_name": "prod", "hostname": "mimir.example.com"}
+
+
+def context(**settings: object) -> dict[str, object]:
+    """cdk.json's context with what every deployment must give, and with these settings."""
+    defaults = json.loads((ROOT / "cdk.json").read_text())["context"]
+    return {**defaults, **GIVEN, **settings}

@@ -1,0 +1,45 @@
+"""app.py as the CDK CLI starts it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra import ROOT
+from tests.infra.given import context
+
+
+def start(folder: Path, **settings: object) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        "CDK_CONTEXT_JSON": json.dumps(context(**settings)),
+        "CDK_OUTDIR": str(folder),
+    }
+    return subprocess.run(
+        [sys.executable, "app.py"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"s3_bukcet": "x"}, "s3_bukcet is not a deployment setting; did you mean s3_bucket?"),
+        ({"port": 0}, "PORT is '0'; a whole number from 1 to 65535 is allowed."),
+    ],
+)
+def test_a_wrong_setting_stops_synth_with_one_line(
+    tmp_path: Path, settings: dict[str, object], sentence: str
+) -> None:
+    ended = start(tmp_path, **settings)
+    assert ended.returncode == 1
+    assert ended.stderr == f"{sentence}\n"
+    assert not ended.stdout
+    assert not list(tmp_path.glob("*.template.json"))
