@@ -61,13 +61,15 @@ class Network(Construct):
             self._add_endpoints(services)
 
     def _private_subnets(self, vpc_id: str) -> list[ec2.ISubnet]:
-        try:
-            return self.vpc.select_subnets().subnets
-        except RuntimeError as error:
+        """Those behind a NAT, otherwise those without a way out: a function has no address of its
+        own on the internet, so a public subnet would be no use to it."""
+        subnets = self.vpc.private_subnets or self.vpc.isolated_subnets
+        if not subnets:
             raise DeploymentError(
-                f"vpc_id is {vpc_id!r}, in which no private subnet was found; give subnet_ids (a "
-                "function has no public address, even in a public subnet)."
-            ) from error
+                f"vpc_id is {vpc_id!r}, in which no private subnet was found; give subnet_ids or "
+                "another VPC."
+            )
+        return subnets
 
     def _make_vpc(self) -> ec2.Vpc:
         vpc = ec2.Vpc(

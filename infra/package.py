@@ -109,7 +109,7 @@ def _leave_out_needless(folder: Path) -> None:
     for needless in ("**/__pycache__", "**/tests", "boto3/examples", "*.dist-info/RECORD"):
         for path in list(folder.glob(needless)):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    for model in (folder / "botocore" / "data").iterdir():
+    for model in folder.glob("botocore/data/*"):
         if model.is_dir() and model.name not in AWS_SERVICES:
             shutil.rmtree(model)
 

@@ -22,7 +22,9 @@ def test_defaults_of_cdk_json_are_the_function_s_own() -> None:
     """Two places name the defaults: what cdk.json passes must change nothing."""
     passed = read_deployment(context(), {}).settings
     bare = read_deployment(
-        context(**dict.fromkeys(set(PASSED_ON) - {"cluster_name", "hostname", "s3_prefix", "log_level"})),
+        context(
+            **dict.fromkeys(set(PASSED_ON) - {"cluster_name", "hostname", "s3_prefix", "log_level"})
+        ),
         {},
     ).settings
     assert passed == bare
@@ -88,7 +90,10 @@ def test_account_and_region_of_a_lookup_come_from_the_cli_unless_given() -> None
         ({"extra_metrics": "{"}, "EXTRA_METRICS is not a JSON object"),
         ({"extra_metrics": {"mine": "x" * 4000}}, "of the function's environment, of which Lambda"),
         ({"role_external_id": "abc"}, "ROLE_EXTERNAL_ID is set but ROLE_ARN is not"),
-        ({"role_arn": "arn:aws:iam::123456789012:role/x"}, "s3_bucket is 'new' but role_arn is set"),
+        (
+            {"role_arn": "arn:aws:iam::123456789012:role/x"},
+            "s3_bucket is 'new' but role_arn is set",
+        ),
         ({"auth_secret_arn": "mimir"}, "auth_secret_arn is 'mimir'; 'new'"),
         ({"auth_secret_arn": SECRET_ARN[:-7]}, "the six characters at its end"),
         (
@@ -127,7 +132,9 @@ def test_a_wrong_setting_is_one_sentence(settings: dict[str, object], said: str)
     assert sentence.endswith((".", "?"))
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - {"PROMETHEUS_USERNAME", "PROMETHEUS_X_SCOPE_ORGID"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(NAMES) - {"PROMETHEUS_USERNAME", "PROMETHEUS_X_SCOPE_ORGID"})
+)
 @pytest.mark.parametrize("spelling", [str.lower, str.upper])
 def test_a_secret_is_refused_and_not_repeated(name: str, spelling: "type[str]") -> None:
     with pytest.raises(DeploymentError, match="must not stand in a template") as raised:
