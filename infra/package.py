@@ -6,6 +6,7 @@ deployed from any machine. Both steps are kept under build/ by the hash of all t
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -58,7 +59,8 @@ def build_package(
 
     def assemble(folder: Path) -> None:
         dependencies = _once(build / f"dependencies-{dependencies_hash[:16]}", install)
-        shutil.copytree(dependencies, folder, dirs_exist_ok=True)
+        # Linked, not copied: each change of the source would leave 13 MB behind.
+        shutil.copytree(dependencies, folder, dirs_exist_ok=True, copy_function=os.link)
         shutil.copytree(
             source / "mimir_exporter",
             folder / "mimir_exporter",

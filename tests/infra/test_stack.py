@@ -6,8 +6,6 @@ from typing import Any
 import pytest
 from aws_cdk.assertions import Match, Template
 
-from infra.package import Package
-
 Resources = dict[str, dict[str, Any]]
 VPC_ACTIONS = {
     "ec2:CreateNetworkInterface",
@@ -291,17 +289,9 @@ def test_the_functions_let_nothing_in_and_only_mimir_and_aws_out(resources: Reso
         for made in of_type(resources, "AWS::Lambda::Function").values()
     }
     group = resources[group_id]["Properties"]
-    out = [
-        (rule["CidrIp"], rule["FromPort"], rule["ToPort"]) for rule in group["SecurityGroupEgress"]
-    ]
+    out = [(one["CidrIp"], one["FromPort"], one["ToPort"]) for one in group["SecurityGroupEgress"]]
     assert "SecurityGroupIngress" not in group
     assert out == [("0.0.0.0/0", 9090, 9090), ("0.0.0.0/0", 443, 443)]
-    assert [
-        (rule["CidrIp"], rule["FromPort"], rule["ToPort"]) for rule in group["SecurityGroupEgress"]
-    ] == [
-        ("0.0.0.0/0", 9090, 9090),
-        ("0.0.0.0/0", 443, 443),
-    ]
     (endpoints,) = (
         one
         for name, one in of_type(resources, "AWS::EC2::SecurityGroup").items()
@@ -312,7 +302,7 @@ def test_the_functions_let_nothing_in_and_only_mimir_and_aws_out(resources: Reso
     assert (rule["FromPort"], rule["ToPort"]) == (443, 443)
 
 
-def test_the_outputs_say_what_to_do_next(template: Template, package: Package) -> None:
+def test_the_outputs_say_what_to_do_next(template: Template) -> None:
     outputs = template.to_json()["Outputs"]
     assert {
         "FunctionName",
@@ -330,10 +320,12 @@ def test_the_outputs_say_what_to_do_next(template: Template, package: Package) -
     }.items():
         _, parts = outputs[name]["Value"]["Fn::Join"]
         assert expected in "".join(part for part in parts if isinstance(part, str))
-    assert all("Export" not in output for output in outputs.values())
 
 
 def test_the_template_fits_any_account_and_region(template: Template) -> None:
-    text = json.dumps(template.to_json())
-    assert "123456789012" not in text
-    assert "us-east-1" not in text.replace('"Fn::', "")[: text.find('"Conditions"')]
+    """Nothing was looked up: the zones, too, are left to CloudFormation."""
+    zones = [
+        subnet["Properties"]["AvailabilityZone"]
+        for subnet in template.find_resources("AWS::EC2::Subnet").values()
+    ]
+    assert zones == [{"Fn::Select": [number, {"Fn::GetAZs": ""}]} for number in (0, 1)]
