@@ -4,17 +4,25 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import boto3
 import botocore.session
 from botocore.config import Config
 
-from localcloud.processes import Process, Program, serve
+from localcloud.processes import Process, Program, run, serve
+
+
+class Where(TypedDict):
+    """Arguments of boto3's `client`."""
+
+    endpoint_url: str
+    verify: str | None
+
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -35,10 +43,11 @@ PATIENT = Config(read_timeout=960, retries={"total_max_attempts": 1, "mode": "st
 
 @dataclass(frozen=True)
 class Cloud:
-    """A running MiniStack and clients for it."""
+    """A running MiniStack and clients for it. `certificate` is set if it speaks TLS."""
 
     endpoint: str
     server: Process
+    certificate: Path | None = None
 
     @property
     def env(self) -> dict[str, str]:
@@ -51,6 +60,7 @@ class Cloud:
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
+            **_trust(self.certificate),
         }
 
     @cached_property
@@ -70,57 +80,101 @@ class Cloud:
             botocore_session=core,
         )
 
+    @property
+    def where(self) -> Where:
+        """What any other client of `session` needs besides its service's name."""
+        verify = None if self.certificate is None else str(self.certificate)
+        return {"endpoint_url": self.endpoint, "verify": verify}
+
     @cached_property
     def s3(self) -> "S3Client":
-        return self.session.client("s3", endpoint_url=self.endpoint)
+        return self.session.client("s3", **self.where)
 
     @cached_property
     def lambda_(self) -> "LambdaClient":
-        return self.session.client("lambda", endpoint_url=self.endpoint, config=PATIENT)
+        return self.session.client("lambda", **self.where, config=PATIENT)
 
     @cached_property
     def stepfunctions(self) -> "SFNClient":
-        return self.session.client("stepfunctions", endpoint_url=self.endpoint)
+        return self.session.client("stepfunctions", **self.where)
 
     @cached_property
     def logs(self) -> "CloudWatchLogsClient":
-        return self.session.client("logs", endpoint_url=self.endpoint)
+        return self.session.client("logs", **self.where)
 
     @cached_property
     def secretsmanager(self) -> "SecretsManagerClient":
-        return self.session.client("secretsmanager", endpoint_url=self.endpoint)
+        return self.session.client("secretsmanager", **self.where)
 
     @cached_property
     def cloudformation(self) -> "CloudFormationClient":
-        return self.session.client("cloudformation", endpoint_url=self.endpoint)
+        return self.session.client("cloudformation", **self.where)
 
     @cached_property
     def sts(self) -> "STSClient":
-        return self.session.client("sts", endpoint_url=self.endpoint)
+        return self.session.client("sts", **self.where)
 
 
 @contextlib.contextmanager
-def running_cloud(settings: Mapping[str, str] | None = None) -> Iterator[Cloud]:
+def running_cloud(*, enforce_iam: bool = False) -> Iterator[Cloud]:
     """Run MiniStack until the block ends; all its state is in memory and in a temporary folder.
 
-    `settings` are more environment variables for MiniStack, such as AUTH=true. Raises StartError.
+    With `enforce_iam` roles and policies count, conditions included, and the endpoint speaks TLS,
+    without which a bucket that refuses plain HTTP would refuse everybody. The keys of `Cloud` are
+    the account's root. Raises StartError.
     """
     with tempfile.TemporaryDirectory(prefix="ministack-", ignore_cleanup_errors=True) as folder:
+        certificate = _make_certificate(Path(folder)) if enforce_iam else None
+        scheme = "https" if certificate else "http"
 
         def make(port: int) -> Program:
-            endpoint = f"http://127.0.0.1:{port}"
+            endpoint = f"{scheme}://127.0.0.1:{port}"
             return Program(
                 name="MiniStack",
                 argv=[sys.executable, "-m", "ministack"],
                 env=clean_environment()
                 | _ministack_environment(port, folder)
-                | dict(settings or {}),
+                # Functions inherit these two, as they do everything else.
+                | {"AWS_ENDPOINT_URL": endpoint, **_trust(certificate)}
+                | (_enforcing(certificate) if certificate else {}),
                 ready_url=f"{endpoint}/_ministack/health",
+                ready_certificate=certificate,
                 log=Path(folder, "ministack.log"),
             )
 
         with serve(make) as (server, port):
-            yield Cloud(endpoint=f"http://127.0.0.1:{port}", server=server)
+            yield Cloud(f"{scheme}://127.0.0.1:{port}", server, certificate)
+
+
+def _enforcing(certificate: Path) -> dict[str, str]:
+    key = certificate.with_suffix(".key")
+    tls = {"MINISTACK_SSL_CERT": str(certificate), "MINISTACK_SSL_KEY": str(key)}
+    return {"AUTH": "true", "USE_SSL": "1", **tls}
+
+
+def _make_certificate(folder: Path) -> Path:
+    """A certificate for this address, its key beside it, valid for a day."""
+    certificate = folder / "localhost.crt"
+    run(
+        Program(
+            name="openssl (the package `openssl` of Debian and Ubuntu)",
+            argv=[
+                *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"),
+                *("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"),
+                *("-keyout", str(certificate.with_suffix(".key")), "-out", str(certificate)),
+            ],
+            env=clean_environment(),
+            log=folder / "openssl.log",
+        )
+    )
+    return certificate
+
+
+def _trust(certificate: Path | None) -> dict[str, str]:
+    """Python and Node.js programs that trust the certificate, and through it this cloud alone."""
+    if certificate is None:
+        return {}
+    return {"AWS_CA_BUNDLE": str(certificate), "NODE_EXTRA_CA_CERTS": str(certificate)}
 
 
 def _ministack_environment(port: int, folder: str) -> dict[str, str]:

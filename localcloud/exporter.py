@@ -108,7 +108,7 @@ class Exporter:
             time.sleep(0.5)
         return progress
 
-    def keys(self) -> list[str]:
+    def list_keys(self) -> list[str]:
         """Every key under the prefix, in the bucket's order."""
         pages = self.cloud.s3.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=f"{self.prefix}/"

@@ -31,6 +31,7 @@ class Program:
     log: Path
     ready_url: str | None = None
     ready_headers: Mapping[str, str] = field(default_factory=dict)
+    ready_certificate: Path | None = None
     cwd: Path | None = None
 
 
@@ -66,7 +67,13 @@ class Process:
     def wait_until_ready(self, timeout_s: float) -> None:
         """Poll `ready_url`. Raises StartError if the program ends first or the time is up."""
         assert self.program.ready_url is not None  # noqa: S101 - only servers are waited for
-        http = urllib3.PoolManager(retries=False, timeout=2.0, headers=self.program.ready_headers)
+        certificate = self.program.ready_certificate
+        http = urllib3.PoolManager(
+            retries=False,
+            timeout=2.0,
+            headers=self.program.ready_headers,
+            ca_certs=None if certificate is None else str(certificate),
+        )
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             if not self.alive:

@@ -58,11 +58,11 @@ def make_prometheus() -> Iterator[MakePrometheus]:
 
 @pytest.fixture(scope="session")
 def make_cloud() -> Iterator[MakeCloud]:
-    """Starts a MiniStack of its own: takes its environment, such as AUTH="true"."""
+    """Starts a MiniStack of its own; with enforce_iam=True roles and policies count."""
     with ExitStack() as running:
 
-        def make(**settings: str) -> Cloud:
-            return running.enter_context(running_cloud(settings))
+        def make(*, enforce_iam: bool = False) -> Cloud:
+            return running.enter_context(running_cloud(enforce_iam=enforce_iam))
 
         yield make
 

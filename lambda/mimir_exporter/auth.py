@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 
@@ -38,14 +39,16 @@ class Credentials:
 
         `source` says in an error where the values came from. Raises SettingsError when two
         methods exclude each other, one half of a login is missing, a value cannot stand in an
-        HTTP header, or a tenant breaks Mimir's rules.
+        HTTP header, or a tenant breaks Mimir's rules. No error quotes a value: what is wrong may
+        be a secret under the name of something else.
         """
         given = {name: values.get(name, "").strip() for name in NAMES}
         for name, value in given.items():
-            if not value.isprintable() or not _fits_header(value):
+            # Basic auth goes into its header as base64 of UTF-8: any letter may stand there.
+            if not value.isprintable() or not (name in (USERNAME, PASSWORD) or _fits_header(value)):
                 raise SettingsError(
                     f"{name} in {source} holds a character that an HTTP header cannot carry; "
-                    "remove line breaks and control characters from it."
+                    "remove line breaks, control characters and letters beyond Latin-1 from it."
                 )
         methods = [name for name in (TOKEN, BEARER) if given[name]]
         if given[USERNAME] or given[PASSWORD]:
@@ -108,10 +111,10 @@ class CredentialSource:
         """The credentials now. Raises SettingsError or StopRunError, without any value in it."""
         if not self._secret_arn or self._read_secret is None:
             return Credentials.from_values(self._plain, "the environment")
-        text = self._read_secret(refresh)
-        return Credentials.from_values(
-            {**self._plain, **_parse_secret(text, self._secret_arn)}, f"secret {self._secret_arn}"
-        )
+        values = _parse_secret(self._read_secret(refresh), self._secret_arn)
+        beside = [name for name in NAMES if self._plain.get(name) and name not in values]
+        source = f"the secret {self._secret_arn}{' and the environment' if beside else ''}"
+        return Credentials.from_values({**self._plain, **values}, source)
 
 
 def secrets_manager_reader(secret_arn: str) -> Callable[[bool], str]:
@@ -134,7 +137,7 @@ def secrets_manager_reader(secret_arn: str) -> Callable[[bool], str]:
                 "AUTH_SECRET_ARN, that the function's role may read it, that the VPC has an "
                 "endpoint for Secrets Manager, and that the secret has a value."
             ) from error
-        return value.decode() if isinstance(value, bytes) else str(value)
+        return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
     return read
 
@@ -158,15 +161,16 @@ def _parse_secret(text: str, secret_arn: str) -> dict[str, str]:
     try:
         # The decoder's own message quotes the document: it must not be chained.
         values = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         raise SettingsError(f"The secret {secret_arn} is not JSON; {expected}") from None
     if not isinstance(values, dict):
         raise SettingsError(f"The secret {secret_arn} is not a JSON object; {expected}")
     unknown = sorted(set(values) - set(NAMES))
     if unknown:
-        raise SettingsError(
-            f"The secret {secret_arn} has the unknown key {unknown[0]!r}; {expected}"
-        )
+        # Key and value may have been swapped: what is not nearly a name of ours is not quoted.
+        known = re.fullmatch(r"PROMETHEUS_[A-Z_]*", unknown[0].upper())
+        key = f"the unknown key {unknown[0]!r}" if known else "a key that is none of its names"
+        raise SettingsError(f"The secret {secret_arn} has {key}; {expected}")
     wrong = [name for name, value in values.items() if not isinstance(value, str)]
     if wrong:
         raise SettingsError(f"{wrong[0]} in the secret {secret_arn} is not a string; {expected}")
@@ -183,9 +187,11 @@ def _fits_header(value: str) -> bool:
 
 def _check_tenant(value: str, source: str) -> None:
     for tenant in value.split("|") if value else ():
-        if not tenant or tenant in (".", "..") or not set(tenant) <= TENANT_CHARACTERS:
+        wrong = sorted(set(tenant) - TENANT_CHARACTERS)
+        if not tenant or tenant in (".", "..") or wrong:
+            what = f"has the character {wrong[0]!r}" if wrong else "has an empty name, or only dots"
             raise SettingsError(
-                f"{TENANT} in {source} is {value!r}; a tenant is made of letters, digits and "
+                f"{TENANT} in {source} {what}; a tenant is made of letters, digits and "
                 "!-_.*'() , several are joined by |."
             )
         if len(tenant) > TENANT_BYTES:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from . import __version__
 from .errors import CheckpointError
@@ -16,10 +16,15 @@ from .intervals import Interval, Intervals, covers, subtract, union
 from .settings import Settings
 from .windows import DAY_S, Grid, Window, adopt_grid, iso, window_at, windows_within
 
+T = TypeVar("T")
+
 VERSION = 1
 # A window that failed this often is a gap: still listed, alarmed on, and tried once a day.
 GAP_ATTEMPTS = 5
 GAP_RETRY_S = DAY_S
+# Failures share a record only if they happened in the same quarter of a day: with the newest time
+# for all of them, a metric that goes on failing would keep its old gaps from ever being due.
+TOGETHER_S = DAY_S // 4
 REASON_CHARACTERS = 300
 
 
@@ -98,7 +103,12 @@ class Checkpoint:
     # What is wanted
 
     def adopt(self, settings: Settings, names: Iterable[str], now: int) -> None:
-        """Take in the settings of today: grid, labelling, new metrics, a longer backfill."""
+        """Take in the settings of today: grid, labelling, new metrics, a longer backfill.
+
+        What nothing can cure any more is forgotten: failures of metrics that are gone, and of
+        days that retention has deleted.
+        """
+        names = tuple(names)
         self.grids = adopt_grid(self.grids, settings.time_frame_s, settings.query_step_s, now)
         labelling = Labelling(
             settings.cluster_label, settings.cluster_name, settings.split_by_cluster
@@ -116,6 +126,11 @@ class Checkpoint:
                 begin = int(settings.initial_backfill.timestamp())
             begin = max(0, min(begin, progress.added))
             progress.since = min(progress.since, window_at(self.grids, begin).start)
+        kept_since = keep_from(settings, now)
+        self.failures = [one for one in self.failures if one.metric in names]
+        for name in names:
+            self._cut_failures(name, 0, kept_since)
+            self.metrics[name].empty = subtract(self.metrics[name].empty, [(0, kept_since)])
 
     def wanted(
         self, names: Iterable[str], settings: Settings, now: int
@@ -190,13 +205,15 @@ class Checkpoint:
         return now - min(newest, default=now)
 
     def repeat_of(self, name: str, window: Window) -> Repeat | None:
-        """The repetition that asks for this metric and window, if one does."""
-        for repeat in self.repeats:
-            if name in repeat.metrics and covers(
-                [(repeat.start, repeat.end)], window.start, window.end
-            ):
-                return repeat
-        return None
+        """The repetition that asks for this metric and window, if one does: one with force, if
+        several do."""
+        asking = [
+            repeat
+            for repeat in self.repeats
+            if name in repeat.metrics
+            and covers([(repeat.start, repeat.end)], window.start, window.end)
+        ]
+        return max(asking, key=lambda repeat: repeat.force, default=None)
 
     def gaps(self) -> list[Failure]:
         """What failed so often that it was given up but for a daily try."""
@@ -225,9 +242,11 @@ class Checkpoint:
         self._forget_repeat(name, window)
 
     def mark_failed(self, name: str, window: Window, reason: str, now: int) -> None:
-        """This metric and window failed once more."""
+        """This metric and window failed once more. Said twice of one moment, it failed once."""
         before = self.failure_of(name, window)
-        attempts = min((before.attempts if before else 0) + 1, GAP_ATTEMPTS)
+        attempts = before.attempts if before else 0
+        if before is None or before.at != now:
+            attempts = min(attempts + 1, GAP_ATTEMPTS)
         self._forget_failure(name, window)
         # A repetition has its files from before, so that it is tried once.
         self._forget_repeat(name, window)
@@ -236,7 +255,7 @@ class Checkpoint:
         self.failures.append(
             Failure(name, window.start, window.end, attempts, now, reason[:REASON_CHARACTERS])
         )
-        self.failures = _merge_failures(self.failures)
+        self.failures = _merge_failures(self.failures, now)
 
     def ask_again(self, repeat: Repeat) -> None:
         """A range is wanted again, by hand; its failures are forgotten."""
@@ -304,8 +323,11 @@ def keep_from(settings: Settings, now: int) -> int:
     return horizon - horizon % DAY_S
 
 
-def _merge_failures(failures: Iterable[Failure]) -> list[Failure]:
-    """Touching ranges of one metric with one fate become one, so that the document stays small."""
+def _merge_failures(failures: Iterable[Failure], now: int) -> list[Failure]:
+    """Touching ranges of one metric with one fate become one, so that the document stays small.
+
+    What failed `now` and what failed before stay apart, so that what has been said of now is known.
+    """
     merged: list[Failure] = []
     for failure in sorted(failures, key=lambda one: (one.metric, one.start)):
         last = merged[-1] if merged else None
@@ -314,6 +336,8 @@ def _merge_failures(failures: Iterable[Failure]) -> list[Failure]:
             and last.end == failure.start
             and (last.metric, last.attempts, last.reason)
             == (failure.metric, failure.attempts, failure.reason)
+            and (last.at == now, last.at // TOGETHER_S)
+            == (failure.at == now, failure.at // TOGETHER_S)
         ):
             merged[-1] = replace(last, end=failure.end, at=max(last.at, failure.at))
         else:
@@ -384,7 +408,8 @@ def dump(checkpoint: Checkpoint, now: int) -> bytes:
         "lease": {"owner": checkpoint.lease_owner, "until": iso(checkpoint.lease_until)},
         "retention_done": checkpoint.retention_done,
     }
-    return json.dumps(document, indent=1, ensure_ascii=False).encode()
+    # Half a surrogate pair, which JSON can bring here, is written as the escape that it came as.
+    return json.dumps(document, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def load(text: bytes, where: str) -> Checkpoint:
@@ -401,76 +426,91 @@ def load(text: bytes, where: str) -> Checkpoint:
     try:
         document = json.loads(text)
         version = document["version"]
-        if isinstance(version, int) and version > VERSION:
+        if type(version) is int and version > VERSION:
             raise CheckpointError(
                 f"The checkpoint {where} is of version {version}, and this exporter knows up to "
                 f"{VERSION}: it was written by a newer exporter; deploy that one again."
             )
-        if version != VERSION:
+        if type(version) is not int or version != VERSION:
             raise ValueError("version")
         return _from_document(document)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             f"The checkpoint {where} cannot be read ({type(error).__name__}); {advice}"
         ) from error
 
 
 def _from_document(document: Mapping[str, Any]) -> Checkpoint:
-    labelling = document["labelling"]
+    labelling, lease = document["labelling"], document["lease"]
     return Checkpoint(
-        grids=tuple(
-            Grid(_moment(grid["since"]), int(grid["time_frame"]), int(grid["step"]))
-            for grid in document["grids"]
-        ),
-        labelling=labelling
-        and Labelling(
-            str(labelling["cluster_label"]),
-            str(labelling["cluster_name"]),
-            bool(labelling["split_by_cluster"]),
+        grids=tuple(_load_grid(grid) for grid in _of(list, document["grids"])),
+        labelling=None
+        if labelling is None
+        else Labelling(
+            _of(str, labelling["cluster_label"]),
+            _of(str, labelling["cluster_name"]),
+            _of(bool, labelling["split_by_cluster"]),
             _moment(labelling["since"]),
         ),
         metrics={
-            str(name): MetricProgress(
+            name: MetricProgress(
                 _moment(group["since"]),
                 _moment(group["added"]),
                 _load_ranges(group["exported"]),
                 _load_ranges(group["empty"]),
             )
-            for group in document["progress"]
-            for name in group["metrics"]
+            for group in _of(list, document["progress"])
+            for name in _load_names(group["metrics"])
         },
         failures=[
             Failure(
-                str(one["metric"]),
+                _of(str, one["metric"]),
                 *_load_range(one["range"]),
-                int(one["attempts"]),
+                _of(int, one["attempts"]),
                 _moment(one["at"]),
-                str(one["reason"]),
+                _of(str, one["reason"]),
             )
-            for one in document["failures"]
+            for one in _of(list, document["failures"])
         ],
         handovers=[
-            Handover(str(one["name"]), _load_ranges(one["ranges"]), _moment(one["started"]))
-            for one in document["executions"]
+            Handover(_of(str, one["name"]), _load_ranges(one["ranges"]), _moment(one["started"]))
+            for one in _of(list, document["executions"])
         ],
         repeats=[
-            Repeat(
-                *_load_range(one["range"]),
-                tuple(str(name) for name in one["metrics"]),
-                bool(one["force"]),
-            )
-            for one in document["repeats"]
+            Repeat(*_load_range(one["range"]), _load_names(one["metrics"]), _of(bool, one["force"]))
+            for one in _of(list, document["repeats"])
         ],
-        handed_over=int(document["executions_so_far"]),
-        lease_owner=str(document["lease"]["owner"]),
-        lease_until=_moment(document["lease"]["until"]),
-        retention_done=str(document["retention_done"]),
+        handed_over=_of(int, document["executions_so_far"]),
+        lease_owner=_of(str, lease["owner"]),
+        lease_until=_moment(lease["until"]),
+        retention_done=_of(str, document["retention_done"]),
         last_complete=_moment(document["last_complete"]),
     )
 
 
-def _moment(text: str) -> int:
-    return int(datetime.fromisoformat(text).timestamp())
+def _of(kind: type[T], value: object) -> T:
+    """`value` if it is of just this type: an object is no list, 1 is not true."""
+    if type(value) is not kind:
+        raise TypeError(f"{type(value).__name__} in the place of {kind.__name__}")
+    return value
+
+
+def _load_grid(grid: Mapping[str, Any]) -> Grid:
+    width_s, step_s = _of(int, grid["time_frame"]), _of(int, grid["step"])
+    if not 0 < step_s <= width_s <= DAY_S:
+        raise ValueError("grid")
+    return Grid(_moment(grid["since"]), width_s, step_s)
+
+
+def _load_names(names: object) -> tuple[str, ...]:
+    return tuple(_of(str, name) for name in _of(list, names))
+
+
+def _moment(text: object) -> int:
+    moment = datetime.fromisoformat(_of(str, text))
+    if moment.tzinfo is None:
+        raise ValueError("a time without its zone")
+    return int(moment.timestamp())
 
 
 def _dump_range(interval: Interval) -> str:
@@ -481,10 +521,12 @@ def _dump_ranges(intervals: Intervals) -> list[str]:
     return [_dump_range(interval) for interval in intervals]
 
 
-def _load_range(text: str) -> Interval:
-    start, end = text.split("/")
-    return _moment(start), _moment(end)
+def _load_range(text: object) -> Interval:
+    start, end = map(_moment, _of(str, text).split("/"))
+    if start >= end:
+        raise ValueError("a range that ends before it starts")
+    return start, end
 
 
-def _load_ranges(texts: Iterable[str]) -> Intervals:
-    return union(_load_range(text) for text in texts)
+def _load_ranges(texts: object) -> Intervals:
+    return union(_load_range(text) for text in _of(list, texts))

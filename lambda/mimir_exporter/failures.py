@@ -17,6 +17,8 @@ from .errors import (
 )
 
 RETRY_AFTER_CAP_S = 60.0
+# Of a page; in broken markup the search for tags takes the square of its length.
+MARKUP_CHARACTERS = 8192
 
 _LESS_TIME = (
     "exceeded maximum resolution",
@@ -76,8 +78,9 @@ def explain(body: str, limit: int = 300) -> str:
         parsed = json.loads(body)
         if isinstance(parsed, dict) and isinstance(parsed.get("error"), str):
             body = parsed["error"]
-    except ValueError:
-        body = re.sub(r"(?is)<(script|style|head).*?</\1>|<[^>]*>", " ", body)
+    except (ValueError, RecursionError):
+        page = body[:MARKUP_CHARACTERS]
+        body = re.sub(r"(?is)<(script|style|head).*?</\1>|<[^>]*>", " ", page)
     line = " ".join(body.split())
     return line if len(line) <= limit else f"{line[:limit]}…"
 

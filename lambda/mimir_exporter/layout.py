@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 CHECKPOINT = "checkpoint.json"
 PROBE = "probe.json"
@@ -17,8 +17,9 @@ PROBE = "probe.json"
 FOLDER_BYTES = 500
 _TAIL = re.compile(
     r"end=(?P<end>[0-9]{8})/day=(?P<day>[0-9]{1,2})/metric=(?P<metric>[A-Za-z_][A-Za-z0-9_]*)"
-    r"/(?P<start>[0-9]{1,12})_(?P=metric)\.json\.gz"
+    r"/(?P<start>[0-9]{1,11})_(?P=metric)\.json\.gz"  # the year 5138; more is no time of ours
 )
+_SHORTENED = re.compile(r"(?=.{464,466}$)(?:[A-Za-z0-9_.~-]|%[0-9A-F]{2})+%s[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,15 @@ def cluster_folder(cluster: str) -> str:
 
     Distinct for distinct values and never a path. A value whose encoding is too long for a key
     keeps its beginning, and `%s` with a digest of the whole stands for the rest: `%s` is no
-    percent-encoding, so no other value has that folder.
+    percent-encoding, so no other value has that folder. The empty value, which no folder could
+    have, is a digest alone.
     """
     # surrogatepass: JSON can spell half a surrogate pair, and it must not collide either.
     raw = cluster.encode("utf-8", "surrogatepass")
     folder = quote(raw, safe="")
     if folder in (".", ".."):
         return folder.replace(".", "%2E")
-    if len(folder) > FOLDER_BYTES:
+    if not folder or len(folder) > FOLDER_BYTES:
         begin = re.sub(r"%[0-9A-F]?$", "", folder[:400])
         return f"{begin}%s{sha256(raw).hexdigest()}"
     return folder
@@ -72,12 +74,23 @@ def parse_key(prefix: str, key: str) -> ObjectName | None:
     """What a key says, or None for any key that object_key cannot have made."""
     folder, _, tail = key.removeprefix(f"{prefix}/").partition("/")
     match = _TAIL.fullmatch(tail)
-    if not key.startswith(f"{prefix}/") or not folder or not match:
+    if not key.startswith(f"{prefix}/") or not match or not _is_cluster_folder(folder):
         return None
     start = int(match["start"])
     if key != object_key_in(f"{prefix}/{folder}/", match["metric"], start):
         return None
     return ObjectName(folder, match["metric"], start)
+
+
+def _is_cluster_folder(folder: str) -> bool:
+    """Whether cluster_folder makes it of some value."""
+    if "%s" in folder:
+        return folder == cluster_folder("") or bool(_SHORTENED.fullmatch(folder))
+    try:
+        value = unquote_to_bytes(folder).decode("utf-8", "surrogatepass")
+    except ValueError:
+        return False
+    return folder == cluster_folder(value)
 
 
 def state_key(prefix: str, cluster_name: str, name: str) -> str:

@@ -96,44 +96,50 @@ class SeriesReader:
         Returns where the first one starts that was not found, and whether that is for want of
         bytes. Behind what was found a comma stands, and another series starts.
         """
-        find, starts, count = text.find, text.startswith, text.count
+        # This loop is the exporter's speed. rfind, because it is the quicker one for a short name
+        # in a short text; where find gives -1, neither text that `starts` is asked for can begin.
+        find, rfind, starts, count = text.find, text.rfind, text.startswith, text.count
+        name, values, after = self._name, _VALUES, _NEXT
         if 0 <= self._slash < p:
             self._slash = find(b"\\", p)
         # The searches see nothing from the next backslash on.
         end = len(text) if self._slash < 0 else self._slash
-        short = self._slash < 0
-        name = self._name
-        while head := self._choose_head(text, p):
-            cluster, size, same = head
-            first, series, samples = p, 0, 0
-            stop: bool | None = None
+        match, heads, runs = self._head, self._heads, self.runs
+        while True:
+            # How it begins says whose the series is, as long as the next ones begin the same way.
+            found = match(text, p)
+            if found is not None:
+                cluster, size, same = heads.get(found[0]) or self._learn_head(found)
+            elif starts(START, p):
+                cluster, size, same = self._no_head
+            else:
+                return p, False
+            first, series, brackets = p, 0, 0
             while True:
                 body = p + size
                 close = find(b"}", body, end)
-                if close < 0:
-                    stop = short
-                    break
-                if not starts(_VALUES, close) or find(name, body, close) >= 0:
-                    stop = False
+                if not starts(values, close) or rfind(name, body, close) >= 0:
+                    colon, short = -1, close < 0
                     break
                 colon = find(b":", close + 13, end)
-                if colon < 0:
-                    stop = short
+                if not starts(same, colon - 14):
+                    short = colon < 0
                     break
-                ours = starts(same, colon - 14)
-                if not ours and not starts(_NEXT, colon - 14):
-                    stop = False
-                    break
-                samples += count(b"[", close + 12, colon)
+                brackets += count(b"[", close, colon)
                 series += 1
                 p = colon - 9
-                if not ours:
-                    break
+            # The last series of a run is followed by one with another beginning.
+            proven = colon >= 0 and starts(after, colon - 14)
+            if proven:
+                brackets += count(b"[", close, colon)
+                series += 1
+                p = colon - 9
             if series:
-                self.runs.append((cluster, first, p - 1, series, samples))
-            if stop is not None:
-                return p, stop
-        return p, False
+                # Each series has one bracket more than samples.
+                runs.append((cluster, first, p - 1, series, brackets - series))
+            if not proven and not (found is None and match(text, p)):
+                return p, short and self._slash < 0
+            # Here another beginning follows: of another cluster, or at last with the label.
 
     def match_head(self, text: bytes, p: int) -> tuple[int, bool]:
         """Find the end of the one series at `p`, if its labels can be read.
@@ -167,9 +173,11 @@ class SeriesReader:
         """Read the one series text[start:end], in any JSON. Raises AnswerError."""
         series = parse(text[start:end], "A series")
         metric = series.get("metric")
-        if metric is not None and not isinstance(metric, Members):
+        if metric is None:
+            metric = Members([])
+        if not isinstance(metric, Members):
             raise AnswerError("The labels of a series are not an object.")
-        cluster = metric.get(self._label) if metric is not None and self._label else None
+        cluster = None if self._label is None else metric.get(self._label)
         if cluster is not None and not isinstance(cluster, str):
             raise AnswerError(f"The label {self._label} of a series is not a string.")
         samples = 0
@@ -180,18 +188,13 @@ class SeriesReader:
             samples += len(points or ())
         self.runs.append((cluster or self._default, start, end, 1, samples))
 
-    def _choose_head(self, text: bytes, p: int) -> tuple[str, int, bytes] | None:
-        """(cluster, length of the beginning that says so, how a next series of it looks)."""
-        found = self._head(text, p)
-        if found is None:
-            return self._no_head if text.startswith(START, p) else None
+    def _learn_head(self, found: re.Match[bytes]) -> tuple[str, int, bytes]:
+        """What a beginning says: cluster, its length, and how a next series like it begins."""
+        if len(self._heads) >= _HEADS:
+            self._heads.clear()
         head = found[0]
-        known = self._heads.get(head)
-        if known is None:
-            if len(self._heads) >= _HEADS:
-                self._heads.clear()
-            known = (self._cluster(found[1]), len(head), _NEXT + head[10:])
-            self._heads[head] = known
+        known = (self._cluster(found[1]), len(head), _NEXT + head[10:])
+        self._heads[head] = known
         return known
 
     def _cluster(self, token: bytes | None) -> str:

@@ -208,7 +208,8 @@ class Mimir:
         try:
             response = self._pool.request(
                 method,
-                url,
+                # The path alone: a whole URL in the request line is how one speaks to a proxy.
+                url.removeprefix(self._settings.origin),
                 body=urlencode(fields) if fields else None,
                 headers=headers,
                 timeout=urllib3.Timeout(

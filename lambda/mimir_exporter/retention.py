@@ -1,7 +1,8 @@
 """Deleting the files of days that are older than RETENTION_DAYS."""
 
+import re
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from urllib.parse import quote
 
 from .bucket import Bucket
@@ -57,19 +58,19 @@ def _month_begins_before(folder: str, keep: date) -> bool:
 def _month(folder: str) -> date | None:
     """The first day of the month that an `end=` folder holds; None for any other folder."""
     name, _, value = folder.rstrip("/").rsplit("/", 1)[-1].partition("=")
+    if name != "end" or not re.fullmatch(r"[0-9]{8}", value):
+        return None
     try:
         end = datetime.strptime(value, "%Y%m%d").replace(tzinfo=UTC).date()
-    except ValueError:
+        return (end - timedelta(days=1)).replace(day=1) if end.day == 1 else None
+    except (ValueError, OverflowError):
         return None
-    if name != "end" or end.day != 1:
-        return None
-    return date(end.year - (end.month == 1), (end.month - 2) % 12 + 1, 1)
 
 
 def _day(month_folder: str, folder: str) -> date | None:
     name, _, value = folder.rstrip("/").rsplit("/", 1)[-1].partition("=")
     month = _month(month_folder)
-    if name != "day" or month is None or not value.isdecimal():
+    if name != "day" or month is None or not re.fullmatch(r"[0-9]{1,2}", value):
         return None
     try:
         return month.replace(day=int(value))

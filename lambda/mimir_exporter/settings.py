@@ -16,7 +16,8 @@ DAY_S = 86_400
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": DAY_S, "w": 7 * DAY_S}
 _METRIC_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+")
+# A host name, or an IPv6 address, which has two colons at least: with one it is host and port.
+_HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _ROLE = re.compile(r"arn:[a-z-]+:iam::[0-9]{12}:role/.+")
 
@@ -69,6 +70,8 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
                 raise SettingsError(f"{name} is not set; it is required.")
             return default
         if pattern and not pattern.fullmatch(value):
+            if name == "HOSTNAME":  # people paste whole addresses, a login in front of the host too
+                value = re.sub(r".*@", "…@", value, flags=re.DOTALL)
             raise SettingsError(f"{name} is {value!r}; {_ALLOWED[name]}.")
         return value
 
@@ -81,7 +84,8 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         return int(value)
 
     def seconds(name: str, default: str, unit: str = "s") -> int:
-        return _whole(name, duration_s(name, text(name, default), unit))
+        value = text(name, default)
+        return _whole(name, value, duration_s(name, value, unit))
 
     time_frame_s = seconds("TIME_FRAME", "3600")
     query_step_s = seconds("QUERY_STEP", "60")
@@ -139,10 +143,10 @@ def duration_s(name: str, value: str, unit: str) -> float:
 def parse_time(name: str, value: object) -> datetime:
     """A moment in UTC from ISO 8601 (UTC unless it says otherwise) or from unix seconds.
 
-    Raises SettingsError.
+    A text of eight digits is a date: as unix seconds it would lie in 1970. Raises SettingsError.
     """
     try:
-        if isinstance(value, str) and not re.fullmatch(r"[0-9]+", value.strip()):
+        if isinstance(value, str) and not re.fullmatch(r"[0-9]{9,}", value.strip()):
             moment = datetime.fromisoformat(value.strip())
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         if isinstance(value, int | str) and not isinstance(value, bool):
@@ -165,9 +169,11 @@ _ALLOWED = {
 }
 
 
-def _whole(name: str, value_s: float) -> int:
+def _whole(name: str, value: str, value_s: float) -> int:
     if value_s != int(value_s) or value_s > timedelta(days=36_500).total_seconds():
-        raise SettingsError(f"{name} is {value_s:g} seconds; whole seconds, 100 years at most.")
+        raise SettingsError(
+            f"{name} is {value!r}; whole seconds are allowed, and 100 years at most."
+        )
     return int(value_s)
 
 
@@ -230,7 +236,7 @@ def _extra_metrics(value: str) -> dict[str, str]:
     example = 'a JSON object of names and PromQL such as {"my_metric": "sum by (cluster)(x)"}'
     try:
         metrics = json.loads(value, object_pairs_hook=_once_each)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError(f"EXTRA_METRICS is not {example}: {error}.") from None
     if not isinstance(metrics, dict):
         raise SettingsError(f"EXTRA_METRICS is {value!r}; {example} is allowed.")

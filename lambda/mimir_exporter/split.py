@@ -224,19 +224,19 @@ class Splitter:
     def _hand_on(self, text: bytes) -> None:
         """Give the sink what was found in `text`; runs of one cluster side by side are one."""
         view, sink, runs = memoryview(text), self._sink, self._reader.runs
-        cluster, start, end, series, samples = _NO_RUN
+        cluster, start, last, series, samples = _NO_RUN
         runs.append(_NO_RUN)
-        for run in runs:
-            if run[0] == cluster and run[1] == end + 1:
-                end = run[2]
-                series += run[3]
-                samples += run[4]
+        for name, begin, end, count, total in runs:
+            if name == cluster and begin == last + 1:
+                last = end
+                series += count
+                samples += total
                 continue
             if series:
+                sink(cluster, view[start:last], series, samples)
                 self._series += series
                 self._samples += samples
-                sink(cluster, view[start:end], series, samples)
-            cluster, start, end, series, samples = run
+            cluster, start, last, series, samples = name, begin, end, count, total
         runs.clear()
 
     def _check_envelope(self) -> None:

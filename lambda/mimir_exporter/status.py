@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from .bucket import Bucket
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, keep_from
 from .deadline import Deadline
 from .errors import OutOfTimeError, SettingsError
 from .intervals import Interval, Intervals, intersect, subtract, total_s, union
@@ -13,11 +13,15 @@ from .runs import Tools
 from .settings import parse_time
 from .windows import iso, window_at, windows_within
 
+# The checkpoint answers at once; a person at the console does not wait for a thousand listings.
+COUNT_S = 20.0
+
 
 def report_status(tools: Tools, event: dict[str, Any]) -> dict[str, Any]:
     """What is exported, pending and missing in [start, end), by default in all that is wanted.
 
-    `files` counts what the bucket has of the range; the walk stops at the deadline and says so.
+    `files` counts what the bucket has of the range, for COUNT_S at most, or for as long as the
+    invocation may last where the event has `"files": true`; `counted_whole` says whether it did.
     Raises SettingsError for a bad range.
     """
     checkpoint = tools.store.read()
@@ -40,6 +44,7 @@ def report_status(tools: Tools, event: dict[str, Any]) -> dict[str, Any]:
     missing = union(*(key[2] for key in groups))
     pending = len([w for low, high in missing for w in windows_within(checkpoint.grids, low, high)])
     lag_s = checkpoint.lag_s(tools.names, now)
+    patience = tools.deadline if event.get("files") is True else Deadline(COUNT_S)
     return {
         "outcome": "incomplete" if missing else "complete",
         "message": _message(span, missing, held, pending, checkpoint),
@@ -74,14 +79,14 @@ def report_status(tools: Tools, event: dict[str, Any]) -> dict[str, Any]:
             }
             for one in checkpoint.handovers
         ],
-        "files": _count_files(tools.bucket, tools.settings.prefix, span, tools.deadline),
+        "files": _count_files(tools.bucket, tools.settings.prefix, span, patience),
     }
 
 
 def _range(tools: Tools, checkpoint: Checkpoint, event: dict[str, Any], now: int) -> Interval:
     newest = window_at(checkpoint.grids, now - tools.settings.settle_time_s).start
     known = [one.since for name, one in checkpoint.metrics.items() if name in tools.names]
-    start, end = min(known, default=newest), newest
+    start, end = max(min(known, default=newest), keep_from(tools.settings, now)), newest
     if event.get("start") is not None:
         start = window_at(
             checkpoint.grids, int(parse_time("start", event["start"]).timestamp())

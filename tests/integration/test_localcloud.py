@@ -1,5 +1,6 @@
 """The local cloud itself: what the other tests rest on."""
 
+import json
 import os
 import signal
 import socket
@@ -7,14 +8,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from localcloud.aws import Cloud
 from localcloud.history import History, make_history
 from localcloud.processes import Process, Program, StartError, run, serve
 from localcloud.prometheus import Prometheus
 from mimir_exporter.catalog import Metric, load_catalog
+from tests.conftest import MakeCloud
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -80,6 +85,42 @@ def test_the_cloud_keeps_objects_conditionally(cloud: Cloud) -> None:
         cloud.s3.put_object(Bucket="conditional", Key="a", Body=b"2", IfNoneMatch="*")
 
 
+def test_iam_is_enforced_with_its_conditions(make_cloud: MakeCloud) -> None:
+    """The end-to-end test rests on this: what a role may not do is refused."""
+    cloud = make_cloud(enforce_iam=True)
+    iam = cloud.session.client("iam", **cloud.where)
+    cloud.s3.create_bucket(
+        Bucket="guarded", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
+    trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    iam.create_role(RoleName="lister", AssumeRolePolicyDocument=policy(trust))
+    allowed = {
+        "Effect": "Allow",
+        "Action": "s3:ListBucket",
+        "Resource": "arn:aws:s3:::guarded",
+        "Condition": {
+            "StringEquals": {"s3:delimiter": "/"},
+            "StringLike": {"s3:prefix": "k8s/prometheus*"},
+        },
+    }
+    iam.put_role_policy(RoleName="lister", PolicyName="list", PolicyDocument=policy(allowed))
+    keys = cloud.sts.assume_role(
+        RoleArn="arn:aws:iam::000000000000:role/lister", RoleSessionName="test"
+    )["Credentials"]
+    lister = boto3.client(
+        "s3",
+        **cloud.where,
+        aws_access_key_id=keys["AccessKeyId"],
+        aws_secret_access_key=keys["SecretAccessKey"],
+        aws_session_token=keys["SessionToken"],
+    )
+    lister.list_objects_v2(Bucket="guarded", Prefix="k8s/prometheus/", Delimiter="/")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        lister.list_objects_v2(Bucket="guarded", Prefix="k8s/prometheus/")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        lister.put_object(Bucket="guarded", Key="k8s/prometheus/a", Body=b"")
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_servers_end_with_whoever_started_them(number: signal.Signals) -> None:
     code = (
@@ -132,6 +173,10 @@ def test_a_command_that_fails_says_what_it_wrote(tmp_path: Path) -> None:
         run(program(["sh", "-c", "echo no such stack; exit 3"], tmp_path))
     with pytest.raises(StartError, match="cannot run no-such-program"):
         run(program(["no-such-program"], tmp_path))
+
+
+def policy(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
 def program(argv: list[str], folder: Path) -> Program:

@@ -1,0 +1,95 @@
+"""Deployments of the function in this process, and a real Prometheus with one day of history."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+from aws_lambda_powertools.utilities import parameters
+from aws_lambda_powertools.utilities.parameters.base import DEFAULT_PROVIDERS
+
+from localcloud.aws import REGION, Cloud
+from localcloud.history import History
+from localcloud.prometheus import Prometheus
+from tests.conftest import MakePrometheus
+from tests.integration.deployment import CENTRAL, FEW, NOW, PREFIX, Function
+from tests.integration.faults import Proxy
+from tests.integration.sandbox import Clock
+
+MakeFunction = Callable[..., Function]
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def mimir(make_prometheus: MakePrometheus) -> Prometheus:
+    """A Prometheus with the day before NOW, of all clusters."""
+    return make_prometheus(History(end_s=NOW, days=1))
+
+
+@pytest.fixture
+def make_function(cloud: Cloud, mimir: Prometheus) -> Iterator[MakeFunction]:
+    """Makes a deployment with a bucket of its own; takes settings that differ from the usual."""
+    yield from _function_maker(cloud, mimir)
+
+
+@pytest.fixture(scope="module")
+def module_function(cloud: Cloud, mimir: Prometheus) -> Iterator[MakeFunction]:
+    """As `make_function`, for what several tests of a module look at."""
+    yield from _function_maker(cloud, mimir)
+
+
+def _function_maker(cloud: Cloud, mimir: Prometheus) -> Iterator[MakeFunction]:
+
+    def make(**env: str) -> Function:
+        bucket = f"exports-{next(_numbers)}"
+        cloud.s3.create_bucket(
+            Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
+        )
+        usual = {
+            "AWS_ENDPOINT_URL": cloud.endpoint,
+            "S3_BUCKET": bucket,
+            "S3_PREFIX": PREFIX,
+            "CLUSTER_NAME": CENTRAL,
+            "HOSTNAME": "127.0.0.1",
+            "PORT": str(mimir.port),
+            "PATH_PREFIX": mimir.path_prefix,
+            "QUERY_DELAY": "0",
+            "BACKFILL_DAYS": "1h",
+        }
+        return Function(cloud=cloud, bucket=bucket, env=usual | env, clock=Clock(NOW))
+
+    yield make
+    # The secret is cached for as long as a sandbox lives: no other test's sandbox may have it.
+    parameters.clear_caches()
+    DEFAULT_PROVIDERS.clear()
+
+
+@pytest.fixture
+def function(make_function: MakeFunction) -> Function:
+    """The whole catalogue, one window of one hour."""
+    return make_function()
+
+
+@pytest.fixture
+def proxy(mimir: Prometheus) -> Iterator[Proxy]:
+    """A way to `mimir` that a test can spoil."""
+    with Proxy(f"http://127.0.0.1:{mimir.port}").running() as running:
+        yield running
+
+
+@pytest.fixture
+def through(make_function: MakeFunction, proxy: Proxy) -> Function:
+    """A few metrics, one window, asked for through `proxy`."""
+    return replace(make_function(PORT=str(proxy.port)), metrics=FEW)
+
+
+@pytest.fixture
+def single(through: Function) -> Function:
+    """One metric, one window, asked for through `proxy`."""
+    return replace(through, metrics=("pod_info",))
+
+
+@pytest.fixture
+def small(make_function: MakeFunction) -> Function:
+    """A few metrics, three windows, asked of `mimir` itself."""
+    return replace(make_function(BACKFILL_DAYS="3h"), metrics=FEW)

@@ -1,0 +1,387 @@
+"""A proxy in front of a real server that spoils single exchanges.
+
+Only for what real servers do not do on demand: connections that break, answers that end early,
+statuses of gateways and of Mimir that Prometheus never sends. All else passes through unchanged,
+and every request is kept for the test to look at.
+"""
+
+import gzip
+import json
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import urllib3
+
+# Headers that belong to one connection: the proxy sets its own.
+_OF_CONNECTION = (
+    "connection",
+    "keep-alive",
+    "transfer-encoding",
+    "content-length",
+    "date",
+    "server",
+)
+
+# With this on a socket its closing sends RST.
+_LINGER_NOT = struct.pack("ii", 1, 0)
+
+
+@dataclass
+class Request:
+    """One request as it arrived; header names in lower case, times from `time.monotonic`."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes
+    began: float
+    ended: float = 0.0
+
+    @property
+    def path(self) -> str:
+        return urlsplit(self.target).path
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Of the URL, and of the body where that is a form."""
+        of_url = dict(parse_qsl(urlsplit(self.target).query))
+        is_form = self.headers.get("content-type", "").startswith("application/x-www-form")
+        return of_url | (dict(parse_qsl(self.body.decode())) if is_form else {})
+
+    @property
+    def is_query(self) -> bool:
+        return self.path.endswith("/query_range")
+
+    @property
+    def span_s(self) -> int:
+        """From the first step asked for to the last, in seconds."""
+        return int(self.fields["end"]) - int(self.fields["start"])
+
+
+@dataclass
+class Answer:
+    """A whole answer. Its length and the connection's headers are the sender's business."""
+
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Exchange:
+    """One request in the proxy's hands: ask the real server, send something, or break off."""
+
+    def __init__(self, request: Request, server: "Proxy", connection: socket.socket) -> None:
+        self.request = request
+        self.connection = connection
+        self._proxy = server
+
+    def forward(self, headers: Mapping[str, str] | None = None) -> Answer:
+        """What the real server says. `headers` replace some of the request's."""
+        return self._proxy.ask(self.request, headers or {})
+
+    def send(self, answer: Answer) -> None:
+        """The whole answer, with its length."""
+        length = answer.headers.get("Content-Length", str(len(answer.body)))
+        self.send_head(answer, f"Content-Length: {length}")
+        if self.request.method != "HEAD":
+            self.connection.sendall(answer.body)
+
+    def send_head(self, answer: Answer, *lines: str) -> None:
+        head = [f"HTTP/1.1 {answer.status} Spoilt", *lines]
+        names = [name for name in answer.headers if name.lower() not in _OF_CONNECTION]
+        head += [f"{name}: {answer.headers[name]}" for name in names]
+        self.connection.sendall("\r\n".join([*head, "", ""]).encode("latin-1"))
+
+    def hang_up(self) -> None:
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the proxy stopped meanwhile."""
+        return self._proxy.stopping.wait(seconds)
+
+
+Fault = Callable[[Exchange], None]
+Chooser = Callable[[Request], bool]
+
+
+@dataclass
+class _Rule:
+    chooses: Chooser
+    fault: Fault
+    left: int | None  # None: every time
+
+
+class Proxy:
+    """Forwards to `upstream` (scheme, host and port), but for what its rules choose."""
+
+    def __init__(self, upstream: str) -> None:
+        self.requests: list[Request] = []
+        self.mistakes: list[BaseException] = []
+        self.stopping = threading.Event()
+        self._upstream = upstream
+        self._rules: list[_Rule] = []
+        self._lock = threading.Lock()
+        self._http = urllib3.PoolManager(retries=False, timeout=60.0, maxsize=20)
+        self._server = _Server(self)
+
+    @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def spoil(self, fault: Fault, when: Chooser | None = None, times: int | None = None) -> None:
+        """Use `fault` for the requests that `when` chooses (range queries), so many times."""
+        self._rules.append(_Rule(when or (lambda request: request.is_query), fault, times))
+
+    def heal(self) -> None:
+        """Forward everything from now on, and forget what was asked before."""
+        with self._lock:
+            self._rules.clear()
+            self.requests.clear()
+
+    @property
+    def queries(self) -> list[Request]:
+        """The range queries so far."""
+        return [request for request in self.requests if request.is_query]
+
+    def ask(self, request: Request, headers: Mapping[str, str]) -> Answer:
+        sent = {k: v for k, v in request.headers.items() if k not in ("connection", "expect")}
+        found = self._http.request(
+            request.method,
+            self._upstream + request.target,
+            body=request.body or None,
+            headers={**sent, **headers},
+            redirect=False,
+            decode_content=False,
+        )
+        return Answer(found.status, found.data, dict(found.headers))
+
+    def handle(self, request: Request, connection: socket.socket) -> None:
+        exchange = Exchange(request, self, connection)
+        with self._lock:
+            self.requests.append(request)
+            fault = self._choose(request)
+        try:
+            if fault is None:
+                exchange.send(exchange.forward())
+            else:
+                fault(exchange)
+        finally:
+            request.ended = time.monotonic()
+
+    def _choose(self, request: Request) -> Fault | None:
+        for rule in self._rules:
+            if rule.left != 0 and rule.chooses(request):
+                if rule.left is not None:
+                    rule.left -= 1
+                return rule.fault
+        return None
+
+    @contextmanager
+    def running(self) -> Iterator["Proxy"]:
+        thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield self
+        finally:
+            self.stopping.set()
+            self._server.shutdown()
+            thread.join()
+            self._server.server_close()
+            self._http.clear()
+        assert not self.mistakes, self.mistakes
+
+
+class _Server(ThreadingHTTPServer):
+    """Waits for its threads when it closes: each of them ends once `stopping` is set."""
+
+    daemon_threads = False
+
+    def __init__(self, proxy: Proxy) -> None:
+        self.proxy = proxy
+        self._open: set[socket.socket] = set()
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        if request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8) == _LINGER_NOT:
+            self.close_request(request)  # without a goodbye: that is what a reset is
+        else:
+            super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is what many tests are about; all else is the proxy's mistake."""
+        problem = sys.exception()
+        if problem is not None and not isinstance(problem, OSError):
+            self.proxy.mistakes.append(problem)
+
+    def server_close(self) -> None:
+        for connection in list(self._open):  # idle ones, kept alive by the client
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        super().server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are sent apart
+    server: _Server
+
+    def serve(self) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        body = self.rfile.read(int(headers.get("content-length", 0)))
+        assert self.command is not None
+        request = Request(self.command, self.path, headers, body, time.monotonic())
+        self.server.proxy.handle(request, self.connection)
+
+    do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = serve  # noqa: N815 - http.server's names
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
+        """Say nothing: the test looks at `requests`."""
+
+
+# Faults
+
+
+def answer(status: int, body: str | bytes = b"", **headers: str) -> Fault:
+    """An answer of our own; `Retry_After="1"` is the header Retry-After."""
+    raw = body.encode() if isinstance(body, str) else body
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda exchange: exchange.send(Answer(status, raw, named))
+
+
+def error(status: int, text: str) -> Fault:
+    """An error as Prometheus and Mimir word it."""
+    return answer(status, json.dumps({"status": "error", "errorType": "execution", "error": text}))
+
+
+def reset(exchange: Exchange) -> None:
+    """The connection breaks (RST) without an answer."""
+    exchange.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+    raise ConnectionAbortedError
+
+
+def hang_up(exchange: Exchange) -> None:
+    """The connection is closed without an answer."""
+    exchange.hang_up()
+
+
+def cut_with_length(exchange: Exchange) -> None:
+    """Half of the answer; Content-Length tells of the whole."""
+    whole = exchange.forward({"accept-encoding": "identity"})
+    exchange.send_head(whole, f"Content-Length: {len(whole.body)}")
+    exchange.connection.sendall(whole.body[: len(whole.body) // 2])
+    exchange.hang_up()
+
+
+def cut_in_chunks(exchange: Exchange) -> None:
+    """Half of the answer in one chunk; the last chunk never comes."""
+    whole = exchange.forward({"accept-encoding": "identity"})
+    half = whole.body[: len(whole.body) // 2]
+    exchange.send_head(whole, "Transfer-Encoding: chunked")
+    exchange.connection.sendall(f"{len(half):x}\r\n".encode() + half + b"\r\n")
+    exchange.hang_up()
+
+
+def cut_without_length(exchange: Exchange) -> None:
+    """Half of the answer; its end is where the connection closes, and so looks like the end."""
+    whole = exchange.forward({"accept-encoding": "identity"})
+    exchange.send_head(whole, "Connection: close")
+    exchange.connection.sendall(whole.body[: len(whole.body) // 2])
+    exchange.hang_up()
+
+
+def cut_gzip(exchange: Exchange) -> None:
+    """Half of a gzip answer, with the length of that half."""
+    whole = exchange.forward({"accept-encoding": "identity"})
+    packed = gzip.compress(whole.body)
+    half = Answer(200, packed[: len(packed) // 2], {"Content-Encoding": "gzip"})
+    exchange.send(half)
+
+
+def break_gzip(exchange: Exchange) -> None:
+    """A gzip answer with a byte changed in its middle."""
+    packed = bytearray(gzip.compress(exchange.forward({"accept-encoding": "identity"}).body))
+    packed[len(packed) // 2] ^= 0xFF
+    exchange.send(Answer(200, bytes(packed), {"Content-Encoding": "gzip"}))
+
+
+def alter(change: Callable[[bytes], bytes]) -> Fault:
+    """The real answer's body, changed."""
+
+    def fault(exchange: Exchange) -> None:
+        whole = exchange.forward({"accept-encoding": "identity"})
+        exchange.send(Answer(whole.status, change(whole.body), whole.headers))
+
+    return fault
+
+
+def add_members(**members: Any) -> Fault:
+    """The real answer with more members at its top, as of warnings."""
+    return alter(lambda body: json.dumps(json.loads(body) | members).encode())
+
+
+def stall(exchange: Exchange) -> None:
+    """The answer's head and a little of its body, and then nothing."""
+    whole = exchange.forward({"accept-encoding": "identity"})
+    exchange.send_head(whole, f"Content-Length: {len(whole.body)}")
+    exchange.connection.sendall(whole.body[:50])
+    exchange.wait(60)
+
+
+def never_answer(exchange: Exchange) -> None:
+    """Nothing at all, on a connection that stays open."""
+    exchange.wait(60)
+
+
+def drip(status: int = 200) -> Fault:
+    """A byte of the body now and then, each of them in time: no read ever times out."""
+
+    def fault(exchange: Exchange) -> None:
+        whole = exchange.forward({"accept-encoding": "identity"})
+        exchange.send_head(Answer(status), f"Content-Length: {len(whole.body)}")
+        for byte in whole.body:
+            exchange.connection.sendall(bytes([byte]))
+            if exchange.wait(0.1):
+                return
+
+    return fault
+
+
+def drip_head(exchange: Exchange) -> None:
+    """Header lines without an end."""
+    exchange.connection.sendall(b"HTTP/1.1 200 OK\r\nX-Header: ")
+    while not exchange.wait(0.1):
+        exchange.connection.sendall(b"x")
+
+
+def lose_answer(exchange: Exchange) -> None:
+    """The real server does what it was asked to; nobody hears of it."""
+    exchange.forward()
+    exchange.hang_up()
+
+
+def late(seconds: float) -> Fault:
+    """The real answer, later."""
+
+    def fault(exchange: Exchange) -> None:
+        exchange.wait(seconds)
+        exchange.send(exchange.forward())
+
+    return fault

@@ -1,0 +1,165 @@
+"""Calls the function's handlers in this process, as Lambda would."""
+
+import contextlib
+import json
+import logging
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from aws_lambda_powertools.metrics.provider.cloudwatch_emf import cloudwatch
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from mimir_exporter import handler, retry
+from mimir_exporter.bucket import s3_client
+from mimir_exporter.catalog import Metric, load_catalog
+from mimir_exporter.export import Exporter
+from mimir_exporter.settings import load_settings
+from mimir_exporter.store import CheckpointStore
+
+# All that the functions said in this session, for the test that no secret is in it.
+SAID: list[str] = []
+
+Event = dict[str, Any]
+
+
+class Clock:
+    """Unix seconds, from `now` on at the pace of the real time."""
+
+    def __init__(self, now: float) -> None:
+        self._ahead = now - time.time()
+
+    def __call__(self) -> float:
+        return time.time() + self._ahead
+
+    def advance(self, seconds: float) -> None:
+        self._ahead += seconds
+
+
+class Context:
+    """What the code uses of Lambda's context."""
+
+    function_name = "exporter"
+    memory_limit_in_mb = 512
+    invoked_function_arn = "arn:aws:lambda:eu-central-1:000000000000:function:exporter"
+
+    def __init__(self, seconds: float, request_id: str) -> None:
+        self.aws_request_id = request_id
+        self._end = time.monotonic() + seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(max(0.0, self._end - time.monotonic()) * 1000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sandbox:
+    """The environment in which the functions run: variables, the time, the catalogue.
+
+    `metrics` are the catalogue's metrics to use (None: all), EXTRA_METRICS aside. `logs` holds
+    the log lines of the last invocation.
+    """
+
+    env: Mapping[str, str]
+    clock: Clock
+    metrics: tuple[str, ...] | None = None
+    logs: list[dict[str, Any]] = field(default_factory=list)
+
+    def export(
+        self, event: Event | None = None, *, seconds: float = 60.0, request_id: str = ""
+    ) -> Event:
+        """Invoke the regular function with `seconds` to run; its result."""
+        return self._invoke(handler.export, event or {}, seconds, request_id)
+
+    def backfill(self, item: Event, *, seconds: float = 60.0) -> Event:
+        """Invoke the backfill function for one item of the Map; its result."""
+        return self._invoke(handler.backfill, item, seconds, "")
+
+    def messages(self, message: str) -> list[dict[str, Any]]:
+        """The last invocation's log lines with this message."""
+        return [line for line in self.logs if line["message"] == message]
+
+    @property
+    def catalog(self) -> tuple[Metric, ...]:
+        """The metrics that this sandbox exports."""
+        extra = json.loads(self.env.get("EXTRA_METRICS", "{}"))
+        return tuple(
+            metric
+            for metric in load_catalog(extra)
+            if self.metrics is None or metric.name in self.metrics or metric.name in extra
+        )
+
+    def _invoke(
+        self,
+        entry: Callable[[Event, LambdaContext], Event],
+        event: Event,
+        seconds: float,
+        request_id: str,
+    ) -> Event:
+        context = Context(seconds, request_id or f"request-{time.monotonic_ns()}")
+        lines = _Lines()
+        with self._running(), _logging_to(lines):
+            try:
+                result = entry(event, cast("LambdaContext", context))
+            except Exception as error:
+                SAID.extend(traceback.format_exception(error))
+                raise
+            finally:
+                self.logs[:] = [json.loads(line) for line in lines.said]
+                SAID.extend(lines.said)
+        SAID.append(json.dumps(result))
+        return result
+
+    @contextlib.contextmanager
+    def _running(self) -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith("PROMETHEUS_")]:
+                patch.delenv(name)
+            for name, value in self.env.items():
+                patch.setenv(name, value)
+            if "ROLE_ARN" not in self.env:
+                patch.setattr(handler, "_own_s3", _own_s3)
+            patch.setattr(handler.metrics, "namespace", "MimirExporter")
+            patch.setattr(cloudwatch, "print", SAID.append, raising=False)
+            patch.setattr(handler, "time", SimpleNamespace(time=self.clock))
+            patch.setattr(handler, "Exporter", partial(Exporter, clock=self.clock))
+            patch.setattr(handler, "CheckpointStore", partial(CheckpointStore, clock=self.clock))
+            patch.setattr(handler, "load_catalog", lambda _extra: self.catalog)
+            patch.setattr(retry, "BASE_S", 0.02)  # the waits are tested with a clock of their own
+            yield
+
+
+def _own_s3(_bucket: str) -> Any:
+    return _s3_of(os.environ["AWS_ENDPOINT_URL"])
+
+
+@lru_cache
+def _s3_of(_endpoint: str) -> Any:
+    """A client as the function makes it, once for each endpoint: making one takes long."""
+    return s3_client(load_settings(os.environ))
+
+
+class _Lines(logging.Handler):
+    """Keeps log lines as Powertools writes them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(self.format(record))
+
+
+@contextlib.contextmanager
+def _logging_to(lines: _Lines) -> Iterator[None]:
+    lines.setFormatter(handler.logger.registered_formatter)
+    handler.logger.addHandler(lines)
+    try:
+        yield
+    finally:
+        handler.logger.removeHandler(lines)

@@ -1,0 +1,389 @@
+"""What a run does about each thing that goes wrong between it and Mimir.
+
+Four ends: waited for, asked for in smaller pieces, given up for one metric, or the run stopped
+with one sentence. Whichever it was, the next run makes the bucket equal to Prometheus.
+"""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from localcloud.processes import free_port
+from localcloud.prometheus import Prometheus
+from mimir_exporter.errors import ExportError
+from tests.integration import faults
+from tests.integration.deployment import Function
+from tests.integration.faults import Fault, Proxy, Request
+from tests.integration.sandbox import Event
+
+HTML = "<html><head><title>502 Bad Gateway</title></head><body><h1>502</h1>nginx</body></html>"
+PARTIAL = "partial response: store 10.0.0.7 did not answer"
+
+
+def asks_for(metric: str) -> Callable[[Request], bool]:
+    """The range queries of one metric of FEW."""
+    series = {"node_info": "kube_node_info", "pod_info": "kube_pod_info", "cpu_usage": "rate("}
+    return lambda request: request.is_query and series[metric] in request.fields["query"]
+
+
+def assert_complete(function: Function, result: Event, mimir: Prometheus) -> None:
+    assert (result["outcome"], result["failures"]) == ("complete", [])
+    assert function.differences(mimir, 1) == []
+
+
+def assert_one_sentence(problem: ExportError, *says: str) -> None:
+    text = str(problem)
+    assert "\n" not in text
+    assert "<" not in text
+    assert text.endswith(".")
+    assert len(text) < 700
+    for words in says:
+        assert words in text
+
+
+PASSING: list[tuple[str, Fault]] = [
+    ("connection reset", faults.reset),
+    ("connection closed", faults.hang_up),
+    ("cut off, with a length", faults.cut_with_length),
+    ("cut off, in chunks", faults.cut_in_chunks),
+    ("cut off, without a length", faults.cut_without_length),
+    ("gzip cut off", faults.cut_gzip),
+    ("gzip broken", faults.break_gzip),
+    ("gzip that is none", faults.answer(200, "{}", Content_Encoding="gzip")),
+    ("JSON that ends early", faults.alter(lambda body: body[: len(body) // 2])),
+    ("JSON that ends before its last brace", faults.alter(lambda body: body.rstrip()[:-1])),
+    ("HTML with 200", faults.answer(200, HTML)),
+    ("an empty body", faults.answer(200)),
+    ("an error with 200", faults.error(200, "expanding series: store is away")),
+    ("a success without data", faults.answer(200, '{"status":"success"}')),
+    ("a vector", faults.alter(lambda body: body.replace(b'"matrix"', b'"vector"'))),
+    ("warnings of missing data", faults.add_members(warnings=[PARTIAL])),
+    ("isPartial", faults.add_members(isPartial=True)),
+    ("429", faults.error(429, "too many outstanding requests")),
+    ("429 in plain text", faults.answer(429, "Too Many Requests")),
+    ("400 with ThrottlingException", faults.answer(400, '{"__type":"ThrottlingException"}')),
+    ("499", faults.answer(499)),
+    ("500", faults.error(500, "store-consistency-check-failed (err-mimir-store-consistency)")),
+    ("502 in HTML", faults.answer(502, HTML, Content_Type="text/html")),
+    ("503", faults.answer(503, "no healthy upstream")),
+    ("504", faults.answer(504, "stream timeout")),
+]
+
+
+@pytest.mark.parametrize(
+    "fault", [fault for _, fault in PASSING], ids=[name for name, _ in PASSING]
+)
+def test_what_passes_is_waited_for(
+    fault: Fault, through: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    proxy.spoil(fault, asks_for("pod_info"), times=1)
+    result = through.export()
+    assert_complete(through, result, mimir)
+    retries = {line["metric"]: line["retries"] for line in through.logs if "retries" in line}
+    assert retries == {"node_info": 0, "pod_info": 1, "cpu_usage": 0}
+    assert len(proxy.queries) == 4
+
+
+def test_annotations_about_the_query_are_no_warning(
+    through: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    info = 'PromQL info: metric might not be a counter: "kube_pod_info" (1:6)'
+    proxy.spoil(faults.add_members(infos=[info], warnings=["PromQL warning: something (1:2)"]))
+    assert_complete(through, through.export(), mimir)
+    assert len(proxy.queries) == 3
+    assert [line["infos"] for line in through.logs if "infos" in line] == [[info]] * 3
+
+
+def test_retry_after_is_honoured(through: Function, proxy: Proxy, mimir: Prometheus) -> None:
+    proxy.spoil(faults.answer(429, Retry_After="1"), asks_for("pod_info"), times=1)
+    assert_complete(through, through.export(), mimir)
+    refused, again = [request for request in proxy.queries if asks_for("pod_info")(request)]
+    assert again.began - refused.ended >= 0.95
+
+
+def test_a_wait_that_the_time_does_not_allow_ends_the_run(
+    through: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    proxy.spoil(faults.answer(503, Retry_After="50"), asks_for("node_info"))
+    began = time.monotonic()
+    result = through.export(seconds=20)
+    assert time.monotonic() - began < 5
+    assert result["outcome"] == "unfinished"
+    assert through.differences(mimir, 1, only=("cpu_usage",)) == []
+    proxy.heal()
+    assert_complete(through, through.export(), mimir)
+    assert not any(asks_for("cpu_usage")(request) for request in proxy.queries)
+
+
+# Too large: smaller pieces
+
+
+TOO_LONG = [
+    (400, "exceeded maximum resolution of 11,000 points per timeseries."),
+    (400, "the total query time range exceeds the limit (err-mimir-max-total-query-length)"),
+    (413, "response larger than the max message size (104857600 vs 4194304)"),
+    (422, "the query time range exceeds the limit (err-mimir-max-query-length)"),
+    (422, "the query exceeded the maximum number of chunks (err-mimir-max-chunks-per-query)"),
+    (422, "too many chunks (err-mimir-max-estimated-chunks-per-query)"),
+    (422, "the aggregated chunks size is too large (err-mimir-max-chunks-bytes-per-query)"),
+    (422, "too much memory (err-mimir-max-estimated-memory-consumption-per-query)"),
+    (422, "query processing would load too many samples into memory in query execution"),
+    (422, "the query hit the max number of chunks limit while fetching chunks (limit: 2000)"),
+    (503, "query timed out in expression evaluation"),
+    (502, "upstream prematurely closed connection"),
+    (504, "upstream request timeout"),
+]
+
+
+@pytest.mark.parametrize(("status", "text"), TOO_LONG, ids=[f"{s} {t[-40:]}" for s, t in TOO_LONG])
+def test_what_is_too_large_is_asked_for_in_pieces(
+    status: int, text: str, single: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    proxy.spoil(faults.error(status, text), lambda r: r.is_query and r.span_s > 20 * 60)
+    assert_complete(single, single.export(), mimir)
+    asked = [request.span_s for request in proxy.queries]
+    answered = [span for span in asked if span <= 20 * 60]
+    assert len(answered) == 4
+    assert sum(span + 60 for span in answered) == 3600
+
+
+@pytest.mark.parametrize("fault", [faults.cut_with_length, faults.cut_in_chunks, faults.cut_gzip])
+def test_an_answer_that_always_breaks_off_is_asked_for_in_pieces(
+    fault: Fault, single: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    """As a server's write time-out makes it (grafana/mimir#3248)."""
+    proxy.spoil(fault, lambda r: r.is_query and r.span_s > 20 * 60)
+    assert_complete(single, single.export(), mimir)
+
+
+def test_what_was_once_too_large_is_not_asked_for_again(
+    single: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    longer = single.with_env(BACKFILL_DAYS="4h")
+    too_long = faults.error(422, "err-mimir-max-chunks-per-query")
+    proxy.spoil(too_long, lambda r: r.is_query and r.span_s > 20 * 60)
+    assert longer.export()["outcome"] == "complete"
+    assert longer.differences(mimir, 4) == []
+    refused = [r for r in proxy.queries if r.span_s > 20 * 60]
+    assert len(refused) < 4
+
+
+def test_too_many_series_are_asked_for_by_cluster(
+    single: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    too_many = faults.error(422, "the query exceeded the limit (err-mimir-max-series-per-query)")
+    proxy.spoil(too_many, lambda r: r.is_query and "cluster=" not in query_of(r))
+    assert_complete(single, single.export(), mimir)
+    asked = [query_of(request) for request in proxy.queries]
+    values = [query.partition("{cluster=")[2].partition(",")[0] for query in asked[1:]]
+    assert values == ['""', '"prod-eu"', '"prod-us"', '"staging"']
+    assert {request.span_s for request in proxy.queries} == {59 * 60}
+
+
+def test_one_step_too_large_is_asked_for_by_cluster(
+    single: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    """Time is cut first; only what is too large at a single step is cut by cluster."""
+    refuse = faults.error(422, "err-mimir-max-estimated-memory-consumption-per-query")
+    step = int(single.clock()) // 3600 * 3600 - 3600 + 30 * 60
+    proxy.spoil(
+        refuse,
+        lambda r: (
+            r.is_query
+            and int(r.fields["start"]) <= step <= int(r.fields["end"])
+            and "cluster=" not in query_of(r)
+        ),
+    )
+    assert_complete(single, single.export(), mimir)
+    by_cluster = [r for r in proxy.queries if "{cluster=" in query_of(r)]
+    assert {(int(r.fields["start"]), r.span_s) for r in by_cluster} == {(step, 0)}
+    assert len(by_cluster) == 4
+
+
+def query_of(request: Request) -> str:
+    return request.fields["query"]
+
+
+# Given up, for one metric only
+
+
+REJECTED = [
+    (400, faults.error(400, 'invalid parameter "query": 1:6: parse error: unexpected "}"')),
+    (400, faults.error(400, "the request has been blocked (err-mimir-query-blocked)")),
+    (400, faults.error(400, "err-mimir-max-query-expression-size-bytes")),
+    (413, faults.answer(413, "http: request body too large")),
+    (422, faults.error(422, "found duplicate series for the match group on the right hand-side")),
+    (422, faults.answer(422, "too many tenant IDs present")),
+]
+
+
+@pytest.mark.parametrize("fault", [fault for _, fault in REJECTED], ids=range(len(REJECTED)))
+def test_a_rejected_query_is_given_up_for_its_metric_only(
+    fault: Fault, through: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    longer = through.with_env(BACKFILL_DAYS="2h")
+    proxy.spoil(fault, asks_for("pod_info"))
+    result = longer.export()
+    assert result["outcome"] == "unfinished"
+    assert [(one["metric"], one["window"]) for one in result["failures"]] == [
+        ("pod_info", "2025-03-01T11:00:00Z/2025-03-01T12:00:00Z")
+    ]
+    assert "rejects the query" in result["failures"][0]["reason"]
+    assert result["failures"][0]["reason"] in "".join(
+        line.get("reason", "") for line in longer.logs
+    )
+    # Asking again, or for less, gives the same answer: so it was asked once, for one window.
+    assert len([r for r in proxy.queries if asks_for("pod_info")(r)]) == 1
+    assert longer.differences(mimir, 2, only=("node_info", "cpu_usage")) == []
+    proxy.heal()
+    assert longer.export()["outcome"] == "complete"
+    assert longer.differences(mimir, 2) == []
+    assert not any(asks_for("node_info")(request) for request in proxy.queries)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faults.error(500, "bucket-index-too-old"),
+        faults.error(200, "expanding series: store is away"),
+        faults.add_members(warnings=[PARTIAL]),
+        faults.answer(200, HTML),
+        faults.reset,
+    ],
+    ids=["500", "error with 200", "warnings", "HTML with 200", "reset"],
+)
+def test_what_does_not_pass_is_given_up_for_its_metric_only(
+    fault: Fault, through: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    proxy.spoil(fault, asks_for("pod_info"))
+    result = through.export()
+    assert result["outcome"] == "unfinished"
+    assert [one["metric"] for one in result["failures"]] == ["pod_info"]
+    assert through.differences(mimir, 1, only=("node_info", "cpu_usage")) == []
+    (failure,) = through.checkpoint()["failures"]
+    assert (failure["metric"], failure["attempts"]) == ("pod_info", 1)
+    proxy.heal()
+    assert_complete(through, through.export(), mimir)
+    assert through.checkpoint()["failures"] == []
+
+
+# The run stopped
+
+
+STOPPING = [
+    ("401", faults.answer(401, "Unauthorized"), "PROMETHEUS_"),
+    ("403", faults.answer(403, "<html><body>Forbidden</body></html>"), "tenant may read"),
+    ("404", faults.answer(404, "404 page not found"), "PATH_PREFIX"),
+    ("406", faults.answer(406, "Not Acceptable"), "PATH_PREFIX"),
+    ("302", faults.answer(302, "", Location="http://127.0.0.1:9/login"), "PATH_PREFIX"),
+]
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [(fault, says) for _, fault, says in STOPPING],
+    ids=[name for name, _, _ in STOPPING],
+)
+def test_an_endpoint_that_refuses_stops_the_run(
+    fault: Fault, says: str, through: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    """In the middle of a run: what was done is kept, and nothing counts as failed."""
+    proxy.spoil(fault, asks_for("node_info"))
+    with pytest.raises(ExportError) as caught:
+        through.export()
+    assert_one_sentence(caught.value, says)
+    assert [line["reason"] for line in through.messages("run failed")] == [str(caught.value)]
+    assert through.differences(mimir, 1, only=("cpu_usage",)) == []
+    assert through.checkpoint()["failures"] == []
+    proxy.heal()
+    assert_complete(through, through.export(), mimir)
+    assert len(proxy.queries) == 2
+
+
+def test_metrics_in_a_row_without_an_answer_stop_the_run(
+    through: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    proxy.spoil(faults.answer(503, "no healthy upstream"))
+    with pytest.raises(ExportError) as caught:
+        through.export()
+    assert_one_sentence(caught.value, "3 metrics in a row got no answer", "503")
+    # Not these metrics' fault: none has used up an attempt.
+    assert through.checkpoint()["failures"] == []
+    proxy.heal()
+    assert_complete(through, through.export(), mimir)
+
+
+def test_nobody_there_stops_the_run(through: Function, mimir: Prometheus) -> None:
+    nobody = through.with_env(PORT=str(free_port()))
+    with pytest.raises(ExportError) as caught:
+        nobody.export()
+    assert_one_sentence(caught.value, "Connection refused", "check HOSTNAME, PORT, SCHEME")
+    assert_complete(through, through.export(), mimir)
+
+
+def test_a_name_that_is_unknown_stops_the_run(through: Function) -> None:
+    with pytest.raises(ExportError) as caught:
+        through.with_env(HOSTNAME="mimir.invalid").export()
+    assert_one_sentence(caught.value, "mimir.invalid", "check HOSTNAME")
+
+
+def test_a_wrong_prefix_stops_the_run(through: Function, mimir: Prometheus) -> None:
+    """Prometheus itself says 404 to what it does not know."""
+    wrong = through.with_env(PATH_PREFIX="/mimir", PORT=str(mimir.port))
+    with pytest.raises(ExportError) as caught:
+        wrong.export()
+    assert_one_sentence(caught.value, "404", "PATH_PREFIX")
+
+
+def test_an_endpoint_that_is_not_ready_is_not_asked(
+    through: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    proxy.spoil(
+        faults.answer(503, "Some services are not Running:\nStarting: 1"),
+        lambda request: request.path == "/-/ready",
+    )
+    with pytest.raises(ExportError) as caught:
+        through.export()
+    assert_one_sentence(caught.value, "/-/ready answered 503", "not ready", "Starting: 1")
+    assert proxy.queries == []
+    proxy.heal()
+    assert_complete(through, through.export(), mimir)
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked"),
+    [
+        ({"/-/ready": 404, "/ready": 200}, "/ready"),
+        ({"/-/ready": 404, "/ready": 404}, "/prometheus/api/v1/query"),
+        ({"/-/ready": 403, "/ready": 302}, "/prometheus/api/v1/query"),
+    ],
+    ids=["Mimir", "a gateway that hides it", "a gateway that guards it"],
+)
+def test_readiness_is_found_where_it_is(
+    answers: dict[str, int], asked: str, through: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    for path, status in answers.items():
+        proxy.spoil(faults.answer(status, "ready"), lambda r, path=path: r.path == path)
+    assert_complete(through, through.export(), mimir)
+    assert [line["path"] for line in through.messages("endpoint ready")] == [asked]
+
+
+def test_something_else_that_answers_200_stops_the_run(through: Function, proxy: Proxy) -> None:
+    """A login page, say: ready by its status, and no Prometheus."""
+    proxy.spoil(faults.answer(404), lambda r: r.path in ("/-/ready", "/ready"))
+    proxy.spoil(faults.answer(200, HTML), lambda r: r.path.endswith("/query"))
+    with pytest.raises(ExportError) as caught:
+        through.export()
+    assert_one_sentence(caught.value, "is not Prometheus JSON", "check HOSTNAME, PORT")
+
+
+def test_requests_name_a_path_and_not_a_proxy(through: Function, proxy: Proxy) -> None:
+    through.export()
+    assert all(request.target.startswith("/") for request in proxy.requests)
+    assert all(request.headers["host"] == f"127.0.0.1:{proxy.port}" for request in proxy.requests)
+    (query, *_) = proxy.queries
+    assert query.headers["accept-encoding"] == "gzip"
+    assert query.headers["cache-control"] == "no-store"
+    assert query.fields["partial_response"] == "false"
+    assert query.fields["nocache"] == "1"

@@ -1,0 +1,163 @@
+"""The twenty metrics, and what becomes of their queries."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mimir_exporter.catalog import CLUSTER_LABEL, MATCHERS, Metric, load_catalog
+from mimir_exporter.errors import SettingsError
+
+CATALOG = load_catalog()
+NAMES = (
+    "cpu_requests memory_requests gpu_requests cpu_usage memory_usage bytes_received "
+    "bytes_transmitted pod_labels node_labels namespace_labels node_info node_capacity "
+    "node_allocatable pod_info pod_owner replicaset_owner pvc_info pvc_requests pvc_usage "
+    "pv_capacity"
+).split()
+each = pytest.mark.parametrize("metric", CATALOG, ids=lambda metric: metric.name)
+
+# Cluster values that a query must carry without becoming another query.
+ODD = ["", "a", 'x"y', "a\\b", "a\nb\t\r\b\f", "\x00\x1f\x7f", "ü 集群 \U0001f680", "\u2028"]
+ODD += ['"} or up{x="', "$matchers", "$cluster_label", "{}", "a,b", "`", "'"]
+
+_STRING = r'"(?:[^"\\]|\\.)*"'
+_GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right) ?\([^)]*\)")
+_WORDS = {"max", "min", "sum", "rate", "unless", "and", "or", "count"}
+
+
+def outside_strings(promql: str) -> str:
+    return re.sub(_STRING, '""', promql)
+
+
+def test_the_catalogue_has_the_twenty_metrics_once_each() -> None:
+    assert sorted(metric.name for metric in CATALOG) == sorted(NAMES)
+
+
+@each
+def test_a_metric_says_its_unit_and_what_it_is_for(metric: Metric) -> None:
+    assert metric.unit
+    assert len(metric.description) > 15
+    assert re.fullmatch(r"[a-z][a-z_]*", metric.name)
+
+
+@each
+def test_brackets_and_quotes_are_balanced(metric: Metric) -> None:
+    opened: list[str] = []
+    for mark in re.findall(r"[(){}\[\]]", outside_strings(metric.promql("cluster"))):
+        if mark in "({[":
+            opened.append(mark)
+        else:
+            assert opened.pop() + mark in ("()", "{}", "[]")
+    assert not opened
+    assert '"' not in re.sub(_STRING, "", metric.query)
+
+
+@each
+def test_every_selector_has_its_matchers_right_behind_its_brace(metric: Metric) -> None:
+    query = outside_strings(metric.query)
+    assert metric.can_cut_by_cluster
+    assert query.count("{") == query.count(MATCHERS) == query.count("{" + MATCHERS)
+    # What is no grouping, no function and no number names a metric; none may stand bare, because
+    # it would answer for all clusters when one is asked for.
+    names = re.sub(r"\{[^}]*\}", "{}", _GROUPING.sub(" ", query))
+    names = re.sub(r"\[\d+[smhd]\]", "", names)
+    selectors = {*re.findall(r"[a-z_]\w*\b(?!\s*\()", names)} - _WORDS
+    assert selectors
+    for name in selectors:
+        assert f"{name}{{}}" in names
+        assert not re.search(rf"\b{name}\b(?!\{{)", names)
+
+
+@each
+@pytest.mark.parametrize("cluster", [None, *ODD])
+def test_no_token_is_left_in_what_is_sent(metric: Metric, cluster: str | None) -> None:
+    sent = outside_strings(metric.promql("k8s_cluster", cluster))
+    assert "$" not in sent
+    assert sent == sent.strip()
+
+
+@each
+def test_every_metric_keeps_the_cluster_label(metric: Metric) -> None:
+    without = re.search(r"without \(([^)]*)\)", metric.query)
+    if without:
+        assert CLUSTER_LABEL not in without[1]
+        assert "cluster" not in without[1]
+    else:
+        groupings = re.findall(r"\b(?:by|on) \(([^)]*)\)", metric.query)
+        assert groupings
+        assert all(CLUSTER_LABEL in grouping.split(",") for grouping in groupings)
+
+
+@each
+@pytest.mark.parametrize("cluster", ODD)
+def test_one_cluster_narrows_each_selector_to_just_its_value(metric: Metric, cluster: str) -> None:
+    sent = metric.promql("k8s_cluster", cluster)
+    places = [found.end() for found in re.finditer(r"\{k8s_cluster=", sent)]
+    assert len(places) == metric.query.count(MATCHERS)
+    for place in places:
+        value, end = json.JSONDecoder().raw_decode(sent, place)
+        assert value == cluster
+        assert sent[end] == ","
+    # Without the matcher the rest is the query as it is without a cluster.
+    matcher = f"k8s_cluster={json.dumps(cluster, ensure_ascii=False)},"
+    assert sent.replace(matcher, "") == metric.promql("k8s_cluster")
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=40))
+def test_a_clusters_value_comes_through_the_escapes_of_promql(cluster: str) -> None:
+    metric = Metric("x", "up{$matchers a='b'}")
+    literal = metric.promql("cluster", cluster).removeprefix("up{cluster=")
+    value, end = json.JSONDecoder().raw_decode(literal)
+    assert (value, literal[end:]) == (cluster, ", a='b'}")
+    # Go reads only these escapes; JSON's others, such as an escaped slash, it refuses.
+    assert set(re.findall(r"\\(.)", literal[:end].replace("\\\\", ""))) <= set('"nrtbfu')
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+def test_promtool_reads_every_query(tmp_path: Path) -> None:
+    queries = [
+        metric.promql(label, cluster)
+        for metric in CATALOG
+        for label in ("cluster", "k8s_cluster_2")
+        for cluster in (None, *ODD)
+    ]
+    rules = [{"record": "checked", "expr": query} for query in queries]
+    # Rules of one name are told apart by their group.
+    groups = [{"name": str(number), "rules": [rule]} for number, rule in enumerate(rules)]
+    # JSON is YAML but for surrogate pairs, which are one escape there.
+    text = json.dumps({"groups": groups}, ensure_ascii=False)
+    file = tmp_path / "rules.yml"
+    file.write_text(re.sub(r"[^ -~]", lambda found: f"\\U{ord(found[0]):08x}", text))
+    done = subprocess.run(  # noqa: S603
+        ["promtool", "check", "rules", str(file)],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_users_own_metrics_come_behind_the_catalogue() -> None:
+    catalog = load_catalog({"mine": "sum by ($cluster_label)(up{$matchers})", "b": "up"})
+    assert [metric.name for metric in catalog[20:]] == ["mine", "b"]
+    assert catalog[:20] == CATALOG
+    assert catalog[20].promql("c", "x") == 'sum by (c)(up{c="x",})'
+
+
+def test_a_query_without_the_token_cannot_be_cut_by_cluster() -> None:
+    metric = load_catalog({"mine": "up"})[-1]
+    assert not metric.can_cut_by_cluster
+    assert metric.promql("cluster", "x") == "up"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_of_the_catalogue_cannot_be_taken(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"EXTRA_METRICS has the name '{name}'"):
+        load_catalog({"mine": "up", name: "up"})

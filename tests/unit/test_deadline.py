@@ -1,0 +1,72 @@
+"""The time that one invocation may use, against a clock that stands still until told."""
+
+import pytest
+
+from mimir_exporter.deadline import Deadline
+from mimir_exporter.errors import OutOfTimeError
+
+
+class Clock:
+    """Seconds that pass only when slept or set."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_time_counts_down_to_nothing_and_not_below(clock: Clock) -> None:
+    deadline = Deadline(10, clock)
+    assert deadline.remaining_s() == 10
+    clock.now += 4
+    assert deadline.remaining_s() == 6
+    clock.now += 60
+    assert deadline.remaining_s() == 0
+
+
+def test_work_may_go_on_until_the_moment_and_not_at_it(clock: Clock) -> None:
+    deadline = Deadline(10, clock)
+    clock.now += 9.999
+    deadline.check()
+    clock.now = 1010
+    with pytest.raises(OutOfTimeError):
+        deadline.check()
+
+
+def test_a_wait_that_fits_is_waited(clock: Clock) -> None:
+    deadline = Deadline(10, clock)
+    deadline.sleep(9, clock.sleep)
+    deadline.sleep(0, clock.sleep)
+    assert clock.slept == [9]
+
+
+@pytest.mark.parametrize("seconds", [10, 11, 1e9])
+def test_a_wait_that_would_outlast_the_time_is_not_begun(clock: Clock, seconds: float) -> None:
+    deadline = Deadline(10, clock)
+    with pytest.raises(OutOfTimeError):
+        deadline.sleep(seconds, clock.sleep)
+    assert clock.slept == []
+
+
+@pytest.mark.parametrize(
+    ("remaining_s", "usable_s"),
+    [(900, 870), (300, 270), (200, 180), (60, 54), (50, 45), (20, 15), (6, 1), (5, 0), (1, 0)],
+)
+def test_a_reserve_is_kept_for_saying_what_is_left(remaining_s: float, usable_s: float) -> None:
+    assert Deadline.for_invocation(remaining_s).remaining_s() == pytest.approx(usable_s, abs=0.5)
+
+
+def test_an_invocation_that_has_no_time_to_spare_begins_nothing() -> None:
+    with pytest.raises(OutOfTimeError):
+        Deadline.for_invocation(4).check()

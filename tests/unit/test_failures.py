@@ -1,0 +1,193 @@
+"""Each way in which Mimir, or what stands before it, says no: and what follows from it."""
+
+import json
+import time
+
+import pytest
+
+from mimir_exporter.errors import (
+    ExportError,
+    RejectedError,
+    StopRunError,
+    TooLargeError,
+    TooManySeriesError,
+    TryLaterError,
+)
+from mimir_exporter.failures import RETRY_AFTER_CAP_S, classify, explain, parse_retry_after
+
+URL = "http://mimir:8080/prometheus/api/v1/query_range"
+
+REJECTED, LARGE, SERIES = RejectedError, TooLargeError, TooManySeriesError
+LATER, STOP = TryLaterError, StopRunError
+
+# Texts as Mimir (pkg/util/globalerror), Cortex, Prometheus and their gateways send them.
+CASES: list[tuple[int, str, type[ExportError]]] = [
+    (400, 'invalid parameter "query": 1:5: parse error: unexpected end of input', REJECTED),
+    (
+        400,
+        "the query expression is too long (err-mimir-max-query-expression-size-bytes)",
+        REJECTED,
+    ),
+    (400, "the request has been blocked (err-mimir-query-blocked)", REJECTED),
+    (400, "the request has been blocked (err-mimir-request-blocked)", REJECTED),
+    (
+        400,
+        "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query "
+        "resolution (?step=XX)",
+        LARGE,
+    ),
+    (400, "the total query time range exceeds (err-mimir-max-total-query-length)", LARGE),
+    (400, '{"message":"ThrottlingException: Rate exceeded"}', LATER),
+    (401, "no org id", STOP),
+    (401, "", STOP),
+    (403, "<html><body>Forbidden</body></html>", STOP),
+    (404, "404 page not found", STOP),
+    (406, "not acceptable", STOP),
+    (302, "", STOP),
+    (413, "response larger than the max message size (104857600 vs 4194304)", LARGE),
+    (413, "http: request body too large", REJECTED),
+    (413, "<html><h1>413 Request Entity Too Large</h1></html>", REJECTED),
+    (422, "the query time range exceeds the limit (err-mimir-max-query-length)", LARGE),
+    (422, "expanding series: the query time range exceeds the limit (query length: 800h)", LARGE),
+    (
+        422,
+        "the query exceeded the maximum number of chunks (err-mimir-max-chunks-per-query)",
+        LARGE,
+    ),
+    (422, "the query exceeded it (err-mimir-max-estimated-chunks-per-query)", LARGE),
+    (422, "the query exceeded the size (err-mimir-max-chunks-bytes-per-query)", LARGE),
+    (
+        422,
+        "the query exceeded the maximum allowed estimated amount of memory consumed by a single "
+        "query (err-mimir-max-estimated-memory-consumption-per-query)",
+        LARGE,
+    ),
+    (
+        422,
+        "query processing would load too many samples into memory in query execution",
+        LARGE,
+    ),
+    (
+        422,
+        "the query exceeded the maximum number of series (err-mimir-max-series-per-query)",
+        SERIES,
+    ),
+    (422, "the query hit the max number of series limit (limit: 100000)", SERIES),
+    (
+        422,
+        "multiple matches for labels: many-to-one matching must be explicit "
+        "(group_left/group_right)",
+        REJECTED,
+    ),
+    (422, "found duplicate series for the match group on the right hand-side", REJECTED),
+    (422, "too many tenant IDs present", REJECTED),
+    (429, "too many outstanding requests", LATER),
+    (429, "the query has been limited (err-mimir-query-limited)", LATER),
+    (429, "", LATER),
+    (499, "context canceled", LATER),
+    (500, "failed to fetch some blocks (err-mimir-store-consistency-check-failed)", LATER),
+    (500, "the bucket index is too old (err-mimir-bucket-index-too-old)", LATER),
+    (500, "rpc error: code = Unavailable desc = ingester is shutting down", LATER),
+    (502, "<html><center>nginx</center></html>", LATER),
+    (503, "query timed out in expression evaluation", LARGE),
+    (503, "too many unhealthy instances in the ring", LATER),
+    (503, "server is shutting down", LATER),
+    (504, "context deadline exceeded", LATER),
+    (507, "", LATER),
+    (418, "I'm a teapot", REJECTED),
+]
+
+
+def as_json(text: str) -> str:
+    return json.dumps({"status": "error", "errorType": "execution", "error": text})
+
+
+def as_html(text: str) -> str:
+    return f"<html><head><title>Error</title></head><body><p>{text}</p></body></html>"
+
+
+@pytest.mark.parametrize("wrap", [str, as_json, as_html, str.upper])
+@pytest.mark.parametrize(
+    ("status", "body", "kind"), CASES, ids=[f"{case[0]}-{case[1][-40:]}" for case in CASES]
+)
+def test_an_answer_is_the_error_that_says_what_cures_it(
+    status: int, body: str, kind: type[ExportError], wrap: type[str]
+) -> None:
+    error = classify(status, wrap(body), url=URL)
+    assert type(error) is kind
+    text = str(error)
+    assert f"{URL} answered {status}" in text
+    assert "\n" not in text
+    assert len(text) < 700
+
+
+@pytest.mark.parametrize("status", [502, 504])
+def test_a_gateways_time_out_is_cut_if_waiting_does_not_help(status: int) -> None:
+    error = classify(status, "", url=URL)
+    assert isinstance(error, TryLaterError)
+    assert error.cut_if_persistent
+
+
+@pytest.mark.parametrize("status", [429, 499, 500, 503])
+def test_what_is_busy_is_not_cut(status: int) -> None:
+    error = classify(status, "", url=URL)
+    assert isinstance(error, TryLaterError)
+    assert not error.cut_if_persistent
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(429, "busy"), (500, ""), (502, ""), (503, ""), (400, "ThrottlingException")]
+)
+def test_what_the_server_asks_for_is_waited(status: int, body: str) -> None:
+    error = classify(status, body, url=URL, retry_after="7")
+    assert isinstance(error, TryLaterError)
+    assert error.retry_after_s == 7
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("0", 0),
+        (" 12 ", 12),
+        ("60", 60),
+        ("61", RETRY_AFTER_CAP_S),
+        ("86400", RETRY_AFTER_CAP_S),
+        ("999999999", RETRY_AFTER_CAP_S),
+        ("9" * 5000, None),
+        ("-1", None),
+        ("1.5", None),
+        ("inf", None),
+        ("٣", None),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", None),
+    ],
+)
+def test_what_the_server_asks_for_is_capped_and_nonsense_is_none(
+    value: str | None, seconds: float | None
+) -> None:
+    assert parse_retry_after(value) == seconds
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        ("", ""),
+        ('{"status":"error","error":"bad  query\\n here"}', "bad query here"),
+        ('{"error": 5}', '{"error": 5}'),
+        ("[1]", "[1]"),
+        ("<html><head><title>x</title></head><body>Bad <b>gateway</b></body>", "Bad gateway"),
+        ("<style>p { color: red }</style><script>evil()</script>text", "text"),
+        ("plain\r\n\ttext", "plain text"),
+        ("x" * 301, "x" * 300 + "…"),
+    ],
+)
+def test_an_error_body_becomes_one_line(body: str, line: str) -> None:
+    assert explain(body) == line
+
+
+@pytest.mark.parametrize("piece", ["<", "<script", "<!--", "[", "{", '"\\', "\x00", "&lt;"])
+def test_broken_markup_of_any_kind_is_explained_at_once(piece: str) -> None:
+    started = time.process_time()
+    assert len(explain(piece * (65_536 // len(piece)))) <= 301
+    assert time.process_time() - started < 1
