@@ -118,12 +118,11 @@ class Splitter:
         """Look for the list of series; where it begins in the block, if it does."""
         before = len(self._envelope)
         self._envelope += block
+        begin = bytes(self._envelope.lstrip(b" \t\n\r")[:1])
+        if begin not in (b"", b"{"):
+            raise AnswerError(f"The answer is no JSON object: it begins with {begin!r}.")
         found = self._finder.find(self._envelope)
-        if found is None:
-            begin = bytes(self._envelope.lstrip(b" \t\n\r")[:1])
-            if begin not in (b"", b"{"):
-                raise AnswerError(f"The answer is no JSON object: it begins with {begin!r}.")
-        else:
+        if found is not None:
             if self._finder.result_type not in (None, "matrix"):
                 raise AnswerError(f"The answer is a {self._finder.result_type}, not a matrix.")
             del self._envelope[found:]
