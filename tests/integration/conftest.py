@@ -2,13 +2,13 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
 from aws_lambda_powertools.utilities import parameters
-from aws_lambda_powertools.utilities.parameters.base import DEFAULT_PROVIDERS
 
-from localcloud.aws import REGION, Cloud
+from localcloud.aws import Cloud
 from localcloud.history import History
 from localcloud.prometheus import Prometheus
 from tests.conftest import MakePrometheus
@@ -17,6 +17,7 @@ from tests.integration.faults import Proxy
 from tests.integration.sandbox import Clock
 
 MakeFunction = Callable[..., Function]
+MakeProxy = Callable[[str], Proxy]
 _numbers = itertools.count(1)
 
 
@@ -43,7 +44,7 @@ def _function_maker(cloud: Cloud, mimir: Prometheus) -> Iterator[MakeFunction]:
     def make(**env: str) -> Function:
         bucket = f"exports-{next(_numbers)}"
         cloud.s3.create_bucket(
-            Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
+            Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
         )
         usual = {
             "AWS_ENDPOINT_URL": cloud.endpoint,
@@ -60,8 +61,7 @@ def _function_maker(cloud: Cloud, mimir: Prometheus) -> Iterator[MakeFunction]:
 
     yield make
     # The secret is cached for as long as a sandbox lives: no other test's sandbox may have it.
-    parameters.clear_caches()
-    DEFAULT_PROVIDERS.clear()
+    parameters.base.DEFAULT_PROVIDERS.clear()  # type: ignore[attr-defined]  # not exported
 
 
 @pytest.fixture
@@ -71,10 +71,16 @@ def function(make_function: MakeFunction) -> Function:
 
 
 @pytest.fixture
-def proxy(mimir: Prometheus) -> Iterator[Proxy]:
+def make_proxy() -> Iterator[MakeProxy]:
+    """Makes ways to a server (its scheme, host and port) that a test can spoil."""
+    with ExitStack() as running:
+        yield lambda upstream: running.enter_context(Proxy(upstream).running())
+
+
+@pytest.fixture
+def proxy(make_proxy: MakeProxy, mimir: Prometheus) -> Proxy:
     """A way to `mimir` that a test can spoil."""
-    with Proxy(f"http://127.0.0.1:{mimir.port}").running() as running:
-        yield running
+    return make_proxy(f"http://127.0.0.1:{mimir.port}")
 
 
 @pytest.fixture

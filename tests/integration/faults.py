@@ -28,7 +28,6 @@ _OF_CONNECTION = (
     "transfer-encoding",
     "content-length",
     "date",
-    "server",
 )
 
 # With this on a socket its closing sends RST.
@@ -225,8 +224,8 @@ class _Server(ThreadingHTTPServer):
         else:
             super().shutdown_request(request)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is what many tests are about; all else is the proxy's mistake."""
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
+        """A client that went away is what many tests want; all else is the proxy's mistake."""
         problem = sys.exception()
         if problem is not None and not isinstance(problem, OSError):
             self.proxy.mistakes.append(problem)

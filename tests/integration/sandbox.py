@@ -162,4 +162,4 @@ def _logging_to(lines: _Lines) -> Iterator[None]:
     try:
         yield
     finally:
-        handler.logger.removeHandler(lines)
+        logging.getLogger(handler.logger.name).removeHandler(lines)

@@ -504,7 +504,7 @@ def test_a_damaged_answer_is_refused_or_means_what_it_now_says(
 
 
 INNER = re.compile(
-    rb'("metric":\{)[^{}]*(\},"values":\[\[)[^:]*?("\]\]\}(?=,\{"metric":))', re.DOTALL
+    rb'("metric":\{)(?:(?!"metric":).)*?(\},"values":\[\[)[^:]*("\]\]\}(?=,\{"metric":))', re.DOTALL
 )
 
 

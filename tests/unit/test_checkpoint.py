@@ -1,0 +1,794 @@
+"""What is exported and what is pending: nothing forgotten, nothing done twice, nothing guessed."""
+
+import copy
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as effort
+from hypothesis import strategies as st
+
+from mimir_exporter.checkpoint import (
+    GAP_ATTEMPTS,
+    REASON_CHARACTERS,
+    Checkpoint,
+    Failure,
+    Handover,
+    Labelling,
+    MetricProgress,
+    Repeat,
+    dump,
+    keep_from,
+    load,
+)
+from mimir_exporter.errors import CheckpointError
+from mimir_exporter.intervals import covers, subtract, union
+from mimir_exporter.settings import Settings, load_settings
+from mimir_exporter.windows import DAY_S, Grid, Window, window_at
+
+HOUR = 3600
+NAMES = ("cpu", "memory")
+
+
+def unix(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+
+
+NOW = unix("2026-10-31T12:34")
+
+
+def configure(**variables: str) -> Settings:
+    required = {"S3_BUCKET": "bucket", "S3_PREFIX": "k8s", "CLUSTER_NAME": "prod"}
+    return load_settings({**required, **variables})
+
+
+def begun(
+    settings: Settings | None = None, names: Iterable[str] = NAMES, now: int = NOW
+) -> Checkpoint:
+    checkpoint = Checkpoint()
+    checkpoint.adopt(settings or configure(), names, now)
+    return checkpoint
+
+
+def hour(text: str) -> Window:
+    start = unix(text)
+    return Window(start, start + HOUR, 60)
+
+
+def starts(plan: Iterable[tuple[Window, tuple[str, ...]]]) -> list[int]:
+    return [window.start for window, _ in plan]
+
+
+def export_all(checkpoint: Checkpoint, settings: Settings, names: Iterable[str], now: int) -> None:
+    for window, lacking in list(checkpoint.wanted(names, settings, now)):
+        for name in lacking:
+            checkpoint.mark_exported(name, window, empty=False)
+
+
+def make_gap(checkpoint: Checkpoint, name: str, window: Window, at: int) -> None:
+    """Fail as often as it takes, the last time at `at`."""
+    for attempt in range(GAP_ATTEMPTS):
+        checkpoint.mark_failed(name, window, "no", at - (GAP_ATTEMPTS - 1 - attempt) * 1800)
+
+
+# What is wanted
+
+
+def test_the_first_run_wants_three_days_of_whole_settled_windows_newest_first() -> None:
+    plan = list(begun().plan(NAMES, configure(), NOW))
+    newest, oldest = unix("2026-10-31T11:00"), unix("2026-10-28T12:00")
+    assert starts(plan) == list(range(newest, oldest - 1, -HOUR))
+    assert all(lacking == NAMES for _, lacking in plan)
+    assert plan[0][0] == Window(newest, newest + HOUR, 60)
+
+
+@pytest.mark.parametrize(
+    ("at", "newest"),
+    [("12:09:59", "10:00"), ("12:10:00", "11:00"), ("13:09:59", "11:00"), ("13:10:00", "12:00")],
+)
+def test_a_window_is_due_once_it_is_as_old_as_the_settle_time(at: str, newest: str) -> None:
+    now = unix(f"2026-10-31T{at}")
+    assert starts(begun(now=now).plan(NAMES, configure(), now))[0] == unix(f"2026-10-31T{newest}")
+
+
+def test_days_that_retention_would_delete_are_not_exported() -> None:
+    settings = configure(BACKFILL_DAYS="60", RETENTION_DAYS="2")
+    planned = starts(begun(settings).plan(NAMES, settings, NOW))
+    assert planned[-1] == keep_from(settings, NOW) == unix("2026-10-29")
+    unlimited = configure(BACKFILL_DAYS="60", RETENTION_DAYS="0")
+    planned = starts(begun(unlimited).plan(NAMES, unlimited, NOW))
+    assert planned[-1] == unix("2026-09-01T12:00")
+
+
+def test_a_day_is_kept_until_all_of_it_is_too_old() -> None:
+    settings = configure(RETENTION_DAYS="2")
+    midnight = unix("2026-10-31")
+    assert keep_from(settings, midnight + DAY_S - 1) == midnight - 2 * DAY_S
+    assert keep_from(settings, midnight + DAY_S) == midnight - DAY_S
+    assert keep_from(configure(RETENTION_DAYS="0"), midnight) == 0
+
+
+def test_what_is_exported_is_not_wanted_again() -> None:
+    checkpoint, settings = begun(), configure()
+    checkpoint.mark_exported("cpu", hour("2026-10-31T11:00"), empty=False)
+    plan = dict(checkpoint.plan(NAMES, settings, NOW))
+    assert plan[hour("2026-10-31T11:00")] == ("memory",)
+    export_all(checkpoint, settings, NAMES, NOW)
+    assert list(checkpoint.wanted(NAMES, settings, NOW)) == []
+    later = NOW + HOUR
+    assert starts(checkpoint.wanted(NAMES, settings, later)) == [unix("2026-10-31T12:00")]
+
+
+def test_a_longer_backfill_reaches_further_back_from_the_first_day() -> None:
+    checkpoint = begun()
+    export_all(checkpoint, configure(), NAMES, NOW)
+    later, longer = NOW + 2 * DAY_S, configure(BACKFILL_DAYS="4")
+    checkpoint.adopt(longer, NAMES, later)
+    planned = starts(checkpoint.plan(NAMES, longer, later))
+    first = unix("2026-10-28T12:00")
+    assert [start for start in planned if start < first] == list(
+        range(first - HOUR, first - DAY_S - 1, -HOUR)
+    )
+    # And no window that was exported before.
+    assert not [start for start in planned if first <= start < unix("2026-10-31T12:00")]
+
+
+def test_a_shorter_backfill_takes_nothing_away() -> None:
+    checkpoint, settings = begun(), configure(BACKFILL_DAYS="0")
+    before = starts(checkpoint.plan(NAMES, configure(), NOW))
+    checkpoint.adopt(settings, NAMES, NOW)
+    assert starts(checkpoint.plan(NAMES, settings, NOW)) == before
+
+
+@pytest.mark.parametrize(
+    ("date", "first"),
+    [
+        ("2026-10-30", "2026-10-30T00:00"),
+        ("2026-10-20T05:59:59", "2026-10-20T05:00"),
+        ("2026-10-31T10:00:00+01:00", "2026-10-31T09:00"),
+    ],
+)
+def test_a_date_to_begin_from_goes_before_the_days(date: str, first: str) -> None:
+    settings = configure(INITIAL_BACKFILL_DATE=date, BACKFILL_DAYS="3")
+    assert starts(begun(settings).plan(NAMES, settings, NOW))[-1] == unix(first)
+
+
+def test_a_date_in_the_future_begins_now() -> None:
+    settings = configure(INITIAL_BACKFILL_DATE="2027-01-01")
+    assert list(begun(settings).plan(NAMES, settings, NOW)) == []
+    assert starts(begun(settings).plan(NAMES, settings, NOW + HOUR)) == [unix("2026-10-31T12:00")]
+
+
+def test_a_metric_that_comes_later_has_a_backfill_of_its_own() -> None:
+    settings = configure(BACKFILL_DAYS="1")
+    checkpoint = begun(settings)
+    export_all(checkpoint, settings, NAMES, NOW)
+    later, names = NOW + 5 * DAY_S, (*NAMES, "mine")
+    checkpoint.adopt(settings, names, later)
+    export_all(checkpoint, settings, NAMES, later)
+    plan = list(checkpoint.plan(names, settings, later))
+    assert {lacking for _, lacking in plan} == {("mine",)}
+    assert starts(plan)[-1] == unix("2026-11-04T12:00")
+
+
+def test_a_metric_that_is_gone_is_not_asked_for() -> None:
+    checkpoint, settings = begun(names=(*NAMES, "mine")), configure()
+    assert all("mine" not in lacking for _, lacking in checkpoint.plan(NAMES, settings, NOW))
+    assert list(checkpoint.plan(("unknown",), settings, NOW)) == []
+
+
+def test_another_time_frame_moves_no_window_that_was_due() -> None:
+    checkpoint = begun()
+    before = list(checkpoint.plan(NAMES, configure(), NOW))
+    halved = configure(TIME_FRAME="1800", QUERY_STEP="30")
+    checkpoint.adopt(halved, NAMES, NOW)
+    assert list(checkpoint.plan(NAMES, halved, NOW)) == before
+    planned = list(checkpoint.plan(NAMES, halved, NOW + 2 * HOUR))[:3]
+    assert [(window.end - window.start, window.step_s) for window, _ in planned] == [
+        (1800, 30),
+        (1800, 30),
+        (HOUR, 60),
+    ]
+
+
+def test_what_decides_the_folder_is_noted_when_it_changes_and_only_then() -> None:
+    checkpoint = begun()
+    assert checkpoint.labelling == Labelling("cluster", "prod", split=True, since=0)
+    checkpoint.adopt(configure(), NAMES, NOW + HOUR)
+    assert checkpoint.labelling == Labelling("cluster", "prod", split=True, since=0)
+    changed = configure(CLUSTER_LABEL_NAME="k8s_cluster")
+    for wait_s in (HOUR, 2 * HOUR):
+        checkpoint.adopt(changed, NAMES, NOW + wait_s)
+        assert checkpoint.labelling == Labelling("k8s_cluster", "prod", True, NOW + HOUR)
+
+
+# Failures and gaps
+
+
+def test_a_failure_holds_back_neither_other_metrics_nor_other_windows() -> None:
+    checkpoint, settings = begun(), configure()
+    before = list(checkpoint.plan(NAMES, settings, NOW))
+    checkpoint.mark_failed("cpu", before[0][0], "no", NOW)
+    assert list(checkpoint.plan(NAMES, settings, NOW)) == before
+    make_gap(checkpoint, "cpu", before[0][0], NOW)
+    after = list(checkpoint.plan(NAMES, settings, NOW))
+    assert after == [(before[0][0], ("memory",)), *before[1:]]
+
+
+def test_after_five_attempts_a_window_is_tried_once_a_day() -> None:
+    checkpoint, settings, window = begun(), configure(), hour("2026-10-31T11:00")
+    for attempt in range(1, GAP_ATTEMPTS + 1):
+        assert window in dict(checkpoint.plan(["cpu"], settings, NOW + attempt))
+        assert checkpoint.gaps() == []
+        checkpoint.mark_failed("cpu", window, "no", NOW + attempt)
+    (gap,) = checkpoint.gaps()
+    assert (gap.metric, gap.start, gap.end, gap.attempts) == ("cpu", window.start, window.end, 5)
+    last = NOW + GAP_ATTEMPTS
+    assert window not in dict(checkpoint.plan(["cpu"], settings, last + DAY_S - 1))
+    assert window in dict(checkpoint.plan(["cpu"], settings, last + DAY_S))
+    assert window in dict(checkpoint.wanted(["cpu"], settings, last))
+    checkpoint.mark_failed("cpu", window, "no", last + DAY_S)
+    assert window not in dict(checkpoint.plan(["cpu"], settings, last + 2 * DAY_S - 1))
+    assert window in dict(checkpoint.plan(["cpu"], settings, last + 2 * DAY_S))
+    checkpoint.mark_exported("cpu", window, empty=False)
+    assert checkpoint.failures == []
+
+
+def test_a_gap_keeps_its_daily_try_while_newer_windows_go_on_failing() -> None:
+    """One record for all of them must not make the old gap as young as the newest failure."""
+    settings = configure(BACKFILL_DAYS="0")
+    checkpoint = begun(settings, ["cpu"])
+    oldest, tries = window_at(checkpoint.grids, NOW), []
+    for now in range(NOW + HOUR, NOW + 4 * DAY_S, 1800):
+        for window, _ in list(checkpoint.plan(["cpu"], settings, now)):
+            checkpoint.mark_failed("cpu", window, "no", now)
+            if window == oldest:
+                tries.append(now)
+        checkpoint = load(dump(checkpoint, now), "x")
+    waits = [later - now for now, later in zip(tries, tries[1:], strict=False)]
+    assert waits[: GAP_ATTEMPTS - 1] == [1800] * (GAP_ATTEMPTS - 1)
+    daily = waits[GAP_ATTEMPTS - 1 :]
+    assert len(daily) >= 2
+    # A day, and as much later as failures of one quarter of a day share a record.
+    assert all(DAY_S <= wait <= DAY_S * 5 // 4 + 1800 for wait in daily)
+
+
+def test_a_gap_that_retention_has_overtaken_alarms_nobody() -> None:
+    settings = configure(RETENTION_DAYS="2")
+    checkpoint, window = begun(settings), hour("2026-10-31T11:00")
+    make_gap(checkpoint, "cpu", window, NOW)
+    checkpoint.mark_failed("memory", hour("2026-11-02T23:00"), "no", NOW + 3 * DAY_S)
+    checkpoint.adopt(settings, NAMES, unix("2026-11-02T23:59"))
+    assert len(checkpoint.gaps()) == 1
+    checkpoint.adopt(settings, NAMES, unix("2026-11-03"))
+    assert checkpoint.gaps() == []
+    assert [failure.metric for failure in checkpoint.failures] == ["memory"]
+
+
+def test_a_gap_of_a_metric_that_was_taken_out_alarms_nobody() -> None:
+    checkpoint = begun(names=(*NAMES, "mine"))
+    make_gap(checkpoint, "mine", hour("2026-10-31T11:00"), NOW)
+    make_gap(checkpoint, "cpu", hour("2026-10-31T11:00"), NOW)
+    checkpoint.adopt(configure(), NAMES, NOW)
+    assert [gap.metric for gap in checkpoint.gaps()] == ["cpu"]
+
+
+def test_neighbours_that_failed_alike_share_a_record_and_part_again() -> None:
+    checkpoint = begun()
+    for hours in (9, 11, 10):
+        checkpoint.mark_failed("cpu", hour(f"2026-10-31T{hours:02}:00"), "no", NOW)
+    (failure,) = checkpoint.failures
+    assert (failure.start, failure.end) == (unix("2026-10-31T09:00"), unix("2026-10-31T12:00"))
+    checkpoint.mark_failed("memory", hour("2026-10-31T12:00"), "no", NOW)
+    assert len(checkpoint.failures) == 2
+    checkpoint.mark_exported("cpu", hour("2026-10-31T10:00"), empty=False)
+    left = [(one.start, one.end) for one in checkpoint.failures if one.metric == "cpu"]
+    assert left == [
+        (unix("2026-10-31T09:00"), unix("2026-10-31T10:00")),
+        (unix("2026-10-31T11:00"), unix("2026-10-31T12:00")),
+    ]
+    checkpoint.mark_failed("cpu", hour("2026-10-31T11:00"), "no", NOW + 1)
+    found = checkpoint.failure_of("cpu", hour("2026-10-31T11:00"))
+    assert found is not None
+    assert found.attempts == 2
+    found = checkpoint.failure_of("cpu", hour("2026-10-31T09:00"))
+    assert found is not None
+    assert found.attempts == 1
+
+
+def test_a_failure_counts_for_its_own_window_though_its_neighbour_joins_it() -> None:
+    """Both fail in one run: the record that they share says nothing of the older one yet."""
+    checkpoint = begun()
+    old, new = hour("2026-10-31T10:00"), hour("2026-10-31T11:00")
+    checkpoint.mark_failed("cpu", old, "no", NOW - 100)
+    for _ in range(2):  # the change as a whole, applied twice
+        checkpoint.mark_failed("cpu", new, "no", NOW)
+        checkpoint.mark_failed("cpu", old, "no", NOW)
+        found = [checkpoint.failure_of("cpu", window) for window in (old, new)]
+        assert [one.attempts for one in found if one] == [2, 1]
+
+
+def test_a_long_reason_is_cut() -> None:
+    checkpoint = begun()
+    checkpoint.mark_failed("cpu", hour("2026-10-31T11:00"), "x" * 5000, NOW)
+    assert len(checkpoint.failures[0].reason) == REASON_CHARACTERS
+
+
+def test_what_failed_least_is_asked_for_first() -> None:
+    names = ("a", "b", "c", "d")
+    checkpoint, window = begun(names=names), hour("2026-10-31T11:00")
+    checkpoint.mark_exported("b", window, empty=False)
+    make_gap(checkpoint, "a", window, NOW)
+    checkpoint.mark_failed("c", window, "no", NOW)
+    assert checkpoint.lacking(names, window) == ("d", "c", "a")
+    checkpoint.ask_again(Repeat(window.start, window.end, ("b",)))
+    assert checkpoint.lacking((*names, "unknown"), window) == ("b", "d", "c", "a")
+
+
+# Executions
+
+
+def handed(checkpoint: Checkpoint, windows: Iterable[Window], now: int = NOW) -> Handover:
+    ranges = union((window.start, window.end) for window in windows)
+    handover = Handover("backfill-1", ranges, now)
+    checkpoint.hand_over(handover)
+    return handover
+
+
+def test_what_an_execution_has_is_not_planned_but_still_wanted() -> None:
+    checkpoint, settings = begun(), configure()
+    plan = list(checkpoint.plan(NAMES, settings, NOW))
+    handed(checkpoint, [window for window, _ in plan[10:]])
+    assert list(checkpoint.plan(NAMES, settings, NOW)) == plan[:10]
+    assert list(checkpoint.wanted(NAMES, settings, NOW)) == plan
+
+
+def test_an_execution_that_is_over_counts_a_failure_once_for_all_that_it_left() -> None:
+    checkpoint, settings = begun(), configure()
+    windows = [window for window, _ in checkpoint.plan(NAMES, settings, NOW)][:4]
+    handover = handed(checkpoint, windows)
+    checkpoint.mark_exported("cpu", windows[0], empty=False)
+    checkpoint.mark_exported("memory", windows[0], empty=True)
+    checkpoint.mark_exported("cpu", windows[1], empty=False)
+    # It said itself why this one failed.
+    checkpoint.mark_failed("memory", windows[1], "said", NOW + 5)
+    # And this is from before it began.
+    checkpoint.mark_failed("cpu", windows[2], "before", NOW - 5)
+    for _ in range(2):
+        checkpoint.settle(handover, NAMES, settings, NOW + 60, "FAILED")
+        counted = {
+            (name, window): (one.attempts, one.reason)
+            for window in windows
+            for name in NAMES
+            if (one := checkpoint.failure_of(name, window))
+        }
+        ended = "Execution backfill-1 ended as FAILED before it."
+        assert counted == {
+            ("memory", windows[1]): (1, "said"),
+            ("cpu", windows[2]): (2, ended),
+            ("memory", windows[2]): (1, ended),
+            ("cpu", windows[3]): (1, ended),
+            ("memory", windows[3]): (1, ended),
+        }
+    assert checkpoint.handovers == []
+    left = [window for window, _ in checkpoint.plan(NAMES, settings, NOW)]
+    assert left[:3] == windows[1:]
+
+
+def test_settling_touches_nothing_outside_of_the_execution() -> None:
+    checkpoint, settings = begun(), configure()
+    windows = [window for window, _ in checkpoint.plan(NAMES, settings, NOW)]
+    handover = handed(checkpoint, windows[5:7])
+    checkpoint.settle(handover, NAMES, settings, NOW, "ABORTED")
+    failed = {window for window in windows if checkpoint.failure_of("cpu", window)}
+    assert failed == set(windows[5:7])
+
+
+def test_handing_over_twice_is_handing_over_once() -> None:
+    checkpoint, window = begun(), hour("2026-10-31T11:00")
+    handed(checkpoint, [window])
+    handed(checkpoint, [window])
+    assert (len(checkpoint.handovers), checkpoint.handed_over) == (1, 1)
+
+
+# What is asked for again
+
+
+def test_a_range_that_is_asked_for_again_is_planned_until_it_is_exported() -> None:
+    checkpoint, settings = begun(), configure()
+    export_all(checkpoint, settings, NAMES, NOW)
+    windows = [hour("2026-10-31T10:00"), hour("2026-10-31T09:00")]
+    repeat = Repeat(windows[1].start, windows[0].end, ("cpu",), force=True)
+    checkpoint.ask_again(repeat)
+    checkpoint.ask_again(repeat)
+    assert list(checkpoint.plan(NAMES, settings, NOW)) == [(one, ("cpu",)) for one in windows]
+    assert checkpoint.repeat_of("cpu", windows[0]) == repeat
+    assert checkpoint.repeat_of("memory", windows[0]) is None
+    assert checkpoint.repeat_of("cpu", hour("2026-10-31T11:00")) is None
+    checkpoint.mark_exported("cpu", windows[0], empty=False)
+    assert list(checkpoint.plan(NAMES, settings, NOW)) == [(windows[1], ("cpu",))]
+    checkpoint.mark_exported("cpu", windows[1], empty=False)
+    assert checkpoint.repeats == []
+
+
+def test_each_metric_of_a_repetition_is_done_for_itself() -> None:
+    checkpoint, settings = begun(), configure()
+    export_all(checkpoint, settings, NAMES, NOW)
+    windows = [hour(f"2026-10-31T{hours:02}:00") for hours in (10, 9, 8)]
+    checkpoint.ask_again(Repeat(windows[-1].start, windows[0].end, NAMES, force=True))
+    checkpoint.mark_exported("cpu", windows[1], empty=False)
+    assert dict(checkpoint.plan(NAMES, settings, NOW)) == {
+        windows[0]: NAMES,
+        windows[1]: ("memory",),
+        windows[2]: NAMES,
+    }
+    assert all(repeat.force for repeat in checkpoint.repeats)
+
+
+def test_force_is_not_lost_to_an_earlier_wish_without_it() -> None:
+    checkpoint, window = begun(), hour("2026-10-31T10:00")
+    plain = Repeat(window.start, window.end, NAMES)
+    checkpoint.ask_again(plain)
+    checkpoint.ask_again(replace(plain, force=True))
+    found = checkpoint.repeat_of("cpu", window)
+    assert found is not None
+    assert found.force
+
+
+def test_a_repetition_that_fails_is_over_and_leaves_what_was_exported() -> None:
+    checkpoint, settings, window = begun(), configure(), hour("2026-10-31T10:00")
+    export_all(checkpoint, settings, NAMES, NOW)
+    exported = copy.deepcopy(checkpoint.metrics)
+    checkpoint.ask_again(Repeat(window.start, window.end, NAMES))
+    for _ in range(2):
+        checkpoint.mark_failed("cpu", window, "no", NOW)
+        assert checkpoint.metrics == exported
+        assert checkpoint.failures == []
+        assert list(checkpoint.plan(NAMES, settings, NOW)) == [(window, ("memory",))]
+
+
+def test_asking_again_for_a_gap_gives_it_its_attempts_back() -> None:
+    checkpoint, settings, window = begun(), configure(), hour("2026-10-31T10:00")
+    make_gap(checkpoint, "cpu", window, NOW)
+    make_gap(checkpoint, "memory", window, NOW)
+    checkpoint.ask_again(Repeat(window.start, window.end, ("cpu",)))
+    assert [gap.metric for gap in checkpoint.gaps()] == ["memory"]
+    assert dict(checkpoint.plan(NAMES, settings, NOW))[window] == ("cpu",)
+
+
+def test_a_window_without_series_is_remembered_until_it_has_some() -> None:
+    checkpoint, window = begun(), hour("2026-10-31T10:00")
+    checkpoint.mark_exported("cpu", window, empty=True)
+    assert checkpoint.metrics["cpu"].empty == ((window.start, window.end),)
+    checkpoint.mark_exported("cpu", window, empty=False)
+    assert checkpoint.metrics["cpu"].empty == ()
+    assert checkpoint.metrics["cpu"].exported == ((window.start, window.end),)
+
+
+# Lag
+
+
+def test_the_lag_is_that_of_the_metric_furthest_behind() -> None:
+    checkpoint, settings = begun(), configure()
+    assert checkpoint.lag_s(NAMES, NOW) == NOW - unix("2026-10-28T12:00")
+    export_all(checkpoint, settings, NAMES, NOW)
+    assert checkpoint.lag_s(NAMES, NOW) == NOW - unix("2026-10-31T12:00")
+    checkpoint.mark_exported("cpu", hour("2026-10-31T12:00"), empty=False)
+    assert checkpoint.lag_s(NAMES, NOW + HOUR) == NOW + HOUR - unix("2026-10-31T12:00")
+    assert checkpoint.lag_s(("unknown",), NOW) == 0
+
+
+# Any history
+
+
+def twice(change: Callable[[Checkpoint], object], checkpoint: Checkpoint) -> None:
+    """Apply a change, and again: a write that was done but not answered is done once more."""
+    change(checkpoint)
+    once = dump(checkpoint, 0)
+    change(checkpoint)
+    assert dump(checkpoint, 0) == once
+
+
+SETTINGS = [
+    configure(TIME_FRAME="6h", RETENTION_DAYS="4", BACKFILL_DAYS="1"),
+    configure(TIME_FRAME="5h", RETENTION_DAYS="3", BACKFILL_DAYS="2"),
+    configure(TIME_FRAME="6h", RETENTION_DAYS="0", BACKFILL_DAYS="12h", SETTLE_TIME="0"),
+    configure(TIME_FRAME="1d", RETENTION_DAYS="4", INITIAL_BACKFILL_DATE="2026-10-29T13:00"),
+]
+
+
+def check_plan(checkpoint: Checkpoint, settings: Settings, now: int) -> None:
+    """What must hold of a plan at any time."""
+    wanted = list(checkpoint.wanted(NAMES, settings, now))
+    assert starts(wanted) == sorted({window.start for window, _ in wanted}, reverse=True)
+    for window, lacking in wanted:
+        assert window_at(checkpoint.grids, window.start) == window
+        assert window.end <= now - settings.settle_time_s
+        assert window.end > keep_from(settings, now) or checkpoint.repeats
+        assert lacking == tuple(name for name in NAMES if name in lacking) != ()
+    held = union(*(one.ranges for one in checkpoint.handovers))
+    due = {
+        window: tuple(
+            name
+            for name in lacking
+            if not ((one := checkpoint.failure_of(name, window)) and one.is_gap)
+            or now - one.at >= DAY_S
+        )
+        for window, lacking in wanted
+        if not covers(held, window.start, window.end)
+    }
+    plan = list(checkpoint.plan(NAMES, settings, now))
+    assert plan == [(window, names) for window, names in due.items() if names]
+    for name in NAMES:
+        progress = checkpoint.metrics[name]
+        own = union((w.start, w.end) for w, lacking in wanted if name in lacking)
+        asked = union((one.start, one.end) for one in checkpoint.repeats if name in one.metrics)
+        # Exported windows are wanted again only if asked for; all others are, but for the one
+        # that is not over.
+        assert subtract(own, subtract(own, progress.exported), asked) == ()
+        begin = max(progress.since, keep_from(settings, now))
+        open_from = window_at(checkpoint.grids, now - settings.settle_time_s).start
+        assert subtract([(begin, open_from)], progress.exported, own) == ()
+        assert subtract(progress.empty, progress.exported) == ()
+
+
+@effort(deadline=None, max_examples=60)
+@given(st.data())
+def test_whatever_happens_every_window_is_exported_or_wanted(data: st.DataObject) -> None:
+    """Runs, failures, executions, repetitions and new settings in any order, at any times."""
+    now, settings = NOW, SETTINGS[0]
+    checkpoint = begun(settings)
+    for number in range(data.draw(st.integers(1, 12))):
+        now += data.draw(st.sampled_from([0, 60, HOUR, 7 * HOUR, 26 * HOUR]))
+        if data.draw(st.integers(0, 4)) == 0:
+            settings = data.draw(st.sampled_from(SETTINGS))
+        twice(lambda one: one.adopt(settings, NAMES, now), checkpoint)  # noqa: B023
+        plan = list(checkpoint.plan(NAMES, settings, now))
+        some = plan[: data.draw(st.integers(0, 5))]
+        what = data.draw(st.sampled_from(["run", "hand over", "settle", "again"]))
+        if what == "run":
+            outcome = [
+                (name, window, data.draw(st.sampled_from(["done", "empty", "failed"])))
+                for window, names in some
+                for name in names
+            ]
+            twice(lambda one: record(one, outcome, now), checkpoint)  # noqa: B023
+        elif what == "hand over" and some:
+            ranges = union((window.start, window.end) for window, _ in some)
+            handover = Handover(f"backfill-{number}", ranges, now)
+            twice(lambda one: one.hand_over(handover), checkpoint)  # noqa: B023
+        elif what == "settle" and checkpoint.handovers:
+            ended = checkpoint.handovers[0]
+            twice(lambda one: one.settle(ended, NAMES, settings, now, "FAILED"), checkpoint)  # noqa: B023
+            assert ended not in checkpoint.handovers
+        elif what == "again":
+            low = window_at(checkpoint.grids, now - data.draw(st.integers(DAY_S, 3 * DAY_S))).start
+            high = window_at(checkpoint.grids, low + data.draw(st.integers(0, DAY_S))).end
+            names = data.draw(st.sampled_from([NAMES, NAMES[:1]]))
+            repeat = Repeat(low, min(high, now), names, data.draw(st.booleans()))
+            twice(lambda one: one.ask_again(repeat), checkpoint)  # noqa: B023
+        check_plan(checkpoint, settings, now)
+        assert load(dump(checkpoint, now), "x") == checkpoint
+
+
+def record(checkpoint: Checkpoint, outcome: list[tuple[str, Window, str]], now: int) -> None:
+    for name, window, result in outcome:
+        if result == "failed":
+            checkpoint.mark_failed(name, window, "no", now)
+        else:
+            checkpoint.mark_exported(name, window, empty=result == "empty")
+
+
+# The document
+
+TIMES = st.integers(0, 4_102_444_800)
+SPANS = st.tuples(TIMES, st.integers(1, DAY_S)).map(lambda span: (span[0], span[0] + span[1]))
+RANGES = st.lists(SPANS, max_size=4).map(union)
+# Half a surrogate pair, too: an error body in JSON can spell it.
+TEXT = st.text(st.characters(), max_size=20)
+FAILURES = st.builds(
+    lambda metric, span, attempts, at, reason: Failure(metric, *span, attempts, at, reason),
+    TEXT,
+    SPANS,
+    st.integers(1, 5),
+    TIMES,
+    TEXT,
+)
+CHECKPOINTS = st.builds(
+    Checkpoint,
+    grids=st.lists(st.builds(Grid, TIMES, st.just(3600), st.integers(1, 60)), max_size=3).map(tuple),
+    labelling=st.none() | st.builds(Labelling, TEXT, TEXT, st.booleans(), TIMES),
+    metrics=st.dictionaries(
+        TEXT, st.builds(MetricProgress, TIMES, TIMES, RANGES, RANGES), max_size=4
+    ),
+    failures=st.lists(FAILURES, max_size=3),
+    handovers=st.lists(st.builds(Handover, TEXT, RANGES, TIMES), max_size=3),
+    repeats=st.lists(
+        st.builds(
+            lambda span, names, force: Repeat(*span, tuple(names), force),
+            SPANS,
+            st.lists(TEXT, max_size=3),
+            st.booleans(),
+        ),
+        max_size=3,
+    ),
+    handed_over=st.integers(0, 10**6),
+    lease_owner=TEXT,
+    lease_until=TIMES,
+    retention_done=TEXT,
+    last_complete=TIMES,
+)
+
+
+@effort(deadline=None)
+@given(CHECKPOINTS, TIMES)
+def test_what_is_written_is_read_as_it_was(checkpoint: Checkpoint, now: int) -> None:
+    assert load(dump(checkpoint, now), "x") == checkpoint
+
+
+def eventful() -> Checkpoint:
+    """One of everything."""
+    settings = configure(BACKFILL_DAYS="12h")
+    checkpoint = begun(settings)
+    windows = [window for window, _ in checkpoint.plan(NAMES, settings, NOW)]
+    checkpoint.mark_exported("cpu", windows[0], empty=False)
+    checkpoint.mark_exported("cpu", windows[2], empty=True)
+    make_gap(checkpoint, "memory", windows[0], NOW)
+    handed(checkpoint, windows[4:])
+    checkpoint.ask_again(Repeat(windows[3].start, windows[2].end, NAMES, force=True))
+    checkpoint.lease_owner, checkpoint.lease_until = "run-1", NOW + 900
+    checkpoint.retention_done = "2026-10-31"
+    return checkpoint
+
+
+def test_the_document_speaks_to_people() -> None:
+    document = json.loads(dump(eventful(), NOW))
+    assert document["version"] == 1
+    assert document["updated"] == "2026-10-31T12:34:00Z"
+    assert document["grids"] == [{"since": "1970-01-01T00:00:00Z", "time_frame": 3600, "step": 60}]
+    (cpu,) = (group for group in document["progress"] if group["metrics"] == ["cpu"])
+    assert cpu["exported"] == [
+        "2026-10-31T09:00:00Z/2026-10-31T10:00:00Z",
+        "2026-10-31T11:00:00Z/2026-10-31T12:00:00Z",
+    ]
+    assert cpu["empty"] == ["2026-10-31T09:00:00Z/2026-10-31T10:00:00Z"]
+    assert document["failures"][0]["range"] == "2026-10-31T11:00:00Z/2026-10-31T12:00:00Z"
+    assert document["executions"][0]["name"] == "backfill-1"
+
+
+def unreadable(text: bytes) -> str:
+    with pytest.raises(CheckpointError) as caught:
+        load(text, "k8s/prod/checkpoint.json")
+    message = str(caught.value)
+    assert message.startswith("The checkpoint k8s/prod/checkpoint.json ")
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b" ", b"null", b"[]", b"{}", b'"x"', b"1", b"not JSON", b"\xff\xfe\x00", b"[" * 10**5]
+    + [b'{"version": 1}', b'{"version": "1"}', b'{"version": true}', b'{"version": 0}']
+    + [b'{"version": 1.0}', b'{"version": null}', b'{"version": -1}', b'{"version": 1e999}'],
+)
+def test_what_is_no_checkpoint_stops_with_what_to_do(text: bytes) -> None:
+    message = unreadable(text)
+    assert "cannot be read" in message
+    assert "nothing was exported and the object was left as it is" in message
+    assert "Restore it from an older version" in message
+    assert "delete it" in message
+
+
+def test_a_checkpoint_that_was_cut_short_anywhere_is_not_read() -> None:
+    whole = dump(eventful(), NOW)
+    for end in range(len(whole)):
+        assert "cannot be read" in unreadable(whole[:end])
+
+
+@pytest.mark.parametrize("version", [2, 10**30])
+def test_a_newer_checkpoint_is_left_to_the_newer_exporter(version: int) -> None:
+    document = json.loads(dump(eventful(), NOW)) | {"version": version, "unheard of": []}
+    message = unreadable(json.dumps(document).encode())
+    assert f"of version {version}" in message
+    assert "deploy that one again" in message
+
+
+def places(value: object, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The way to each value in a document."""
+    inside: Iterable[tuple[Any, object]] = ()
+    if isinstance(value, dict):
+        inside = value.items()
+    elif isinstance(value, list):
+        inside = enumerate(value)
+    return [path, *(way for key, one in inside for way in places(one, (*path, key)))]
+
+
+WRONG: list[object] = [None, True, 0, -1.5, "", "x", "a/b", [], [[]], {}, {"a": 1}]
+WRONG += ["2026-10-31T12:00:00", "2026-10-31T12:00:00Z/2026-10-31T11:00:00Z", float("inf")]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=repr)
+def test_a_value_of_another_type_anywhere_is_not_guessed_at(wrong: object) -> None:
+    """Each place of a document in turn: it is refused, or it is one that nothing depends on."""
+    checkpoint = eventful()
+    whole = json.loads(dump(checkpoint, NOW))
+    for path in places(whole)[1:]:
+        document = copy.deepcopy(whole)
+        parent: Any = document
+        for key in path[:-1]:
+            parent = parent[key]
+        if type(parent[path[-1]]) is type(wrong) and not isinstance(wrong, str):
+            continue  # a number for a number, an empty list for a list: that is another state
+        if path[-1] in ("reason", "name", "owner", "retention_done", "cluster_label", "metric"):
+            if isinstance(wrong, str):
+                continue  # any text is one
+        if path[-1] in ("cluster_name", 0, 1) and isinstance(wrong, str) and "metrics" in path:
+            continue
+        if path == ("labelling", "cluster_name") and isinstance(wrong, str):
+            continue
+        if path == ("labelling",) and wrong is None:
+            continue
+        parent[path[-1]] = wrong
+        text = json.dumps(document).encode()
+        if path in [("exporter",), ("updated",)]:
+            assert load(text, "x") == checkpoint
+        else:
+            assert "cannot be read" in unreadable(text), path
+
+
+def test_a_missing_name_anywhere_is_not_guessed_at() -> None:
+    checkpoint = eventful()
+    whole = json.loads(dump(checkpoint, NOW))
+    for path in places(whole)[1:]:
+        document = copy.deepcopy(whole)
+        parent: Any = document
+        for key in path[:-1]:
+            parent = parent[key]
+        if isinstance(parent, list) or path in [("exporter",), ("updated",)]:
+            continue
+        del parent[path[-1]]
+        assert "cannot be read" in unreadable(json.dumps(document).encode()), path
+
+
+# Size
+
+
+def test_a_month_with_all_kinds_of_trouble_stays_under_100_kb() -> None:
+    """Thirty metrics, hourly windows, thirty days, a run an hour; and all at once:
+
+    one metric is refused always and one for a week, one fails every third time, one has no series
+    at night, every metric fails through three outages of some hours that begin and end differently
+    for each, with a page of HTML as the reason; two executions have scattered windows, a range is
+    asked for again, and TIME_FRAME was changed once a day.
+    """
+    names = tuple(f"metric_number_{number}" for number in range(30))
+    begin = NOW - 30 * DAY_S
+    checkpoint = begun(configure(), names, begin)
+    page = "http://mimir:8080/prometheus/api/v1/query_range answered 502: " + "Bad Gateway " * 40
+    for now in range(begin, NOW, HOUR):
+        hours, days = (now - begin) // HOUR, (now - begin) // DAY_S
+        settings = configure(TIME_FRAME="3600" if days % 2 else "1800", RETENTION_DAYS="30")
+        checkpoint.adopt(settings, names, now)
+        for window, lacking in list(checkpoint.plan(names, settings, now)):
+            for number, name in enumerate(names[number] for number in range(30)):
+                if name not in lacking:
+                    continue
+                outage = days in (7, 15, 23) and number % 7 <= hours % 24 <= 8 + number % 5
+                refused = number == 0 or (number == 1 and 10 <= days < 17)
+                if refused or outage or (number == 2 and hours % 3 == 0):
+                    checkpoint.mark_failed(name, window, f"{name} {page}", now)
+                else:
+                    empty = number == 3 and not 6 <= hours % 24 < 22
+                    checkpoint.mark_exported(name, window, empty=empty)
+    checkpoint.ask_again(Repeat(begin, NOW, names[:5], force=True))
+    for number in range(2):
+        scattered = [(at, at + HOUR) for at in range(begin + number * 7200, NOW, 10 * HOUR)]
+        checkpoint.hand_over(Handover(f"backfill-{number}", union(scattered), NOW))
+    assert checkpoint.gaps()
+    text = dump(checkpoint, NOW)
+    assert load(text, "x") == checkpoint
+    assert len(text) < 100_000
