@@ -52,7 +52,7 @@ def run_check(tools: Tools, login: Callable[[], str]) -> dict[str, Any]:
     warnings = [one for one in findings if one.level == "warning"]
     message = "Fit to run." if not errors else f"Not fit to run: {errors[0].found}"
     if warnings and not errors:
-        message = f"Fit to run, with {len(warnings)} warnings; the first: {warnings[0].found}"
+        message = f"Fit to run; {len(warnings)} to look at, the first: {warnings[0].found}."
     return {
         "outcome": "unfit" if errors else "fit",
         "message": message,
