@@ -50,6 +50,11 @@ class Cloud:
     certificate: Path | None = None
 
     @property
+    def folder(self) -> Path:
+        """Goes with the cloud, also where nobody is left to remove it."""
+        return self.server.program.log.parent
+
+    @property
     def env(self) -> dict[str, str]:
         """The environment for a program that is to use this cloud and no other."""
         return clean_environment() | {
@@ -140,6 +145,7 @@ def running_cloud(*, enforce_iam: bool = False) -> Iterator[Cloud]:
                 ready_url=f"{endpoint}/_ministack/health",
                 ready_certificate=certificate,
                 log=Path(folder, "ministack.log"),
+                scratch=Path(folder),
             )
 
         with serve(make) as (server, port):

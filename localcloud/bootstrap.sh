@@ -31,9 +31,10 @@ if ! "$python" -c 'import ensurepip' 2>/dev/null; then
     [ "$python" = python3 ] || package="$python-venv"
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "Installing $package from the distribution"
-        { apt-get update && apt-get install -y --no-install-recommends "$package"; } >/tmp/venv-$$.log 2>&1 ||
-            fail "$python lacks venv, and installing $package failed: $(tail -n 3 /tmp/venv-$$.log)"
-        rm -f /tmp/venv-$$.log
+        log=$(mktemp)
+        { apt-get update && apt-get install -y --no-install-recommends "$package"; } >"$log" 2>&1 ||
+            fail "$python lacks venv, and installing $package failed: $(tail -n 3 "$log")"
+        rm -f "$log"
     else
         fail "$python lacks venv: install it (Debian, Ubuntu: sudo apt-get install $package) and try again."
     fi

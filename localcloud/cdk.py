@@ -35,14 +35,15 @@ QUIET = {
 class Cdk:
     """Commands of the CDK CLI for this project's app. Each raises StartError with its output.
 
-    What the CLI writes (templates, outputs, its own cache) goes to a folder of its own, so that a
+    What the CLI writes (templates, outputs, its own cache) goes to the cloud's folder, so that a
     trial neither meets nor disturbs what a person has in cdk.out or in ~/.cdk.
     """
 
-    def __init__(self, cloud: Cloud, folder: Path) -> None:
+    def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
-        self._folder = folder
-        self._log = folder / "cdk.log"
+        self._folder = cloud.folder / "cdk"
+        self._folder.mkdir(exist_ok=True)
+        self._log = self._folder / "cdk.log"
 
     def bootstrap(self) -> None:
         """Make the bucket and roles through which the CLI publishes assets."""

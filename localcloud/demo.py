@@ -2,7 +2,6 @@
 
 import os
 import sys
-import tempfile
 import time
 import tomllib
 from collections import Counter
@@ -47,16 +46,18 @@ class Demo:
     def run(self, *, keep: bool) -> None:
         self._announce()
         with ExitStack() as running:
-            folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="demo-")))
             self._install()
             prometheus, cloud = self._start(running)
             self._load(prometheus)
-            exporter = self._deploy(cloud, prometheus, folder)
+            exporter = self._deploy(cloud, prometheus)
             self._export(exporter)
             self._show(exporter)
             if keep:
                 self._wait(exporter, prometheus)
-        self._say.print("\nEverything that was started has been stopped and removed.")
+        seconds = time.monotonic() - self._began
+        self._say.print(
+            f"\nDone after {seconds:.0f} s; all that was started is stopped and removed."
+        )
         if not keep:
             self._say.print("`make demo KEEP=1` leaves it running, to look around.")
 
@@ -91,8 +92,8 @@ class Demo:
             samples = sum(load_steps(history, writer))
             told.append(f"{samples:,} samples, one a minute of each series")
 
-    def _deploy(self, cloud: Cloud, prometheus: Prometheus, folder: Path) -> Exporter:
-        cdk = Cdk(cloud, folder)
+    def _deploy(self, cloud: Cloud, prometheus: Prometheus) -> Exporter:
+        cdk = Cdk(cloud)
         with self._step("cdk bootstrap"):
             cdk.bootstrap()
         with self._step("cdk deploy") as told:
@@ -150,7 +151,12 @@ class Demo:
             self._say.print(views.log_line(event))
 
     def _wait(self, exporter: Exporter, prometheus: Prometheus) -> None:
-        env = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+        env = (
+            "AWS_ENDPOINT_URL",
+            "AWS_DEFAULT_REGION",
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+        )
         lines = [f"export {name}={exporter.cloud.env[name]}" for name in env]
         function, bucket, login = exporter.function_name, exporter.bucket, DEMO_LOGIN
         self._say.print("\n[bold]To look further, in another terminal[/bold]")

@@ -23,7 +23,10 @@ class StartError(RuntimeError):
 
 @dataclass(frozen=True)
 class Program:
-    """What to run, where its output goes, and the URL that answers 200 once it takes requests."""
+    """What to run, where its output goes, and the URL that answers 200 once it takes requests.
+
+    `scratch` is a folder that is removed after the program, also where nobody else is left to.
+    """
 
     name: str
     argv: Sequence[str]
@@ -33,6 +36,7 @@ class Program:
     ready_headers: Mapping[str, str] = field(default_factory=dict)
     ready_certificate: Path | None = None
     cwd: Path | None = None
+    scratch: Path | None = None
 
 
 class Process:
@@ -42,7 +46,14 @@ class Process:
         self.program = program
         with program.log.open("ab") as log:
             self._keeper = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(KEEPER), *program.argv],
+                [
+                    sys.executable,
+                    "-I",
+                    "-S",
+                    str(KEEPER),
+                    str(program.scratch or ""),
+                    *program.argv,
+                ],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,

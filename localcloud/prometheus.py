@@ -148,6 +148,7 @@ def running_prometheus(
                 ready_url=f"http://127.0.0.1:{port}{path_prefix}/-/ready",
                 ready_headers={} if login is None else login.header,
                 log=Path(folder, "prometheus.log"),
+                scratch=Path(folder),
             )
 
         with serve(make) as (server, port):

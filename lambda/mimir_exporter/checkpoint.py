@@ -294,7 +294,7 @@ class Checkpoint:
     def _cut_failures(self, name: str, start: int, end: int) -> None:
         kept: list[Failure] = []
         for failure in self.failures:
-            if failure.metric != name:
+            if failure.metric != name or failure.end <= start or end <= failure.start:
                 kept.append(failure)
                 continue
             for low, high in subtract([(failure.start, failure.end)], [(start, end)]):

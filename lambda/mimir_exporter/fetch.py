@@ -1,7 +1,9 @@
 """One metric of one window: asked whole, and cut where Mimir refuses it whole.
 
 Refused for its size, a query is cut in time, down to one step, and then by cluster; refused for
-its number of series, it is cut by cluster at once. All parts land in the same files.
+its number of series, it is cut by cluster at once. All parts land in the same files. Where one
+step of all clusters was too much, what is left of the window is asked for cluster by cluster, each
+as a whole first: with QUERY_DELAY between them, every step of every cluster would take hours.
 """
 
 import time
@@ -71,7 +73,8 @@ class Fetcher:
         self._deadline = deadline
         self._sleep = sleep
         self._clock = clock
-        self._spans_s: dict[str, int] = {}
+        self._spans: dict[str, int] = {}  # in steps: windows of an older grid have others
+        self._by_cluster: set[str] = set()
 
     def fetch(self, metric: Metric, window: Window, spool: Spool) -> FetchStats:
         """Put every series of `metric` in `window` into `spool`.
@@ -86,9 +89,11 @@ class Fetcher:
             try:
                 self._ask(metric, window, part, spool, stats)
             except TooLargeError as error:
-                smaller = self._cut_in_time(metric, window, part) or self._cut_by_cluster(
-                    metric, window, part
-                )
+                smaller = self._cut_in_time(metric, window, part)
+                if not smaller and part.cluster is None:
+                    # All that is left is of all clusters too, and later than this step.
+                    smaller = self._cut_by_cluster(metric, window, replace(part, last=window.last))
+                    parts = []
                 parts = self._smaller(smaller, error) + parts
                 stats.cuts += 1
             except TooManySeriesError as error:
@@ -100,9 +105,12 @@ class Fetcher:
         return stats
 
     def _first_parts(self, metric: Metric, window: Window) -> list[Part]:
-        span_s = self._spans_s.get(metric.name, 0)
+        whole = Part(window.start, window.last)
+        if metric.name in self._by_cluster:
+            return self._cut_by_cluster(metric, window, whole)
+        span_s = self._spans.get(metric.name, 0) * window.step_s
         if not span_s:
-            return [Part(window.start, window.last)]
+            return [whole]
         starts = range(window.start, window.last + 1, span_s)
         return [Part(at, min(at + span_s - window.step_s, window.last)) for at in starts]
 
@@ -169,7 +177,8 @@ class Fetcher:
         if pieces is None:
             return []
         if part.cluster is None:
-            self._spans_s[metric.name] = pieces[0][1] - pieces[0][0] + window.step_s
+            first, last = pieces[0]
+            self._spans[metric.name] = (last - first) // window.step_s + 1
         return [replace(part, first=first, last=last) for first, last in pieces]
 
     def _cut_by_cluster(self, metric: Metric, window: Window, part: Part) -> list[Part]:
@@ -183,6 +192,7 @@ class Fetcher:
             self._deadline,
             sleep=self._sleep,
         )
+        self._by_cluster.add(metric.name)
         return [replace(part, cluster=value) for value in sorted({"", *values})]
 
     @staticmethod

@@ -1,6 +1,8 @@
 """Sets of time as sorted, disjoint, half-open intervals of unix seconds. Pure."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 
 Interval = tuple[int, int]
 Intervals = tuple[Interval, ...]
@@ -40,7 +42,8 @@ def intersect(one: Iterable[Interval], other: Iterable[Interval]) -> Intervals:
 
 def covers(intervals: Sequence[Interval], start: int, end: int) -> bool:
     """Whether [start, end) lies in `intervals` as a whole. They must be sorted and disjoint."""
-    return any(low <= start and end <= high for low, high in intervals)
+    place = bisect_right(intervals, start, key=itemgetter(0)) - 1
+    return place >= 0 and end <= intervals[place][1]
 
 
 def total_s(intervals: Iterable[Interval]) -> int:

@@ -2,9 +2,9 @@
 
 Four ways, from the quickest to the one that is right for all JSON:
 
-- `walk`: many series in the compact form that Prometheus, Mimir and VictoriaMetrics send,
+- `_walk`: many series in the compact form that Prometheus, Mimir and VictoriaMetrics send,
   `{"metric":{"a":"x",...},"values":[[1759622400,"0.5"],...]}`, by a few byte searches each.
-- `match_head`: one such series whose labels need a closer look: escapes, braces, the cluster's
+- `_match_head`: one such series whose labels need a closer look: escapes, braces, the cluster's
   label behind others. An expression reads the labels, searches find the end.
 - `match_whole`: one compact series that an expression reads to its last byte: histograms, and the
   last series of the list.
@@ -16,18 +16,18 @@ What the searches rest on. The text is valid JSON up to a series that starts at 
    `{"metric":` and `},"values":[[` can stand only outside strings: inside one, their first quote
    would close it, and the bare word behind it is not JSON. Text that holds pieces of this syntax
    as a label's value needs backslashes, or has no quotes and so matches neither.
-2. The first `}` from the labels' start closes the labels. (Or an object within them: see 4.)
+2. From the labels' start to the first `}` there is no `{`: so this brace closes the labels, and
+   nothing but labels is in them.
 3. From `"values":[[` to the next `:` the series has no other key and no object but an empty one.
    If this colon ends `"]]},{"metric":`, the quote in front closes a string (else `metric` would
    be bare again), and the brace closes an object that is not empty, the series, within a list,
    the result: the next series starts at the `{` behind it.
-4. Labels that hold objects, which no label does, could be made to look like series. Then every
-   bracket from there on is deeper than believed, and at the end of the answer those that close
-   the levels nobody counted are left over: it is refused.
 
-So valid JSON is split as it should be, or refused. Text that is not JSON is noticed wherever it
-breaks this order; damage inside the text of labels or samples is not looked for here, and stays
-inside the series, and the file, where it stands. Samples are counted by their brackets.
+So valid JSON is split as it should be. Text that is not JSON is noticed wherever it breaks this
+order. What is not looked for is damage inside the text of labels (by `_walk`) or of samples (by
+both searches): it stays inside its series and that one's file. Between two places where a series
+starts there is never the beginning of another, so none is carried into a wrong file by what is
+broken in front of it. Samples are counted by their brackets.
 """
 
 import json
@@ -37,7 +37,7 @@ from .jsontext import AnswerError, Members, decode_string, parse
 
 START = b'{"metric":{'
 _VALUES = b'},"values":[['
-_NEXT = b'"]]},{"metric":'  # ends with the colon that `walk` and `match_head` search for
+_NEXT = b'"]]},{"metric":'  # ends with the colon that `_walk` and `_match_head` search for
 _HEADS = 4096  # beginnings of series remembered; more clusters than that only cost time
 
 _TEXT = rb'[^"\\\x00-\x1f]*+'
@@ -46,7 +46,7 @@ _NAME = rb'"%s"' % _TEXT  # of a label, without escapes: what it says is what it
 _NUMBER = rb"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+"
 _FIGURE = rb'"[0-9A-Za-z.+-]*+"'  # a sample's value
 _SAMPLE = rb"\[%s,%s\]" % (_NUMBER, _FIGURE)
-_BUCKETS = rb',"buckets":\[(?:\[[0-9]++(?:,%s){3}\](?:,(?=\[)|(?=\])))*+\]' % _FIGURE
+_BUCKETS = rb',"buckets":\[(?:\[[0-9](?:,%s){3}\](?:,(?=\[)|(?=\])))*+\]' % _FIGURE
 _HISTOGRAM = rb'\[%s,\{"count":%s,"sum":%s(?:%s)?+\}\]' % (_NUMBER, _FIGURE, _FIGURE, _BUCKETS)
 _LIST = rb"\[((?:%s(?:,(?=\[)|(?=\])))*+)\]"
 
@@ -90,12 +90,23 @@ class SeriesReader:
         """Say that the positions from here on are in this text, and none of them is old."""
         self._slash = text.find(b"\\")
 
-    def walk(self, text: bytes, p: int) -> tuple[int, bool]:
-        """Find the series at `p` and those behind it, as many as a few searches can prove.
+    def scan(self, text: bytes, p: int) -> tuple[int, bool]:
+        """Find the series at `p` and those behind it, as far as searches can prove their ends.
 
         Returns where the first one starts that was not found, and whether that is for want of
-        bytes. Behind what was found a comma stands, and another series starts.
+        bytes. If any was found, a comma stands in front of that place.
         """
+        while True:
+            p, short = self._walk(text, p)
+            if short:
+                return p, True
+            start = p
+            p, short = self._match_head(text, start)
+            if p == start:
+                return p, short
+
+    def _walk(self, text: bytes, p: int) -> tuple[int, bool]:
+        """As `scan`, for series that begin with their cluster and need no closer look."""
         # This loop is the exporter's speed. rfind, because it is the quicker one for a short name
         # in a short text; where find gives -1, neither text that `starts` is asked for can begin.
         find, rfind, starts, count = text.find, text.rfind, text.startswith, text.count
@@ -118,7 +129,11 @@ class SeriesReader:
             while True:
                 body = p + size
                 close = find(b"}", body, end)
-                if not starts(values, close) or rfind(name, body, close) >= 0:
+                if (
+                    not starts(values, close)
+                    or find(b"{", body, close) >= 0
+                    or rfind(name, body, close) >= 0
+                ):
                     colon, short = -1, close < 0
                     break
                 colon = find(b":", close + 13, end)
@@ -141,13 +156,10 @@ class SeriesReader:
                 return p, short and self._slash < 0
             # Here another beginning follows: of another cluster, or at last with the label.
 
-    def match_head(self, text: bytes, p: int) -> tuple[int, bool]:
-        """Find the end of the one series at `p`, if its labels can be read.
-
-        Returns the position behind it, or `p` itself, and whether that is for want of bytes.
-        """
+    def _match_head(self, text: bytes, p: int) -> tuple[int, bool]:
+        """As `scan`, for the one series at `p`, whose labels are read by an expression."""
         found = self._labels(text, p)
-        if found is None:
+        if found is None or not _is_utf8(found[0]):
             return p, False
         values = found.end()
         colon = text.find(b":", values)
@@ -155,14 +167,14 @@ class SeriesReader:
             return p, True
         if not text.startswith(_NEXT, colon - 14) or text.find(b"\\", values, colon) >= 0:
             return p, False
-        end = colon - 10
-        self.runs.append((self._cluster(found[1]), p, end, 1, text.count(b"[", values - 1, end)))
-        return end, False
+        samples = text.count(b"[", values - 1, colon)
+        self.runs.append((self._cluster(found[1]), p, colon - 10, 1, samples))
+        return colon - 9, False
 
     def match_whole(self, text: bytes, p: int) -> int:
         """Read the compact series at `p`: the position behind it, or `p` if it is not one."""
         found = self._whole(text, p)
-        if found is None:
+        if found is None or not _is_utf8(found[0]):
             return p
         cluster, values, histograms = found.groups()
         samples = (values or b"").count(b"[") + (histograms or b"").count(b"{")
@@ -202,6 +214,13 @@ class SeriesReader:
         if token is None:
             return self._default
         return decode_string(token, f"The label {self._label} of a series") or self._default
+
+
+def _is_utf8(part: bytes) -> bool:
+    try:
+        return part.isascii() or bool(part.decode("utf-8"))
+    except UnicodeDecodeError:
+        return False
 
 
 def _plain_name(label: str | None) -> bytes | None:

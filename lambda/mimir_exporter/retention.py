@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import quote
 
-from .bucket import Bucket
+from .bucket import Bucket, Folder
 from .checkpoint import keep_from
 from .deadline import Deadline
 from .errors import OutOfTimeError
@@ -26,7 +26,7 @@ def delete_expired(
     source = quote(settings.cluster_name, safe="")
     deleted = 0
     try:
-        for key in _expired_keys(bucket, settings.prefix, keep):
+        for key in _expired_keys(bucket, settings.prefix, keep, deadline):
             deadline.check()
             stored = bucket.head(key)
             if stored is not None and stored.metadata.get("source") == source:
@@ -37,15 +37,20 @@ def delete_expired(
     return deleted, True
 
 
-def _expired_keys(bucket: Bucket, prefix: str, keep: date) -> Iterator[str]:
-    for cluster in bucket.list(f"{prefix}/").folders:
-        for month in bucket.list(cluster).folders:
-            for day in bucket.list(month).folders if _month_begins_before(month, keep) else ():
+def _expired_keys(bucket: Bucket, prefix: str, keep: date, deadline: Deadline) -> Iterator[str]:
+    def open_folder(name: str) -> Folder:
+        # A thousand clusters with nothing to delete are a thousand listings too.
+        deadline.check()
+        return bucket.list(name)
+
+    for cluster in open_folder(f"{prefix}/").folders:
+        for month in open_folder(cluster).folders:
+            for day in open_folder(month).folders if _month_begins_before(month, keep) else ():
                 moment = _day(month, day)
                 if moment is None or moment >= keep:
                     continue
-                for metric in bucket.list(day).folders:
-                    for key in bucket.list(metric).keys:
+                for metric in open_folder(day).folders:
+                    for key in open_folder(metric).keys:
                         if parse_key(prefix, key):
                             yield key
 

@@ -165,16 +165,12 @@ class Splitter:
             end = pos
             if not self._plain and not self._seen[1]:
                 start = pos
-                pos, short = reader.walk(text, start)
+                pos, short = reader.scan(text, start)
                 if pos > start:
                     self._place = "comma"
                 if short and pos >= fresh:
                     break
-                end, short = reader.match_head(text, pos)
-                if short and pos >= fresh:
-                    break
-                if end == pos:
-                    end = reader.match_whole(text, pos)
+                end = reader.match_whole(text, pos)
             if end == pos:
                 end = self._read_any(text, pos)
                 if end == pos:

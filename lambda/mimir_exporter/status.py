@@ -44,7 +44,9 @@ def report_status(tools: Tools, event: dict[str, Any]) -> dict[str, Any]:
     missing = union(*(key[2] for key in groups))
     pending = len([w for low, high in missing for w in windows_within(checkpoint.grids, low, high)])
     lag_s = checkpoint.lag_s(tools.names, now)
-    patience = tools.deadline if event.get("files") is True else Deadline(COUNT_S)
+    patience = tools.deadline
+    if event.get("files") is not True:
+        patience = Deadline(min(COUNT_S, tools.deadline.remaining_s()))
     return {
         "outcome": "incomplete" if missing else "complete",
         "message": _message(span, missing, held, pending, checkpoint),
@@ -132,6 +134,7 @@ def _count_files(bucket: Bucket, prefix: str, span: Interval, deadline: Deadline
         for folder in bucket.list(f"{prefix}/").folders:
             count = {"objects": 0, "bytes": 0}
             for day in days:
+                deadline.check()
                 for metric in bucket.list(day_folder(folder, day)).folders:
                     deadline.check()
                     for key, size in bucket.list(metric).keys.items():

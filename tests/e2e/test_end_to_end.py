@@ -50,11 +50,7 @@ class Deployed:
 
 
 @pytest.fixture(scope="module")
-def deployed(
-    make_prometheus: MakePrometheus,
-    make_cloud: MakeCloud,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Deployed]:
+def deployed(make_prometheus: MakePrometheus, make_cloud: MakeCloud) -> Iterator[Deployed]:
     # A little more history than is exported, so that the first window is a whole one.
     history = History(
         end_s=int(time.time()) // 60 * 60,
@@ -64,7 +60,7 @@ def deployed(
     prometheus = make_prometheus(history, login=DEMO_LOGIN)
     # IAM is enforced, so the roles of the stack have to suffice, and the bucket's policy holds.
     cloud = make_cloud(enforce_iam=True)
-    cdk = Cdk(cloud, tmp_path_factory.mktemp("cdk"))
+    cdk = Cdk(cloud)
     cdk.bootstrap()
     settings = {
         "timeout_s": "60",

@@ -129,7 +129,8 @@ def test_servers_end_with_whoever_started_them(number: signal.Signals) -> None:
         "from localcloud.processes import leave_on_sigterm\n"
         "leave_on_sigterm()\n"
         "with running_cloud() as cloud:\n"
-        "    print(cloud.endpoint.rpartition(':')[2], cloud.server.pid, flush=True)\n"
+        "    log = cloud.server.program.log\n"
+        "    print(cloud.endpoint.rpartition(':')[2], cloud.server.pid, log, flush=True)\n"
         "    time.sleep(60)\n"
     )
     with subprocess.Popen(  # noqa: S603 - this very Python
@@ -140,10 +141,13 @@ def test_servers_end_with_whoever_started_them(number: signal.Signals) -> None:
         cwd=ROOT,
     ) as owner:
         assert owner.stdout is not None
-        port, keeper = map(int, owner.stdout.readline().split())
+        told = owner.stdout.readline().split()
+        port, keeper, folder = int(told[0]), int(told[1]), Path(told[2]).parent
         assert answers(port)
+        assert folder.is_dir()
         owner.send_signal(number)
-    wait_until(lambda: not answers(port) and not Path(f"/proc/{keeper}").exists())
+    wait_until(lambda: not answers(port) and not is_running(keeper))
+    assert not folder.exists()
 
 
 def test_what_a_server_started_ends_with_it(tmp_path: Path) -> None:

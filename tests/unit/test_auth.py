@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from mimir_exporter.auth import (
     NAMES,
-    CredentialSource,
     Credentials,
+    CredentialSource,
     credential_source,
     secrets_manager_reader,
 )
@@ -69,8 +69,13 @@ def test_one_login_at_most_with_or_without_a_tenant(methods: tuple[str, ...], te
 
 @pytest.mark.parametrize(
     ("values", "method"),
-    [({}, "none"), ({TENANT: "a"}, "none"), (METHODS[TOKEN], "token")]
-    + [(METHODS[BEARER], "bearer"), (METHODS[USERNAME], "basic")],
+    [
+        ({}, "none"),
+        ({TENANT: "a"}, "none"),
+        (METHODS[TOKEN], "token"),
+        (METHODS[BEARER], "bearer"),
+        (METHODS[USERNAME], "basic"),
+    ],
 )
 def test_a_log_line_can_name_the_method(values: dict[str, str], method: str) -> None:
     assert Credentials.from_values(values, "x").method == method

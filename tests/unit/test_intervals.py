@@ -3,7 +3,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mimir_exporter.intervals import Interval, Intervals, covers, intersect, subtract, total_s, union
+from mimir_exporter.intervals import (
+    Interval,
+    Intervals,
+    covers,
+    intersect,
+    subtract,
+    total_s,
+    union,
+)
 
 ENDS = st.integers(-5, 40)
 # Empty and reversed ones are asked for too.

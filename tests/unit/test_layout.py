@@ -225,7 +225,9 @@ def test_no_text_at_all_breaks_the_reading_of_keys(tail: str) -> None:
     assert parse_key(PREFIX, f"{PREFIX}/{tail}") is None
 
 
-@pytest.mark.parametrize("cluster", ["x" * 500, "ü" * 1000, "\U0001f680" * 1000, "%" * 166, "/" * 5000])
+@pytest.mark.parametrize(
+    "cluster", ["x" * 500, "ü" * 1000, "\U0001f680" * 1000, "%" * 166, "/" * 5000]
+)
 def test_the_longest_key_fits_into_s3(cluster: str) -> None:
     key = object_key("p" * 200, cluster, "m" * 100, 99_999_999_999)
     assert len(key.encode()) <= 1024

@@ -74,7 +74,9 @@ def test_the_last_error_is_the_one_that_is_raised(clock: Clock) -> None:
     assert len(clock.slept) <= ATTEMPTS - 1
 
 
-@pytest.mark.parametrize(("asked_s", "waits_s"), [(7.0, [7, 7, 7]), (1.5, [1.5, 2, 4]), (0, [1, 2, 4])])
+@pytest.mark.parametrize(
+    ("asked_s", "waits_s"), [(7.0, [7, 7, 7]), (1.5, [1.5, 2, 4]), (0, [1, 2, 4])]
+)
 def test_the_server_is_given_at_least_what_it_asks_for(
     clock: Clock, asked_s: float, waits_s: list[float]
 ) -> None:

@@ -127,7 +127,9 @@ def test_any_order_of_parts_leaves_what_a_simple_model_has(
         taken = spool.raw_bytes
         # The commas between the series of one run are of the run, those between runs are ours.
         assert 0 <= taken - sum(len(one) for one, _ in elements) <= len(elements)
-        assert bodies(spool) == {name: answer([one for one, _ in runs]) for name, runs in model.items()}
+        assert bodies(spool) == {
+            name: answer([one for one, _ in runs]) for name, runs in model.items()
+        }
 
 
 def test_a_part_that_spilled_is_undone_too() -> None:

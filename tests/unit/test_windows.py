@@ -1,5 +1,6 @@
 """Cutting time: no gap, no overlap, never across a midnight, and windows that keep their names."""
 
+import itertools
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -96,7 +97,9 @@ def test_every_step_of_a_day_is_in_just_one_window(cut: tuple[int, int], moment:
         width_s = max(60, width_s // 60 * 60)
     grids = one_grid((width_s, step_s))
     found = [
-        at for window in windows_within(grids, midnight, midnight + DAY_S) for at in moments_of(window)
+        at
+        for window in windows_within(grids, midnight, midnight + DAY_S)
+        for at in moments_of(window)
     ]
     assert found == list(range(midnight, midnight + DAY_S, step_s))
 
@@ -174,11 +177,13 @@ def test_a_window_keeps_its_start_and_end_however_the_settings_change(
         assert (window.step_s, window.end - window.start <= coarse(cut)[0]) == (cut[1], True)
     windows = all_windows(grids, now + 2 * DAY_S)
     assert windows[0].start == BEGIN
-    for one, following in zip(windows, windows[1:], strict=False):
+    for one, following in itertools.pairwise(windows):
         assert one.end == following.start
         assert one.start // DAY_S == (one.end - 1) // DAY_S
         assert one.start <= one.last < one.end <= one.last + one.step_s
-    assert all(window_at(grids, one.start) == window_at(grids, one.end - 1) == one for one in windows)
+    assert all(
+        window_at(grids, one.start) == window_at(grids, one.end - 1) == one for one in windows
+    )
 
 
 def test_a_change_that_is_taken_back_within_its_window_leaves_no_trace() -> None:

@@ -1,0 +1,117 @@
+"""A metric whose query Mimir rejects: alone with it, for good, and what brings it back."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from localcloud.prometheus import Prometheus
+from mimir_exporter.errors import SettingsError
+from tests.integration.deployment import FEW, Function
+from tests.integration.faults import Proxy
+
+DAY_S = 86_400
+BROKEN = json.dumps({"pods_by_node": "count by (cluster,node)(kube_pod_info"})
+CORRECT = json.dumps({"pods_by_node": "count by (cluster,node)(kube_pod_info{$matchers})"})
+WINDOW = "2025-03-01T11:00:00Z/2025-03-01T12:00:00Z"
+
+
+def test_a_bad_metric_fails_alone_becomes_a_gap_and_comes_back(
+    through: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    broken = through.with_env(EXTRA_METRICS=BROKEN)
+    for attempt in range(1, 6):
+        result = broken.export()
+        assert result["outcome"] == "unfinished"
+        assert [(one["metric"], one["window"]) for one in result["failures"]] == [
+            ("pods_by_node", WINDOW)
+        ]
+        assert "parse error" in result["failures"][0]["reason"]
+        assert "failed: pods_by_node" in result["message"]
+        assert result["gaps"] == (attempt == 5)
+        (known,) = broken.checkpoint()["failures"]
+        assert (known["metric"], known["attempts"]) == ("pods_by_node", attempt)
+        broken.clock.advance(60)
+    assert broken.differences(mimir, 1, only=FEW) == []
+
+    # A gap: listed, and left alone for a day.
+    proxy.heal()
+    result = broken.export()
+    assert proxy.queries == []
+    assert (result["outcome"], result["gaps"], result["windows"]["pending"]) == ("unfinished", 1, 1)
+    assert "1 gaps; ask for the status" in result["message"]
+    (failure,) = broken.export({"action": "status"})["failures"]
+    assert (failure["metric"], failure["range"], failure["gap"]) == ("pods_by_node", WINDOW, True)
+
+    # Corrected: a manual export does not wait for that day.
+    corrected = broken.with_env(EXTRA_METRICS=CORRECT)
+    event = {
+        "action": "export",
+        "start": WINDOW[:20],
+        "end": WINDOW[21:],
+        "metrics": ["pods_by_node"],
+    }
+    result = corrected.export(event)
+    assert (result["outcome"], result["gaps"], result["windows"]["pending"]) == ("complete", 0, 0)
+    assert len(proxy.queries) == 1
+    assert corrected.differences(mimir, 1) == []
+    assert corrected.checkpoint()["failures"] == []
+
+
+def test_a_gap_is_tried_once_a_day(through: Function, proxy: Proxy, mimir: Prometheus) -> None:
+    only = replace(through.with_env(EXTRA_METRICS=BROKEN), metrics=())
+    for _ in range(5):
+        only.clock.advance(60)
+        only.export()
+    only.clock.advance(DAY_S - 60)
+    proxy.heal()
+    only.export()
+    asked = {request.fields["start"] for request in proxy.queries}
+    assert asked.isdisjoint({"1740826800"})
+    only.clock.advance(120)
+    corrected = only.with_env(EXTRA_METRICS=CORRECT)
+    assert corrected.export()["outcome"] == "complete"
+    assert corrected.differences(mimir, 1, files=in_first_window(corrected)) == []
+
+
+def in_first_window(function: Function) -> dict[str, bytes]:
+    return {key: body for key, body in function.files().items() if "/1740826800_" in key}
+
+
+def test_a_bad_metric_does_not_hold_back_other_windows(small: Function, mimir: Prometheus) -> None:
+    broken = small.with_env(EXTRA_METRICS=BROKEN)
+    result = broken.export()
+    # Not one window is whole, but all that can be exported is.
+    assert (result["windows"]["exported"], result["windows"]["pending"]) == (0, 3)
+    assert broken.differences(mimir, 3, only=FEW) == []
+    corrected = broken.with_env(EXTRA_METRICS=CORRECT)
+    assert corrected.export()["outcome"] == "complete"
+    assert corrected.differences(mimir, 3) == []
+
+
+def test_a_new_metric_is_exported_as_far_back_as_a_backfill_goes(
+    small: Function, mimir: Prometheus
+) -> None:
+    small.export()
+    before = small.file_keys()
+    more = small.with_env(EXTRA_METRICS=CORRECT)
+    assert more.export()["windows"]["exported"] == 3
+    assert more.differences(mimir, 3) == []
+    assert before.items() <= more.file_keys().items()
+
+
+@pytest.mark.parametrize(
+    ("extra", "says"),
+    [
+        ('{"node_info": "up"}', "'node_info', which the catalogue has too"),
+        ('{"a b": "up"}', "the name 'a b'"),
+        ('{"x": ""}', "no PromQL for 'x'"),
+        ('{"x": "up", "x": "down"}', "'x' stands twice"),
+        ("up", "EXTRA_METRICS is not a JSON object"),
+    ],
+)
+def test_a_wrong_setting_stops_the_start(extra: str, says: str, small: Function) -> None:
+    with pytest.raises(SettingsError) as caught:
+        small.with_env(EXTRA_METRICS=extra).export()
+    assert says in str(caught.value)
+    assert small.keys() == {}

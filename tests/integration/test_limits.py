@@ -1,0 +1,124 @@
+"""A Prometheus that really refuses: too many samples for one query."""
+
+import gzip
+import json
+from dataclasses import replace
+
+import pytest
+
+from localcloud.history import History
+from localcloud.prometheus import Prometheus
+from tests.conftest import MakePrometheus
+from mimir_exporter.errors import ExportError
+from tests.compare import Contract
+from tests.integration.conftest import MakeFunction, MakeProxy
+from tests.integration.deployment import HOUR_S, LAST_END, NOW, PREFIX, CENTRAL, Function, start_of
+from tests.integration.faults import Proxy
+from tests.integration.sandbox import Clock
+
+# So many samples may a query hold at once: those that it reads and those that it makes, so two
+# for each series and step. An hour of ten nodes has 1,200, so time is cut; a single step of 34
+# pods has 68, so that is cut by cluster; and a step of the largest cluster has fewer.
+MAX_SAMPLES = 60
+
+
+@pytest.fixture(scope="module")
+def strict(make_prometheus: MakePrometheus) -> Prometheus:
+    """The same history as `mimir` has, behind a small --query.max-samples."""
+    return make_prometheus(History(end_s=NOW, days=1), max_samples=MAX_SAMPLES)
+
+
+@pytest.fixture
+def proxy(make_proxy: MakeProxy, strict: Prometheus) -> Proxy:
+    """Spoils nothing here: it only sees what is asked."""
+    return make_proxy(f"http://127.0.0.1:{strict.port}")
+
+
+@pytest.fixture
+def limited(make_function: MakeFunction, proxy: Proxy) -> Function:
+    """Few series and more, two windows, asked of `strict`."""
+    function = make_function(PORT=str(proxy.port), BACKFILL_DAYS="2h")
+    return replace(function, metrics=("node_info", "pod_info"))
+
+
+def test_what_is_too_large_is_cut_until_it_fits(
+    limited: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    result = limited.export()
+    assert (result["outcome"], result["failures"]) == ("complete", [])
+    assert limited.differences(mimir, 2) == []
+    asked = {"node_info": 0, "pod_info": 0}
+    for request in proxy.queries:
+        asked["pod_info" if "kube_pod_info" in request.fields["query"] else "node_info"] += 1
+    nodes = [r for r in proxy.queries if "kube_node_info" in r.fields["query"]]
+    assert not any("{cluster=" in request.fields["query"] for request in nodes)
+    pods = [r for r in proxy.queries if "kube_pod_info{cluster=" in r.fields["query"]]
+    # By cluster as large as it fits, and not every step of each.
+    assert max(request.span_s for request in pods) == HOUR_S - 60
+    answered = [line["parts"] for line in limited.messages("metric exported")]
+    assert all(parts < 100 for parts in answered)
+    assert all(parts > 10 for parts in answered)
+
+
+def test_one_file_holds_all_parts(limited: Function) -> None:
+    """A series stands once for each part, and the metadata counts what stands there."""
+    limited.export()
+    (key,) = (
+        key
+        for key in limited.file_keys()
+        if "/prod-eu/" in key and "=pod_info/" in key and start_of(key) == LAST_END - HOUR_S
+    )
+    series = json.loads(gzip.decompress(limited.read(key)))["data"]["result"]
+    pods = {json.dumps(one["metric"], sort_keys=True) for one in series}
+    assert len(series) > len(pods)
+    metadata = limited.metadata(key)
+    assert metadata["series"] == str(len(series))
+    assert metadata["samples"] == str(sum(len(one["values"]) for one in series))
+
+
+def test_without_a_place_for_matchers_only_that_metric_fails(
+    limited: Function, mimir: Prometheus
+) -> None:
+    """One step of a query that cannot be cut by cluster is too large: nothing is left to do."""
+    own = limited.with_env(
+        BACKFILL_DAYS="1h",
+        EXTRA_METRICS=json.dumps({"every_pod": "max by (cluster,pod)(kube_pod_info)"}),
+    )
+    result = own.export()
+    assert result["outcome"] == "unfinished"
+    (failure,) = result["failures"]
+    assert failure["metric"] == "every_pod"
+    for words in ("Even one step of one cluster is too much", "too many samples", "$matchers"):
+        assert words in failure["reason"]
+    assert own.differences(mimir, 1, only=("node_info", "pod_info")) == []
+    with_place = own.with_env(
+        EXTRA_METRICS=json.dumps({"every_pod": "max by (cluster,pod)(kube_pod_info{$matchers})"})
+    )
+    assert with_place.export()["outcome"] == "complete"
+    assert with_place.differences(mimir, 1) == []
+
+
+def test_windows_of_another_step_are_cut_in_steps_of_their_own(
+    limited: Function, mimir: Prometheus
+) -> None:
+    """What fits is remembered within a run, which may meet windows of an older QUERY_STEP."""
+    function = replace(limited, clock=Clock(LAST_END - 2.5 * HOUR_S), metrics=("node_info",))
+    for step in ("600", "60"):
+        # Not exported, as nobody is there; but the grid is written down, and begins at the
+        # next full hour: 60 at eleven.
+        with pytest.raises(ExportError, match="Connection refused"):
+            function.with_env(QUERY_STEP=step, PORT="1").export()
+        function.clock.advance(HOUR_S)
+    function.clock.advance(HOUR_S)
+    assert function.export()["windows"]["exported"] == 5
+    of_step: dict[str, dict[str, bytes]] = {"60": {}, "600": {}}
+    for key, body in function.files().items():
+        of_step[function.metadata(key)["step"]][key] = body
+    assert function.differences(mimir, 1, files=of_step["60"]) == []
+    coarse = Contract(prefix=PREFIX, cluster_name=CENTRAL, step_s=600)
+    assert (
+        function.differences(
+            mimir, 4, until=LAST_END - HOUR_S, contract=coarse, files=of_step["600"]
+        )
+        == []
+    )
