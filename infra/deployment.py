@@ -22,6 +22,7 @@ PASSED_ON = (
     "scheme",
     "path_prefix",
     "metrics_readiness_path",
+    "wire_gzip",
     "cluster_label_name",
     "split_by_cluster",
     "s3_prefix",

@@ -80,15 +80,21 @@ class Bucket:
             conditions["IfNoneMatch"] = if_none_match
         if if_match:
             conditions["IfMatch"] = if_match
-        with self._explained("write", key):
-            answer = self._client.put_object(
-                Bucket=self._name,
-                Key=key,
-                Body=body,
-                ContentType=content_type,
-                Metadata=dict(metadata or {}),
-                **conditions,
-            )
+        try:
+            with self._explained("write", key):
+                answer = self._client.put_object(
+                    Bucket=self._name,
+                    Key=key,
+                    Body=body,
+                    ContentType=content_type,
+                    Metadata=dict(metadata or {}),
+                    **conditions,
+                )
+        except _MissingError as error:
+            if not if_match:
+                raise
+            # So S3 answers If-Match where the object is gone.
+            raise ConditionFailedError(f"s3://{self._name}/{key} was deleted meanwhile.") from error
         return answer["ETag"]
 
     def get(self, key: str) -> tuple[bytes, str] | None:

@@ -174,13 +174,12 @@ class Checkpoint:
         for window, lacking in self.wanted(names, settings, now):
             if covers(held, window.start, window.end):
                 continue
-            due = tuple(name for name in lacking if self._is_due(name, window, now))
+            due = [name for name in lacking if self._is_due(name, window, now)]
             if due:
-                yield window, due
+                yield window, self._least_failed_first(due, window)
 
     def lacking(self, names: Iterable[str], window: Window) -> tuple[str, ...]:
-        """The metrics that this window lacks, those that failed least first: a metric that
-        always uses up the time then holds back no other."""
+        """The metrics that this window lacks, those that failed least first."""
         lacking = [
             name
             for name in names
@@ -190,9 +189,13 @@ class Checkpoint:
                 or self.repeat_of(name, window)
             )
         ]
-        failures = {name: self.failure_of(name, window) for name in lacking}
+        return self._least_failed_first(lacking, window)
+
+    def _least_failed_first(self, names: Iterable[str], window: Window) -> tuple[str, ...]:
+        """A metric that always uses up the time holds back no other then."""
+        failures = {name: self.failure_of(name, window) for name in names}
         return tuple(
-            sorted(lacking, key=lambda name: one.attempts if (one := failures[name]) else 0)
+            sorted(failures, key=lambda name: one.attempts if (one := failures[name]) else 0)
         )
 
     def lag_s(self, names: Iterable[str], now: int) -> int:
@@ -233,8 +236,8 @@ class Checkpoint:
     # What has happened
 
     def mark_exported(self, name: str, window: Window, *, empty: bool) -> None:
-        """All objects of this metric and window are written."""
-        progress = self.metrics[name]
+        """All objects of this metric and window are written. Raises CheckpointError."""
+        progress = self._progress(name)
         here = [(window.start, window.end)]
         progress.exported = union(progress.exported, here)
         progress.empty = union(progress.empty, here) if empty else subtract(progress.empty, here)
@@ -250,7 +253,7 @@ class Checkpoint:
         self._forget_failure(name, window)
         # A repetition has its files from before, so that it is tried once.
         self._forget_repeat(name, window)
-        if covers(self.metrics[name].exported, window.start, window.end):
+        if covers(self._progress(name).exported, window.start, window.end):
             return
         self.failures.append(
             Failure(name, window.start, window.end, attempts, now, reason[:REASON_CHARACTERS])
@@ -287,6 +290,15 @@ class Checkpoint:
                     self.mark_failed(
                         name, window, f"Execution {handover.name} ended as {ended} before it.", now
                     )
+
+    def _progress(self, name: str) -> MetricProgress:
+        """What a run has taken up is in the checkpoint, unless somebody deleted that."""
+        if name not in self.metrics:
+            raise CheckpointError(
+                "The checkpoint was deleted while a run was at work; nothing is lost: the next "
+                "run begins as a first run does, and writes the same files again."
+            )
+        return self.metrics[name]
 
     def _forget_failure(self, name: str, window: Window) -> None:
         self._cut_failures(name, window.start, window.end)

@@ -10,18 +10,20 @@ Four ways, from the quickest to the one that is right for all JSON:
   last series of the list.
 - `parse_series`: any JSON object, by Python's parser.
 
-What the searches rest on. The text is valid JSON up to a series that starts at `p`.
+What the searches rest on. The text is valid JSON, and a series starts at `p`.
 
-1. Where no backslash stands, every quote opens or closes a string. So in valid JSON
-   `{"metric":` and `},"values":[[` can stand only outside strings: inside one, their first quote
-   would close it, and the bare word behind it is not JSON. Text that holds pieces of this syntax
-   as a label's value needs backslashes, or has no quotes and so matches neither.
-2. From the labels' start to the first `}` there is no `{`: so this brace closes the labels, and
-   nothing but labels is in them.
+1. A quote with no backslash in front of it opens or closes a string. In `{"metric":` and in
+   `},"values":[[` the first quote cannot close one, for the bare word behind it would not be JSON.
+   So it opens one, and what stands in front of it is no text but structure. A label's value that
+   holds pieces of this syntax needs backslashes, or has no quotes; it matches neither.
+2. From the labels' start to the first `}` there is no `{`: so this brace, if `,"values":[[` is
+   behind it, closes the labels, and nothing but labels is in them. No backslash is there either:
+   so names are spelled as they are, and whether the cluster's label stands there (again) can be
+   searched for.
 3. From `"values":[[` to the next `:` the series has no other key and no object but an empty one.
-   If this colon ends `"]]},{"metric":`, the quote in front closes a string (else `metric` would
-   be bare again), and the brace closes an object that is not empty, the series, within a list,
-   the result: the next series starts at the `{` behind it.
+   If this colon ends `"]]},{"metric":`, then by 1 these are brackets and braces, and the first
+   brace closes an object that is not empty, the series, within a list, the result: the next
+   series starts at the `{` behind it.
 
 So valid JSON is split as it should be. Text that is not JSON is noticed wherever it breaks this
 order. What is not looked for is damage inside the text of labels (by `_walk`) or of samples (by
@@ -165,7 +167,7 @@ class SeriesReader:
         colon = text.find(b":", values)
         if colon < 0:
             return p, True
-        if not text.startswith(_NEXT, colon - 14) or text.find(b"\\", values, colon) >= 0:
+        if not text.startswith(_NEXT, colon - 14):
             return p, False
         samples = text.count(b"[", values - 1, colon)
         self.runs.append((self._cluster(found[1]), p, colon - 10, 1, samples))

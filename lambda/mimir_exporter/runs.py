@@ -13,6 +13,7 @@ from .catalog import Metric
 from .checkpoint import Checkpoint, Repeat
 from .deadline import Deadline
 from .errors import (
+    CheckpointError,
     ExportError,
     OutOfTimeError,
     SettingsError,
@@ -193,6 +194,11 @@ def run_item(tools: Tools, item: dict[str, Any]) -> dict[str, Any]:
     """
     start, end = (int(parse_time(key, item.get(key)).timestamp()) for key in ("start", "end"))
     checkpoint = tools.store.read()
+    if not checkpoint.metrics:
+        raise CheckpointError(
+            "There is no checkpoint: it was deleted, or no regular run has been yet; nothing was "
+            "exported, and the next regular run begins as a first run does."
+        )
     failed, finished = False, True
     for window in windows_within(checkpoint.grids, start, end):
         names = checkpoint.lacking(tools.names, window)

@@ -36,6 +36,7 @@ class Settings:
     port: int
     path_prefix: str
     readiness_path: str
+    wire_gzip: bool
     role_arn: str
     role_external_id: str
     auth_secret_arn: str
@@ -102,6 +103,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         port=number("PORT", "9090", 1, 65535),
         path_prefix=_path("PATH_PREFIX", text("PATH_PREFIX", "")),
         readiness_path=_path("METRICS_READINESS_PATH", text("METRICS_READINESS_PATH", "/-/ready")),
+        wire_gzip=_boolean("WIRE_GZIP", text("WIRE_GZIP", "true")),
         role_arn=text("ROLE_ARN", "", _ROLE),
         role_external_id=text("ROLE_EXTERNAL_ID", ""),
         auth_secret_arn=text("AUTH_SECRET_ARN", ""),

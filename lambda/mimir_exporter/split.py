@@ -164,10 +164,7 @@ class Splitter:
                 continue
             end = pos
             if not self._plain and not self._seen[1]:
-                start = pos
-                pos, short = reader.scan(text, start)
-                if pos > start:
-                    self._place = "comma"
+                pos, short = reader.scan(text, pos)
                 if short and pos >= fresh:
                     break
                 end = reader.match_whole(text, pos)

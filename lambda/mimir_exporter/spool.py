@@ -8,6 +8,7 @@ goes to a temporary file past it.
 
 import io
 import tempfile
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -23,8 +24,8 @@ LEVEL = 1  # ISA-L's levels 2 and 3 cost much and save little on this text
 GZIP_WBITS = 31
 
 MEMBER_BYTES = 512 * 1024  # of one cluster's series: past this a larger member saves nothing
-PENDING_BYTES = 24 * 1024 * 1024  # of all clusters' series
-MEMORY_BYTES = 16 * 1024 * 1024  # of compressed members, before the temporary file
+PENDING_BYTES = 16 * 1024 * 1024  # of all clusters' series
+MEMORY_BYTES = 8 * 1024 * 1024  # of compressed members, before the temporary file
 
 # A member: its bytes, or where it lies in the temporary file.
 Segment = bytes | tuple[int, int]
@@ -216,11 +217,13 @@ class _SegmentReader(io.RawIOBase, BinaryIO):
     def read(self, size: int | None = -1) -> bytes:
         want = self.size - self._position if size is None or size < 0 else size
         pieces: list[bytes] = []
-        for start, segment in zip(self._starts, self._segments, strict=True):
-            if want <= 0:
-                break
+        # An upload reads 16 KiB at a time: looking through all members each time would add up.
+        at = max(0, bisect_right(self._starts, self._position) - 1)
+        while want > 0 and at < len(self._segments):
+            segment = self._segments[at]
             length = len(segment) if isinstance(segment, bytes) else segment[1]
-            skip = self._position - start
+            skip = self._position - self._starts[at]
+            at += 1
             if skip >= length:
                 continue
             count = min(want, length - skip)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aws_cdk.assertions import Template
 
-from localcloud.aws import Cloud
+from localcloud.aws import REGION, Cloud
 
 FUNCTION = "told"
 BUCKET = "calls"
@@ -35,7 +35,7 @@ Run = Callable[[list[int]], dict[str, Any]]
 def run(make_cloud: Callable[..., Cloud], template: Template) -> Run:
     """Runs the machine over windows that start at these seconds, to its end."""
     cloud = make_cloud()
-    cloud.s3.create_bucket(Bucket=BUCKET)
+    cloud.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("told.py", CODE)

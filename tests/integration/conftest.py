@@ -17,7 +17,7 @@ from tests.integration.faults import Proxy
 from tests.integration.sandbox import Clock
 
 MakeFunction = Callable[..., Function]
-MakeProxy = Callable[[str], Proxy]
+MakeProxy = Callable[..., Proxy]
 _numbers = itertools.count(1)
 
 
@@ -72,9 +72,9 @@ def function(make_function: MakeFunction) -> Function:
 
 @pytest.fixture
 def make_proxy() -> Iterator[MakeProxy]:
-    """Makes ways to a server (its scheme, host and port) that a test can spoil."""
+    """Makes ways to a server that a test can spoil; takes what Proxy takes."""
     with ExitStack() as running:
-        yield lambda upstream: running.enter_context(Proxy(upstream).running())
+        yield lambda *where: running.enter_context(Proxy(*where).running())
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -44,6 +45,7 @@ class Request:
     body: bytes
     began: float
     ended: float = 0.0
+    status: int = 0  # what the real server said, if it was asked
 
     @property
     def path(self) -> str:
@@ -120,16 +122,24 @@ class _Rule:
 
 
 class Proxy:
-    """Forwards to `upstream` (scheme, host and port), but for what its rules choose."""
+    """Forwards to `upstream` (scheme, host and port), but for what its rules choose.
 
-    def __init__(self, upstream: str) -> None:
+    `certificate` is one that upstream's TLS is to be trusted for.
+    """
+
+    def __init__(self, upstream: str, certificate: Path | None = None) -> None:
         self.requests: list[Request] = []
         self.mistakes: list[BaseException] = []
         self.stopping = threading.Event()
         self._upstream = upstream
         self._rules: list[_Rule] = []
         self._lock = threading.Lock()
-        self._http = urllib3.PoolManager(retries=False, timeout=60.0, maxsize=20)
+        self._http = urllib3.PoolManager(
+            retries=False,
+            timeout=60.0,
+            maxsize=20,
+            ca_certs=None if certificate is None else str(certificate),
+        )
         self._server = _Server(self)
 
     @property
@@ -165,6 +175,7 @@ class Proxy:
             redirect=False,
             decode_content=False,
         )
+        request.status = found.status
         return Answer(found.status, found.data, dict(found.headers))
 
     def handle(self, request: Request, connection: socket.socket) -> None:

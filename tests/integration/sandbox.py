@@ -12,9 +12,11 @@ from functools import lru_cache, partial
 from types import SimpleNamespace
 from typing import Any, cast
 
+import boto3
 import pytest
 from aws_lambda_powertools.metrics.provider.cloudwatch_emf import cloudwatch
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore import endpoint
 
 from mimir_exporter import handler, retry
 from mimir_exporter.bucket import s3_client
@@ -122,26 +124,39 @@ class Sandbox:
                 patch.delenv(name)
             for name, value in self.env.items():
                 patch.setenv(name, value)
-            if "ROLE_ARN" not in self.env:
-                patch.setattr(handler, "_own_s3", _own_s3)
+            patch.setattr(handler, "_own_s3", _own_s3)
+            # The keys that boto3 found first stay with its default session.
+            patch.setattr(boto3, "DEFAULT_SESSION", _session_of(os.environ["AWS_ACCESS_KEY_ID"]))
+            patch.setattr(
+                endpoint, "time", SimpleNamespace(sleep=lambda _s: None)
+            )  # botocore's waits
             patch.setattr(handler.metrics, "namespace", "MimirExporter")
             patch.setattr(cloudwatch, "print", SAID.append, raising=False)
             patch.setattr(handler, "time", SimpleNamespace(time=self.clock))
             patch.setattr(handler, "Exporter", partial(Exporter, clock=self.clock))
-            patch.setattr(handler, "CheckpointStore", partial(CheckpointStore, clock=self.clock))
+            patch.setattr(
+                handler,
+                "CheckpointStore",
+                partial(CheckpointStore, clock=self.clock, sleep=lambda s: time.sleep(s / 10)),
+            )
             patch.setattr(handler, "load_catalog", lambda _extra: self.catalog)
             patch.setattr(retry, "BASE_S", 0.02)  # the waits are tested with a clock of their own
             yield
 
 
 def _own_s3(_bucket: str) -> Any:
-    return _s3_of(os.environ["AWS_ENDPOINT_URL"])
+    return _s3_of(os.environ["AWS_ENDPOINT_URL"], os.environ["AWS_ACCESS_KEY_ID"])
 
 
 @lru_cache
-def _s3_of(_endpoint: str) -> Any:
+def _s3_of(_endpoint: str, _key: str) -> Any:
     """A client as the function makes it, once for each endpoint: making one takes long."""
     return s3_client(load_settings(os.environ))
+
+
+@lru_cache
+def _session_of(_key: str) -> boto3.Session:
+    return boto3.Session()
 
 
 class _Lines(logging.Handler):

@@ -188,7 +188,7 @@ def test_too_many_series_are_asked_for_by_cluster(
 def test_one_step_too_large_is_asked_for_by_cluster(
     single: Function, proxy: Proxy, mimir: Prometheus
 ) -> None:
-    """Time is cut first; only what is too large at a single step is cut by cluster."""
+    """Time is cut first; from a step that is too large on, the rest is asked for by cluster."""
     refuse = faults.error(422, "err-mimir-max-estimated-memory-consumption-per-query")
     step = int(single.clock()) // 3600 * 3600 - 3600 + 30 * 60
     proxy.spoil(
@@ -201,7 +201,7 @@ def test_one_step_too_large_is_asked_for_by_cluster(
     )
     assert_complete(single, single.export(), mimir)
     by_cluster = [r for r in proxy.queries if "{cluster=" in query_of(r)]
-    assert {(int(r.fields["start"]), r.span_s) for r in by_cluster} == {(step, 0)}
+    assert {(int(r.fields["start"]), r.span_s) for r in by_cluster} == {(step, 29 * 60)}
     assert len(by_cluster) == 4
 
 

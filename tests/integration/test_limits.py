@@ -8,11 +8,11 @@ import pytest
 
 from localcloud.history import History
 from localcloud.prometheus import Prometheus
-from tests.conftest import MakePrometheus
 from mimir_exporter.errors import ExportError
 from tests.compare import Contract
+from tests.conftest import MakePrometheus
 from tests.integration.conftest import MakeFunction, MakeProxy
-from tests.integration.deployment import HOUR_S, LAST_END, NOW, PREFIX, CENTRAL, Function, start_of
+from tests.integration.deployment import CENTRAL, HOUR_S, LAST_END, NOW, PREFIX, Function, start_of
 from tests.integration.faults import Proxy
 from tests.integration.sandbox import Clock
 

@@ -2,14 +2,12 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
 from localcloud.prometheus import Prometheus
 from mimir_exporter.errors import ExportError
 from tests.integration import faults
-from tests.integration.conftest import MakeFunction, MakeProxy
 from tests.integration.deployment import FEW, HOUR_S, LAST_END, Function
 from tests.integration.faults import Fault, Proxy, Request
 
@@ -22,7 +20,7 @@ def test_short_runs_go_on_where_the_last_one_ended(
 ) -> None:
     longer = through.with_env(BACKFILL_DAYS="3h")
     proxy.spoil(faults.late(0.3))
-    outcomes = []
+    outcomes: list[str] = []
     done: list[tuple[str, str]] = []
     while "complete" not in outcomes:
         assert len(outcomes) < 9
@@ -48,37 +46,97 @@ def is_query(request: Request) -> bool:
     return request.is_query
 
 
-SLOW: list[tuple[str, Fault, Callable[[Request], bool]]] = [
-    ("never answers", faults.never_answer, is_query),
-    ("stalls in its answer", faults.stall, is_query),
-    ("drips its answer", faults.drip(), is_query),
-    ("drips an error", faults.drip(500), is_query),
-    ("drips a header", faults.drip_head, is_query),
-    ("never says that it is ready", faults.never_answer, is_ready_path),
-    ("drips that it is ready", faults.drip_head, is_ready_path),
-    ("drips that it is not ready", faults.drip(503), is_ready_path),
+SLOW: list[tuple[str, Fault, Callable[[Request], bool], bool]] = [
+    ("never answers", faults.never_answer, is_query, False),
+    ("stalls in its answer", faults.stall, is_query, False),
+    ("drips its answer", faults.drip(), is_query, False),
+    ("drips an error", faults.drip(500), is_query, False),
+    ("drips a header", faults.drip_head, is_query, False),
+    ("never says that it is ready", faults.never_answer, is_ready_path, True),
+    ("drips that it is not ready", faults.drip(503), is_ready_path, True),
+    ("drips that it is ready", faults.drip_head, is_ready_path, False),
 ]
 
 
-@pytest.mark.parametrize(("fault", "when"), [one[1:] for one in SLOW], ids=[one[0] for one in SLOW])
+@pytest.mark.parametrize(
+    ("fault", "when", "raises"), [one[1:] for one in SLOW], ids=[one[0] for one in SLOW]
+)
 def test_a_server_that_is_slow_without_end_does_not_hold_the_run(
     fault: Fault,
     when: Callable[[Request], bool],
+    raises: bool,
     through: Function,
     proxy: Proxy,
     mimir: Prometheus,
 ) -> None:
     proxy.spoil(fault, when)
     began = time.monotonic()
-    if when is is_ready_path:
-        with pytest.raises(ExportError) as caught:
+    if raises:
+        with pytest.raises(ExportError, match=r"used up|not ready"):
             through.export(seconds=SHORT_S)
-        assert "\\n" not in str(caught.value)
     else:
-        result = through.export(seconds=SHORT_S)
-        assert result["outcome"] == "unfinished"
+        assert through.export(seconds=SHORT_S)["outcome"] == "unfinished"
     assert time.monotonic() - began < SHORT_S - 3
     assert through.checkpoint()["lease"]["owner"] == ""
+    assert through.file_keys() == {}
     proxy.heal()
     assert through.export()["outcome"] == "complete"
+    assert through.differences(mimir, 1) == []
+
+
+def test_a_metric_that_never_fits_into_a_run_fails_and_holds_back_no_other(
+    through: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    """It comes last from then on, so that each run exports something."""
+    proxy.spoil(faults.never_answer, lambda r: r.is_query and "rate(" in r.fields["query"])
+    result = through.export(seconds=SHORT_S)
+    assert [one["metric"] for one in result["failures"]] == ["cpu_usage"]
+    assert "takes longer than the function may run" in result["failures"][0]["reason"]
+    through.clock.advance(60)
+    assert through.export(seconds=SHORT_S)["outcome"] == "unfinished"
+    assert through.differences(mimir, 1, only=("node_info", "pod_info")) == []
+    proxy.heal()
+    assert through.export()["outcome"] == "complete"
+    assert through.differences(mimir, 1) == []
+
+
+def test_an_item_goes_on_where_the_last_invocation_ended(
+    through: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    """The Map's loop: called again with the same item until it says that it is finished."""
+    with_more = through.with_env(BACKFILL_DAYS="2h")
+    proxy.spoil(faults.never_answer)
+    with_more.export(seconds=SHORT_S)  # only so that there is a checkpoint
+    proxy.heal()
+    proxy.spoil(faults.late(0.45))
+    item = {"start": LAST_END - HOUR_S, "end": LAST_END}
+    calls = [with_more.backfill(item, seconds=SHORT_S)]
+    while not calls[-1]["finished"]:
+        assert len(calls) < 4
+        calls.append(with_more.backfill(item, seconds=SHORT_S))
+    assert len(calls) > 1
+    assert sum(call["metrics"] for call in calls) == len(FEW)
+    assert all(call["metrics"] for call in calls)
+    assert not any(call["failed"] for call in calls)
+    assert {name: calls[-1][name] for name in ("start", "end")} == item
+    assert with_more.differences(mimir, 1) == []
+    assert with_more.backfill(item)["metrics"] == 0
+
+
+def test_an_item_that_never_fits_ends_as_failed(
+    through: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    """Or the Map would call for it for ever."""
+    item = {"start": LAST_END - HOUR_S, "end": LAST_END}
+    proxy.spoil(faults.answer(404))
+    with pytest.raises(ExportError):
+        through.export()
+    proxy.heal()
+    proxy.spoil(faults.never_answer, lambda r: r.is_query and "rate(" in r.fields["query"])
+    result = through.backfill(item, seconds=SHORT_S)
+    assert (result["finished"], result["failed"]) == (True, True)
+    assert result["failures"] == ["cpu_usage"]
+    proxy.heal()
+    result = through.backfill(item)
+    assert (result["finished"], result["failed"], result["metrics"]) == (True, False, 3)
     assert through.differences(mimir, 1) == []

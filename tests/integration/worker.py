@@ -1,21 +1,23 @@
-"""One invocation in a process of its own: `python -m tests.integration.worker`, told on stdin.
+"""One invocation in a process of its own, as every sandbox is one.
 
 For what one process cannot show: runs at the same time, and a run that is killed.
 """
 
-import json
-import sys
+import multiprocessing
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from subprocess import PIPE, Popen
-from typing import Any, Self
+from multiprocessing.connection import Connection
+from typing import Self
 
-from localcloud.cdk import PROJECT
 from mimir_exporter import runs
 from mimir_exporter.errors import ExportError
 from tests.integration.sandbox import Clock, Event, Sandbox
+
+# Processes are forked from one that has imported everything and has no threads.
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload([__name__, "botocore.session", "boto3.s3.inject"])
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class Order:
         if not self.lease:
             # Every lease has run out when it is taken: nothing keeps runs from each other.
             runs.LEASE_MARGIN_S = -1_000_000
-        sandbox = Sandbox(env=self.env, clock=Clock(self.now), metrics=self.metrics)
         time.sleep(max(0.0, self.begin - time.time()))
+        sandbox = Sandbox(env=self.env, clock=Clock(self.now), metrics=self.metrics)
         try:
             if self.item:
                 return sandbox.backfill(self.event, seconds=self.seconds)
@@ -50,37 +52,29 @@ class Worker:
     """A process that does one order."""
 
     def __init__(self, order: Order) -> None:
-        self._process = Popen(
-            [sys.executable, "-W", "error", "-m", "tests.integration.worker"],
-            stdin=PIPE,
-            stdout=PIPE,
-            text=True,
-            cwd=PROJECT,
-        )
-        assert self._process.stdin is not None
-        json.dump(vars(order), self._process.stdin)
-        self._process.stdin.close()
+        self._answer, theirs = _CONTEXT.Pipe(duplex=False)
+        self._process = _CONTEXT.Process(target=_work, args=(order, theirs), daemon=True)
+        self._process.start()
+        theirs.close()
 
     def result(self) -> Event:
         """What the invocation returned."""
-        assert self._process.stdout is not None
-        said = self._process.stdout.read()
-        assert self._process.wait(60) == 0
-        found: Event = json.loads(said.splitlines()[-1])
+        assert self._answer.poll(60), "the worker did not answer"
+        found: Event = self._answer.recv()
         return found
 
     def kill(self) -> None:
         """End it without a goodbye, as a machine that is lost."""
         self._process.kill()
+        self._process.join()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        self.kill()
+        self._process.close()
+        self._answer.close()
 
 
 @contextmanager
@@ -90,5 +84,5 @@ def working(*orders: Order) -> Iterator[list[Worker]]:
         yield [running.enter_context(Worker(order)) for order in orders]
 
 
-if __name__ == "__main__":
-    print(json.dumps(Order(**json.load(sys.stdin)).work()))  # noqa: T201 - to its owner
+def _work(order: Order, answer: Connection) -> None:
+    answer.send(order.work())

@@ -135,6 +135,12 @@ def test_values_are_taken_without_the_space_around_them() -> None:
     assert Credentials.from_values({BEARER: " bear\n"}, "x").bearer == "bear"
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_no_login_is_in_its_repr(method: str) -> None:
+    found = Credentials.from_values({**METHODS[method], TENANT: "team"}, "x")
+    assert repr(found) == "Credentials(tenant='team')"
+
+
 @effort(deadline=None)
 @given(st.dictionaries(st.sampled_from(NAMES), st.text(max_size=12), max_size=5))
 def test_no_value_is_in_an_error_or_a_repr(values: dict[str, str]) -> None:

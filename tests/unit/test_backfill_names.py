@@ -108,6 +108,7 @@ def test_the_same_plan_has_the_same_name_and_another_plan_another() -> None:
 def test_windows_go_to_executions_of_a_thousand_that_each_have_their_own() -> None:
     store, machine, windows = Store(), Machine(), hours(2 * MAX_ITEMS + 1)
     names = give(store, machine, windows)
+    assert MAX_ITEMS == 1000
     assert names == list(machine.started) == [one.name for one in store.checkpoint.handovers]
     items = [json.loads(machine.started[name])["windows"] for name in names]
     assert [len(batch) for batch in items] == [MAX_ITEMS, MAX_ITEMS, 1]

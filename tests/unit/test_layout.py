@@ -140,6 +140,8 @@ def test_a_folder_is_one_name_and_never_a_way_out(value: str) -> None:
 def test_what_is_too_long_keeps_its_beginning() -> None:
     folder = cluster_folder("prod/" + "x" * 1000)
     assert folder.startswith("prod%2Fxxx")
+    assert cluster_folder("x" * 500) == "x" * 500
+    assert cluster_folder("x" * 501) != "x" * 501
     assert re.search(r"%s[0-9a-f]{64}$", folder)
     # Cut between escapes, wherever they stand.
     for shift in range(7):

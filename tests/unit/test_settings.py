@@ -29,7 +29,7 @@ SEED = [
 ]
 OURS = [
     *("AUTH_SECRET_ARN", "QUERY_DELAY", "QUERY_STEP"),
-    *("SETTLE_TIME", "RETENTION_DAYS", "SPLIT_BY_CLUSTER"),
+    *("SETTLE_TIME", "RETENTION_DAYS", "SPLIT_BY_CLUSTER", "WIRE_GZIP"),
     *("BACKFILL_STATE_MACHINE_ARN", "EXTRA_METRICS", "INITIAL_BACKFILL_DATE"),
 ]
 
@@ -81,6 +81,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         port=9090,
         path_prefix="",
         readiness_path="/-/ready",
+        wire_gzip=True,
         role_arn="",
         role_external_id="",
         auth_secret_arn="",
@@ -148,6 +149,7 @@ def test_an_empty_variable_counts_as_absent(name: str) -> None:
         ("RETENTION_DAYS", "8w", "retention_s", 56 * 86_400),
         ("SPLIT_BY_CLUSTER", "FALSE", "split_by_cluster", False),
         ("SPLIT_BY_CLUSTER", "0", "split_by_cluster", False),
+        ("WIRE_GZIP", "false", "wire_gzip", False),
         ("SPLIT_BY_CLUSTER", "no", "split_by_cluster", False),
         ("SPLIT_BY_CLUSTER", "1", "split_by_cluster", True),
         ("AUTH_SECRET_ARN", SECRET, "auth_secret_arn", SECRET),
@@ -244,6 +246,7 @@ def test_a_required_variable_that_is_missing_is_named(name: str) -> None:
         ("RETENTION_DAYS", "never", "number of days"),
         ("RETENTION_DAYS", "-1", "number of days"),
         ("SPLIT_BY_CLUSTER", "maybe", "true or false"),
+        ("WIRE_GZIP", "zstd", "true or false"),
         ("INITIAL_BACKFILL_DATE", "31.10.2026", "2026-10-31"),
         ("INITIAL_BACKFILL_DATE", "2026-02-29", "2026-10-31"),
         ("INITIAL_BACKFILL_DATE", "2026", "2026-10-31"),

@@ -147,8 +147,25 @@ def test_objects_in_labels_made_to_look_like_series_are_none() -> None:
     fake = '{"bar":{"q":"x"},"values":[["1"]]},{"metric":{"cluster":"b"},"values":[["2"]]},'
     metric = f'{{"metric":{{"cluster":"a","foo":[{fake}{{"metric":{{"cluster":"b","z":"z"}}}}]}}'
     body = f'{metric},"values":[["1","2"]]}}'.encode()
+    text = matrix_of(ONE, body, body)
     for plain in (False, True):
-        assert split(matrix_of(body, body), plain=plain).files == {"a": body + b"," + body}
+        for at in range(len(text)):
+            assert split(text, [at], plain=plain).files == {"a": b",".join([ONE, body, body])}
+
+
+def test_a_label_whose_name_looks_like_a_pattern_is_only_itself() -> None:
+    body = b'{"metric":{"axb":"x","a.b":"y"},"values":[[1,"2"]]}'
+    other = b'{"metric":{"axb":"x"},"values":[[1,"2"]]}'
+    got = split(matrix_of(other, body, other), label="a.b")
+    assert got.files == {DEFAULT: other + b"," + other, "y": body}
+
+
+def test_the_name_of_the_metric_can_be_the_label() -> None:
+    names = [
+        b'{"metric":{"__name__":"%s","x":"y"},"values":[[1,"2"]]}' % one for one in (b"a", b"b")
+    ]
+    got = split(matrix_of(*names, *names), label="__name__")
+    assert got.series == {"a": 2, "b": 2}
 
 
 def test_a_series_stays_out_of_the_file_of_a_broken_one_in_front_of_it() -> None:

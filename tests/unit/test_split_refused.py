@@ -26,6 +26,8 @@ from tests.unit.answers import (
     steady,
 )
 
+LABEL = b'{"metric":{"cluster":"a","pod":"?"},"values":[[1,"2"]]}'
+
 REFUSED = {
     "empty": (b"", "is empty"),
     "space": (b" \n", "is empty"),
@@ -87,6 +89,11 @@ REFUSED = {
     "histograms": (matrix_of(b'{"metric":{},"histograms":{}}'), "histograms of a series"),
     "cluster not UTF-8": (matrix_of(ONE.replace(b'"a"', b'"\xff"'), ONE), "valid"),
     "cluster cut escape": (matrix_of(ONE.replace(b'"a"', b'"\\u12"'), ONE), "not valid JSON"),
+    "label not UTF-8": (matrix_of(LABEL.replace(b"?", b"\xff")), "invalid UTF-8"),
+    "escaped label not UTF-8": (
+        matrix_of(LABEL.replace(b"?", b"\\n\xff"), ONE),
+        "invalid UTF-8",
+    ),
     "control in cluster": (matrix_of(ONE.replace(b'"a"', b'"\n"'), ONE), "not valid JSON"),
 }
 
@@ -100,6 +107,13 @@ def test_what_cannot_be_used_is_refused_in_a_sentence(name: str) -> None:
                 split(text, points, plain=plain)
             assert str(caught.value).endswith(".")
             assert len(str(caught.value)) < 200
+
+
+def test_a_metric_named_twice_is_refused_where_the_name_is_the_cluster() -> None:
+    twice = b'{"metric":{"__name__":"a","__name__":"b"},"values":[[1,"2"]]}'
+    for plain in (False, True):
+        with pytest.raises(AnswerError, match="'__name__' twice"):
+            split(matrix_of(twice, ONE), label="__name__", plain=plain)
 
 
 def test_after_an_error_nothing_more_is_taken() -> None:

@@ -117,11 +117,21 @@ def test_what_lacks_is_told_by_metric_with_what_is_in_work_and_what_is_given_up(
             "reason": "too large",
         }
     ]
+    for start, end, seen in (("10:00", "11:00", 1), ("08:00", "10:00", 0), ("11:00", "12:00", 0)):
+        event = {"start": f"2026-10-31T{start}", "end": f"2026-10-31T{end}"}
+        assert len(status(checkpoint, settings, event)["failures"]) == seen
     assert {one["name"]: one["status"] for one in found["executions"]} == {
         "running": "running",
         "dead": "FAILED",
         "lost": "never started",
     }
+
+
+def test_what_has_not_settled_is_not_missing() -> None:
+    settings = configure(SETTLE_TIME="1h")
+    found = status(exported(settings), settings)
+    assert found["outcome"] == "complete"
+    assert found["range"] == "2026-10-28T12:00:00Z/2026-10-31T11:00:00Z"
 
 
 def test_days_that_retention_deletes_are_not_missing() -> None:

@@ -155,6 +155,8 @@ def all_windows(grids: Sequence[Grid], end: int) -> list[Window]:
 
 @effort(deadline=None)
 @given(CHANGES)
+# At the very moment in which the grid before began.
+@example([(0, (3600, 60)), (5000, (1800, 60)), (2200, (900, 60))])
 @example([(0, (3600, 60)), (5000, (1800, 60)), (0, (3600, 60)), (1, (7200, 3600))])
 def test_a_window_keeps_its_start_and_end_however_the_settings_change(
     changes: list[tuple[int, tuple[int, int]]],

@@ -1,0 +1,92 @@
+"""Measure everything, print the table of goals, write docs/performance.md, .json and docs/cost.md.
+
+With a section's name (`make bench ARGS=memory`) only that is measured, and nothing is written.
+"""
+
+import os
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PROJECT / "lambda"))
+
+from bench import cost, results  # noqa: E402
+from bench.answers import Shape, make_blocks  # noqa: E402
+from bench.compress import CASES, measure_case  # noqa: E402
+from bench.measure import in_process  # noqa: E402
+from bench.memory import measure_memory  # noqa: E402
+from bench.report import goal_table, write_report  # noqa: E402
+from bench.start import measure_start  # noqa: E402
+from bench.way import measure_way, measure_wire, running_server  # noqa: E402
+from infra.package import build_package  # noqa: E402
+from localcloud.aws import running_cloud  # noqa: E402
+from localcloud.processes import leave_on_sigterm  # noqa: E402
+
+
+def measure_searches() -> results.Searches:
+    """The two primitives, each over the same 18 MB, with what they are given by the splitter."""
+    text = b"".join(make_blocks(Shape("usual", 8000, 20)))
+    needle = b'{"metric":{"cluster":"prod-0000",'
+    count = min(in_process(lambda: text.count(needle))().cpu_s for _ in range(9))
+
+    def find_all() -> None:
+        at = 0
+        while at >= 0:
+            at = text.find(b"}", at + 1)
+
+    find = min(in_process(find_all)().cpu_s for _ in range(9))
+    return results.Searches(len(text) / 1e6 / count, len(text) / 1e6 / find)
+
+
+def measure_package() -> results.Package:
+    """The code that a deployment ships, built as it does."""
+    folder = build_package(architecture="arm64", python_version="3.13").path
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in files:
+            archive.write(path, path.relative_to(folder))
+    size = sum(path.stat().st_size for path in files)
+    return results.Package(size / 1e6, len(packed.getvalue()) / 1e6)
+
+
+def main() -> None:
+    leave_on_sigterm()
+    only = sys.argv[1:]
+    machine = results.describe_machine()
+    found: dict[str, Any] = {}
+
+    def section(name: str, measure: Callable[[], Any]) -> None:
+        if only and name not in only:
+            return
+        began = time.monotonic()
+        found[name] = measure()
+        print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
+        if only:
+            print(found[name], flush=True)
+
+    os.chdir(PROJECT)
+    section("cases", lambda: [measure_case(name) for name in CASES])
+    section("searches", measure_searches)
+    with running_server() as server:
+        section("start", lambda: measure_start(server))
+        section("memory", lambda: measure_memory(server))
+        with running_cloud() as cloud:
+            section("ways", lambda: measure_way(server, cloud))
+    section("wire", measure_wire)
+    section("package", measure_package)
+    if only:
+        return
+    everything = results.Results(**machine, **found)
+    results.save(everything)
+    print(goal_table(results.find_goals(everything)))
+    (PROJECT / "docs" / "performance.md").write_text(write_report(everything))
+    (PROJECT / "docs" / "cost.md").write_text(cost.write_page(everything))
+
+
+main()

@@ -1,0 +1,56 @@
+"""One metric of one window by the exporter's own classes, in a process of its own.
+
+`python -m bench.client` with the function's environment; prints a line of JSON: CPU and clock from
+the query to the last object, and the process's highest memory, all modules of the function loaded.
+"""
+
+import json
+import os
+import sys
+import time
+
+from bench.answers import SAMPLES, START_S, STEP_S
+from bench.measure import peak_mb
+
+
+def main() -> None:
+    from mimir_exporter import handler  # what a function has in memory  # noqa: F401, PLC0415
+    from mimir_exporter.auth import credential_source  # noqa: PLC0415
+    from mimir_exporter.bucket import Bucket, s3_client  # noqa: PLC0415
+    from mimir_exporter.catalog import Metric  # noqa: PLC0415
+    from mimir_exporter.deadline import Deadline  # noqa: PLC0415
+    from mimir_exporter.fetch import Fetcher  # noqa: PLC0415
+    from mimir_exporter.mimir import Mimir  # noqa: PLC0415
+    from mimir_exporter.settings import load_settings  # noqa: PLC0415
+    from mimir_exporter.spool import Spool  # noqa: PLC0415
+    from mimir_exporter.windows import Window  # noqa: PLC0415
+    from mimir_exporter.write import Writer  # noqa: PLC0415
+
+    settings = load_settings(os.environ)
+    deadline = Deadline(600)
+    bucket = Bucket(s3_client(settings), settings.bucket)
+    mimir = Mimir(settings, credential_source(""), deadline)
+    fetcher = Fetcher(settings, mimir, deadline)
+    writer = Writer(bucket, settings.prefix, settings.cluster_name, "cluster", deadline)
+    metric = Metric("cpu_usage", "cpu_usage{$matchers}")
+    window = Window(START_S, START_S + STEP_S * SAMPLES, STEP_S)
+    mimir.find_ready()  # the connection stands
+    before_mb = peak_mb()
+
+    cpu, wall = time.process_time(), time.perf_counter()
+    with Spool() as spool:
+        fetcher.fetch(metric, window, spool)
+        stats = writer.write(metric, window, spool, force=True, sweep=False)
+        result = {"series": spool.series, "samples": spool.samples, "raw_bytes": spool.raw_bytes}
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    mimir.close()
+    json.dump(
+        result
+        | {"cpu_s": cpu, "wall_s": wall, "before_mb": before_mb, "peak_mb": peak_mb()}
+        | {"objects": stats.objects, "bytes": stats.bytes},
+        sys.stdout,
+    )
+
+
+if __name__ == "__main__":
+    main()

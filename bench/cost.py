@@ -1,0 +1,214 @@
+"""What a month costs, from what the bench measured: `python -m bench.cost` writes docs/cost.md.
+
+Prices are AWS's public list prices for us-east-1 as remembered on PRICES_DATE, without free tier.
+"""
+
+from dataclasses import dataclass
+
+from bench.report import table
+from bench.results import MIXED, PROJECT, Results, load
+
+PRICES_DATE = "2026-11-23"
+COMPUTE_GB_S = 0.0000133334  # Lambda, arm64
+REQUEST = 0.20 / 1e6  # Lambda
+PUT = 0.005 / 1000  # S3; LIST too
+GET = 0.0004 / 1000  # S3; HEAD too
+TRANSITION = 0.025 / 1000  # Step Functions, standard
+ENDPOINT_H = 0.01  # an interface endpoint, in one zone
+CROSS_ZONE_GB = 0.01  # each way
+FARGATE_VCPU_H, FARGATE_GB_H = 0.04048, 0.004445  # what a pod's reservation is worth
+
+DEFAULT_MB = 512
+MEMORY_SIZES_MB = (256, 512, 1024, 1769)
+FULL_CPU_MB = 1769  # Lambda gives one whole CPU at this, less in proportion
+SPARE_MB = 30  # of the runtime itself, and room
+
+HOURS = 730  # a month's, and its windows'
+RUNS = 2 * HOURS  # every 30 minutes; every second one has a window to export
+METRICS = 20
+DELAY_S = 5.0
+BYTES_PER_SAMPLE = 35.0
+SAMPLES = 60
+# A query's own time: the server computes, and hardly faster than this (MB of answer a second).
+SERVER_MB_S = 20.0
+RUN_S = 2.0  # readiness, checkpoint, and the answers' first bytes
+POD_VCPU, POD_GB = 0.25, 0.5  # what the CronJob's pod reserves while it runs
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """`series` is of all metrics together, in one window."""
+
+    name: str
+    clusters: int
+    series: int
+
+    @property
+    def raw_mb(self) -> float:
+        """Answers of one window."""
+        return self.series * (SAMPLES * BYTES_PER_SAMPLE + 150) / 1e6
+
+
+FLEETS = (
+    Fleet("one cluster", 1, 2_000),
+    Fleet("twenty clusters", 20, 40_000),
+    Fleet("a thousand clusters", 1_000, 10_000_000),
+)
+
+
+@dataclass(frozen=True)
+class Month:
+    """One fleet at one memory size. Dollars; seconds are of one window."""
+
+    memory_mb: int
+    window_s: float
+    invocations: int
+    fits: bool
+    keeps_up: bool
+    compute: float
+    requests: float
+    s3: float
+    steps: float
+    traffic: float
+    endpoints: float
+
+    @property
+    def total(self) -> float:
+        parts = (self.compute, self.requests, self.s3, self.steps, self.traffic, self.endpoints)
+        return sum(parts)
+
+
+def month_of(fleet: Fleet, memory_mb: int, results: Results) -> Month:
+    """`keeps_up`: a window takes less than its hour, and no metric of it 14 minutes."""
+    speed = min(1.0, memory_mb / FULL_CPU_MB)
+    way = results.ways[0]  # gzip on the wire
+    cpu_s = fleet.raw_mb * way.cpu_s / results.case(MIXED).size_mb
+    objects = METRICS * fleet.clusters
+    # Eight uploads at once, each some 40 ms; its CPU is in the measured way for 20 objects.
+    upload_s = objects * 0.04 / 8
+    upload_cpu_s = objects * UPLOAD_CPU_S
+    work_s = max(fleet.raw_mb / SERVER_MB_S, cpu_s / speed) + max(upload_s, upload_cpu_s / speed)
+    delay_s = (METRICS - 1) * DELAY_S
+    window_s = RUN_S + delay_s + work_s + results.start.function_s / speed
+    idle_s = RUN_S + results.start.function_s / speed
+    invocations = RUNS + round(HOURS * max(0.0, window_s // 870))
+    gb = memory_mb / 1024
+    wire_mb = fleet.raw_mb * results.wire.size_mb[1] / results.wire.size_mb[0]
+    fits = results.peak_mb(1000, 1000) + SPARE_MB <= memory_mb * 1.048576
+    return Month(
+        memory_mb,
+        window_s,
+        invocations,
+        fits,
+        keeps_up=window_s < 3600 and work_s / METRICS < 840,
+        compute=(HOURS * window_s + (RUNS - HOURS) * idle_s) * gb * COMPUTE_GB_S,
+        requests=invocations * REQUEST,
+        s3=HOURS * (objects + METRICS + 4) * PUT + HOURS * (METRICS + 4) * GET,
+        # What does not fit into 15 minutes goes through the machine: 6 transitions an item.
+        steps=0.0 if window_s < 870 else HOURS * (6 + 2 * (window_s // 870)) * TRANSITION,
+        traffic=HOURS * wire_mb / 1000 * 2 * CROSS_ZONE_GB,
+        endpoints=HOURS * ENDPOINT_H * 2,
+    )
+
+
+UPLOAD_CPU_S = 0.004  # of one small object: botocore's own work
+
+
+def write_page(results: Results) -> str:
+    """The whole page."""
+    months = {
+        fleet: [month_of(fleet, size, results) for size in MEMORY_SIZES_MB] for fleet in FLEETS
+    }
+    lines = [
+        "# Cost",
+        "",
+        (
+            "Written by `python -m bench.cost` from [performance.json](performance.json), "
+            "measured on "
+            f"{results.date}."
+        ),
+        "",
+        (
+            "Prices are AWS's public list prices for us-east-1 in USD as remembered on "
+            f"{PRICES_DATE}, without free tier; check them before you rely on them: Lambda arm64 "
+            f"{COMPUTE_GB_S:.10f} a GB-second and {REQUEST * 1e6:.2f} a million requests, S3 "
+            f"{PUT * 1000:g} a thousand PUT and {GET * 1000:g} a thousand GET, Step Functions "
+            f"{TRANSITION * 1000:g} a thousand transitions, an interface endpoint "
+            f"{ENDPOINT_H:g} an "
+            f"hour and zone, {CROSS_ZONE_GB:g} a GB each way between zones. Storage is left "
+            "out: it is "
+            "the same whoever writes the files."
+        ),
+        "",
+        (
+            f"Assumed, not measured: {HOURS} windows of an hour a month, {METRICS} metrics, "
+            f"{DELAY_S:g} s between queries, {SERVER_MB_S:g} MB of answer a second from the "
+            "server, "
+            f"{UPLOAD_CPU_S * 1000:g} ms of CPU and 40 ms of waiting for each upload, CPU in "
+            f"proportion to memory up to {FULL_CPU_MB} MB, an arm64 CPU as fast as the "
+            "measured one, "
+            "two interface endpoints in one zone, and all traffic between zones."
+        ),
+        "",
+    ]
+    for fleet, by_size in months.items():
+        lines += [
+            f"## {fleet.name.capitalize()}, {fleet.series:,} series",
+            "",
+            (
+                f"{fleet.raw_mb:,.0f} MB of answers for each window, {METRICS * fleet.clusters:,} "
+                "objects."
+            ),
+            "",
+            _fleet_table(by_size),
+            "",
+            _judge(by_size),
+            "",
+        ]
+    lines += [_pods(results), ""]
+    return "\n".join(lines)
+
+
+def _fleet_table(months: list[Month]) -> str:
+    head = ("MB", "s a window", "keeps up", "memory suffices", "compute", "requests", "S3",
+            "Step Functions", "traffic", "endpoints", "month")  # fmt: skip
+    rows = [
+        (str(one.memory_mb), f"{one.window_s:,.0f}", _yes(one.keeps_up), _yes(one.fits),
+         *(f"{part:,.2f}" for part in (one.compute, one.requests, one.s3, one.steps, one.traffic,
+                                       one.endpoints, one.total)))
+        for one in months
+    ]  # fmt: skip
+    return table(head, rows)
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _judge(months: list[Month]) -> str:
+    fit = [one for one in months if one.keeps_up and one.fits]
+    if not fit:
+        return "None keeps up with one window after another: use `backfill_concurrency`, or split."
+    best = min(fit, key=lambda one: one.total)
+    return f"The cheapest that keeps up: {best.memory_mb} MB, {best.total:,.2f} USD a month."
+
+
+def _pods(results: Results) -> str:
+    rows = []
+    for fleet in FLEETS:
+        month = month_of(fleet, DEFAULT_MB, results)
+        while_running = month.window_s * HOURS / 3600
+        price = FARGATE_VCPU_H * POD_VCPU + FARGATE_GB_H * POD_GB
+        rows.append((fleet.name, f"{while_running * price:,.2f}", f"{HOURS * price:,.2f}"))
+    return (
+        "## Beside a CronJob's pod\n\n"
+        f"A pod that reserves {POD_VCPU:g} CPU and {POD_GB:g} GB, at Fargate's prices "
+        f"({FARGATE_VCPU_H:g} a vCPU-hour, {FARGATE_GB_H:g} a GB-hour), for as long as the "
+        "function runs, and around the clock, as a node kept for it is paid. S3 and traffic come "
+        "to it as above; endpoints do not, where its VPC has a way out.\n\n"
+        + table(("fleet", "while it runs", "around the clock"), rows)
+    )
+
+
+if __name__ == "__main__":
+    (PROJECT / "docs" / "cost.md").write_text(write_page(load()))

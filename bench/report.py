@@ -1,0 +1,182 @@
+"""A run's results as docs/performance.md."""
+
+from collections.abc import Iterable, Sequence
+
+from bench.compress import ROUNDS, SLOW_PART
+from bench.results import Goal, Results, find_goals
+
+
+def write_report(results: Results) -> str:
+    """The whole page."""
+    return "\n".join(
+        [
+            "# Performance",
+            "",
+            "Written by `make bench`; the figures are in [performance.json](performance.json).",
+            (
+                f"{results.date}, {results.machine}, {results.cpus} CPUs, Python {results.python}, "
+                f"load {results.load_1m:.1f} when it began."
+            ),
+            "",
+            (
+                "Ratios are of things measured in turns in the same run on the same bytes: "
+                "medians of "
+                "several rounds, CPU seconds where nothing else is said. MB are 1,000,000 bytes."
+            ),
+            "",
+            "## Goals",
+            "",
+            goal_table(find_goals(results)),
+            "",
+            "## Splitting and compressing",
+            "",
+            (
+                "MB of answer for each second of CPU. *Raw* is one ISA-L compressor of level 1 fed "
+                "with the answer as it is; *exporter* is the real splitter and spool. Medians of "
+                f"{ROUNDS} rounds. orjson + zlib 6 and json + gzip (its default, level 9) got a "
+                f"{SLOW_PART}th of the series."
+            ),
+            "",
+            _cases(results),
+            "",
+            (
+                "Text that repeats much (labels, equal samples) is where level 1 stays furthest "
+                "behind "
+                "zlib 6. Those files are small all the same."
+            ),
+            "",
+            "## The whole way",
+            "",
+            (
+                "From a server process that sends a kept answer of 88 MB in chunks of 32 KiB to 20 "
+                "objects in MiniStack, by the exporter's own classes, beside `curl | igzip -1` "
+                "into "
+                "one file. CPU seconds of the client alone, all threads; without Python's start "
+                "and "
+                "imports, which have their own section."
+            ),
+            "",
+            _ways(results),
+            "",
+            "## gzip on the wire",
+            "",
+            _wire(results),
+            "",
+            "## Memory",
+            "",
+            (
+                "Highest resident memory of a process with all modules of the function, from the "
+                "query "
+                "to the last upload (to a server that throws away); interleaved clusters, the "
+                "answer "
+                "made by the server while it is sent. MB."
+            ),
+            "",
+            _memory(results),
+            "",
+            "## Start",
+            "",
+            _start(results),
+            "",
+            "## Package",
+            "",
+            (
+                f"The function's code for arm64 takes {results.package.folder_mb:.1f} MB as a "
+                "folder, "
+                f"{results.package.zip_mb:.1f} MB as a zip."
+            ),
+            "",
+        ]
+    )
+
+
+def goal_table(goals: Iterable[Goal]) -> str:
+    """The table that the bench prints too."""
+    rows = []
+    for goal in goals:
+        bound = f"{'at least' if goal.at_least else 'at most'} {goal.bound:g}{goal.unit}"
+        found = "not measured" if goal.found is None else f"{goal.found:.2f}{goal.unit}"
+        met = "yes" if goal.met else f"no: {goal.why}" if goal.why else "no"
+        rows.append((goal.what, bound, found, met))
+    return table(("what", "goal", "found", "reached"), rows)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cases(results: Results) -> str:
+    def times(ratio: float | None) -> str:
+        return "" if ratio is None else f"{ratio:.1f} x"
+
+    head = ("answer", "MB", "raw", "exporter", "to raw", "splitting alone", "size to zlib 6",
+            "to orjson + zlib 6", "to json + gzip")  # fmt: skip
+    rows = [
+        (one.name, f"{one.size_mb:.0f}", f"{one.raw:,.0f}", f"{one.exporter:,.0f}",
+         f"{one.to_raw:.2f}", f"{one.split_only:,.0f}", f"{one.size_to_zlib6:.2f}",
+         times(one.to_orjson), times(one.to_json))
+        for one in results.cases
+    ]  # fmt: skip
+    return table(head, rows)
+
+
+def _ways(results: Results) -> str:
+    head = ("wire", "exporter, CPU s", "clock s", "`curl \\| igzip`, CPU s", "ratio")
+    rows = [
+        (
+            "gzip" if one.gzip else "plain",
+            f"{one.cpu_s:.2f}",
+            f"{one.wall_s:.2f}",
+            "left out: curl or igzip (Debian's package isal) is missing"
+            if one.programs_cpu_s is None
+            else f"{one.programs_cpu_s:.2f}",
+            "" if one.ratio is None else f"{one.ratio:.2f}",
+        )
+        for one in results.ways
+    ]
+    return table(head, rows)
+
+
+def _wire(results: Results) -> str:
+    wire = results.wire
+    extra_s = wire.wall_s[1] - wire.wall_s[0]
+    saved_mb = wire.size_mb[0] - wire.size_mb[1]
+    # Prices are those of bench/cost.py.
+    from bench.cost import COMPUTE_GB_S, CROSS_ZONE_GB, DEFAULT_MB  # noqa: PLC0415
+
+    traffic = saved_mb / 1000 * 2 * CROSS_ZONE_GB
+    waiting = extra_s * DEFAULT_MB / 1024 * COMPUTE_GB_S
+    rows = [
+        (name, *(f"{figure[n]:.2f}" for figure in (wire.size_mb, wire.server_cpu_s, wire.wall_s)))
+        for n, name in enumerate(("plain", "gzip"))
+    ]
+    return (
+        f"A real Prometheus {wire.version} asked for one answer both ways:\n\n"
+        + table(("wire", "MB sent", "server's CPU s", "clock s"), rows)
+        + f"\n\ngzip makes this answer wait {extra_s:.2f} s longer, which costs a function of "
+        f"{DEFAULT_MB} MB {waiting * 1e6:.1f} millionths of a dollar, and saves {saved_mb:.1f} MB, "
+        f"which between two zones cost {traffic * 1e6:.0f}. So `WIRE_GZIP` is true by default. "
+        "Where Mimir is in the function's own zone, or its queriers are short of CPU, false is "
+        "the better setting."
+    )
+
+
+def _memory(results: Results) -> str:
+    rows = [
+        (f"{one.size_mb:,.0f}", f"{one.clusters:,}", f"{one.before_mb:.0f}", f"{one.peak_mb:.0f}")
+        for one in results.memory
+    ]
+    return table(("answer", "clusters", "before the query", "peak"), rows)
+
+
+def _start(results: Results) -> str:
+    start = results.start
+    rows = [
+        ("`import boto3` and one client", f"{start.boto3_s:.2f}", f"{start.boto3_wall_s:.2f}"),
+        ("the handler's module imported", f"{start.import_s:.2f}", ""),
+        ("imported, first query answered", f"{start.function_s:.2f}",
+         f"{start.function_wall_s:.2f}"),
+    ]  # fmt: skip
+    return table(("whole process", "CPU s", "clock s"), rows)

@@ -1,0 +1,173 @@
+"""What one run of the bench found, and the goals that it is held against."""
+
+import dataclasses
+import json
+import platform
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.compress import Case
+from bench.memory import Memory
+from bench.start import Start
+from bench.way import Way, Wire
+
+PROJECT = Path(__file__).resolve().parents[1]
+FIGURES = PROJECT / "docs" / "performance.json"
+
+SORTED, MIXED = "sorted, 20 clusters", "interleaved, 20 clusters"
+
+
+@dataclass(frozen=True)
+class Package:
+    """The function's code for arm64: MB as a folder and as the zip that ships."""
+
+    folder_mb: float
+    zip_mb: float
+
+
+@dataclass(frozen=True)
+class Searches:
+    """MB/s at which bytes are only looked at: what any proof in Python rests on."""
+
+    count: float
+    find: float
+
+
+@dataclass(frozen=True)
+class Results:
+    """All sections of one run."""
+
+    date: str
+    machine: str
+    cpus: int
+    python: str
+    load_1m: float
+    cases: list[Case]
+    searches: Searches
+    ways: list[Way]
+    wire: Wire
+    memory: list[Memory]
+    start: Start
+    package: Package
+
+    def case(self, name: str) -> Case:
+        return next(one for one in self.cases if one.name == name)
+
+    def peak_mb(self, size_mb: float, clusters: int) -> float:
+        """Of the answer whose size is nearest."""
+        found = [one for one in self.memory if one.clusters == clusters]
+        return min(found, key=lambda one: abs(one.size_mb - size_mb)).peak_mb
+
+
+@dataclass(frozen=True)
+class Goal:
+    """`found` against `bound`; `why` says what keeps it from more."""
+
+    what: str
+    bound: float
+    found: float | None
+    at_least: bool
+    unit: str = ""
+    why: str = ""
+
+    @property
+    def met(self) -> bool:
+        if self.found is None:
+            return False
+        return self.found >= self.bound if self.at_least else self.found <= self.bound
+
+
+def find_goals(results: Results) -> list[Goal]:
+    """The goals, in the order of the report."""
+    lines, mixed = results.case(SORTED), results.case(MIXED)
+    growth = max(
+        results.peak_mb(1000, clusters) - results.peak_mb(10, clusters)
+        for clusters in {one.clusters for one in results.memory}
+    )
+    gzip_way, plain_way = results.ways
+    return [
+        Goal("split + gzip, sorted, speed to raw ISA-L level 1", 0.80, lines.to_raw, True,
+             why=_why_not_faster(lines, results.searches, 0.80)),
+        Goal("the same, fully interleaved", 0.60, mixed.to_raw, True,
+             why=_why_not_faster(mixed, results.searches, 0.60)),
+        Goal("speed to json + gzip", 40, lines.to_json, True,
+             why=_why_not_parse(lines, "json + gzip", 40, lines.json)),
+        Goal("speed to orjson + zlib 6", 12, lines.to_orjson, True,
+             why=_why_not_parse(lines, "orjson + zlib 6", 12, lines.orjson)),
+        Goal("size to zlib level 6, sorted", 1.12, lines.size_to_zlib6, False),
+        Goal("size to zlib level 6, interleaved", 1.12, mixed.size_to_zlib6, False),
+        Goal("growth of peak memory, 10 MB to 1 GB, the worst of 1, 100, 1,000 clusters", 32,
+             growth, False, " MB",
+             why="the spool's bounds: series that wait for their cluster's next member and "
+                 "members that wait for the file"),
+        Goal("peak memory of the process, 1,000 interleaved clusters, 1 GB", 160,
+             results.peak_mb(1000, 1000), False, " MB"),
+        Goal("whole way, CPU to `curl --compressed \\| igzip -1`", 2.0, gzip_way.ratio, False,
+             why="curl or igzip is missing here" if gzip_way.ratio is None else ""),
+        Goal("the same without gzip on the wire", 2.0, plain_way.ratio, False,
+             why="curl or igzip is missing here" if plain_way.ratio is None else
+                 "without zlib in curl both programs do little but compress; the exporter also "
+                 "splits, spills, and signs what it uploads (SHA-256 over plain HTTP)"),
+        Goal("CPU of import and first query to `import boto3` and one client", 1.5,
+             results.start.ratio, False),
+    ]  # fmt: skip
+
+
+def _why_not_faster(case: Case, searches: Searches, goal: float) -> str:
+    # 1/total = 1/raw + 1/rest, so this is how fast all but compression would have to be.
+    needed = case.raw * goal / (1 - goal)
+    rest = 1 / max(1e-9, 1 / case.exporter - 1 / case.raw)
+    return (
+        f"with raw ISA-L at {case.raw:,.0f} MB/s all else may take no longer than at "
+        f"{needed:,.0f} MB/s; splitting alone ran at {case.split_only:,.0f}, splitting with what "
+        f"the spool adds (copies, the file) at {rest:,.0f}, and one pass of `bytes.count` at "
+        f"{searches.count:,.0f}, of `bytes.find` at {searches.find:,.0f}"
+    )
+
+
+def _why_not_parse(case: Case, name: str, goal: float, speed: float | None) -> str:
+    assert speed is not None
+    return (
+        f"{name} ran at {speed:,.1f} MB/s, so that {goal:g} times is {goal * speed:,.0f} MB/s; raw "
+        f"ISA-L runs at {case.raw:,.0f}"
+    )
+
+
+def describe_machine() -> dict[str, Any]:
+    """Fields of Results that say where and when."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    cpus = sum(line.startswith("processor") for line in lines)
+    return {
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "machine": models[0] if models else platform.machine(),
+        "cpus": cpus,
+        "python": platform.python_version(),
+        "load_1m": float(Path("/proc/loadavg").read_text().split()[0]),
+    }
+
+
+def save(results: Results) -> None:
+    FIGURES.write_text(json.dumps(dataclasses.asdict(results), indent=1) + "\n")
+
+
+def load() -> Results:
+    """What `make bench` saved. Raises FileNotFoundError before the first run."""
+    raw: dict[str, Any] = json.loads(FIGURES.read_text())
+    wire: dict[str, Any] = raw["wire"]
+    for name in ("size_mb", "server_cpu_s", "wall_s"):
+        wire[name] = tuple(wire[name])
+    return Results(
+        **{
+            **raw,
+            "cases": [Case(**one) for one in raw["cases"]],
+            "searches": Searches(**raw["searches"]),
+            "ways": [Way(**one) for one in raw["ways"]],
+            "wire": Wire(**wire),
+            "memory": [Memory(**one) for one in raw["memory"]],
+            "start": Start(**raw["start"]),
+            "package": Package(**raw["package"]),
+        }
+    )

@@ -1,0 +1,77 @@
+"""A cold start: from a new process to the first query, beside boto3 and one client."""
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+from bench.measure import Usage, cpu_of_children, cpu_s, interleave, ratio, wall_s
+from bench.way import BUCKET, PROJECT, python_environment
+from localcloud.aws import KEYS, REGION
+
+ROUNDS = 5
+
+BOTO3 = "import boto3; boto3.client('s3')"
+# What the function does until its first query has been answered.
+FUNCTION = """
+from mimir_exporter import handler
+class Context:
+    aws_request_id = "bench"
+    def get_remaining_time_in_millis(self): return 60_000
+with handler._Invocation(Context()) as tools:
+    tools.mimir.query("vector(1)")
+"""
+IMPORT = "from mimir_exporter import handler"
+
+
+@dataclass(frozen=True)
+class Start:
+    """Seconds of CPU (and clock) of whole processes; `ratio` is that of CPU."""
+
+    boto3_s: float
+    import_s: float
+    function_s: float
+    boto3_wall_s: float
+    function_wall_s: float
+    ratio: float
+
+
+def measure_start(server: str) -> Start:
+    """The first round, which may write bytecode, does not count."""
+    host, _, port = server.removeprefix("http://").partition(":")
+    env = python_environment() | {
+        **KEYS,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "HOSTNAME": host,
+        "PORT": port,
+        "S3_BUCKET": BUCKET,
+        "S3_PREFIX": "k8s/prometheus",
+        "CLUSTER_NAME": "central",
+        "POWERTOOLS_SERVICE_NAME": "bench",
+        "POWERTOOLS_METRICS_NAMESPACE": "bench",
+        "AWS_ENDPOINT_URL": server,
+    }
+
+    def contender(code: str) -> Usage:
+        cpu = cpu_of_children()
+        wall = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], env=env, cwd=PROJECT, check=True)
+        return Usage(cpu_of_children() - cpu, time.perf_counter() - wall)
+
+    contenders = {
+        "boto3": lambda: contender(BOTO3),
+        "import": lambda: contender(IMPORT),
+        "function": lambda: contender(FUNCTION),
+    }
+    interleave(contenders, 1)
+    runs = interleave(contenders, ROUNDS)
+    return Start(
+        cpu_s(runs["boto3"]),
+        cpu_s(runs["import"]),
+        cpu_s(runs["function"]),
+        wall_s(runs["boto3"]),
+        wall_s(runs["function"]),
+        ratio(runs["function"], runs["boto3"]),
+    )

@@ -1,0 +1,174 @@
+"""The checkpoint in a real S3 API: changed by many at once, lost, spoilt, or of a newer one."""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from localcloud.aws import Cloud
+from localcloud.prometheus import Prometheus
+from mimir_exporter.bucket import Bucket
+from mimir_exporter.checkpoint import Checkpoint
+from mimir_exporter.errors import CheckpointError, ExportError
+from mimir_exporter.settings import load_settings
+from mimir_exporter.store import CheckpointStore
+from mimir_exporter.windows import Window
+from tests.integration import faults
+from tests.integration.conftest import MakeFunction, MakeProxy
+from tests.integration.deployment import CENTRAL, FEW, HOUR_S, LAST_END, NOW, PREFIX, Function
+from tests.integration.faults import Exchange, Proxy
+from tests.integration.sandbox import Event
+
+
+def test_no_change_is_lost_among_many_writers(function: Function) -> None:
+    """Six writers, five changes each, every one of another window."""
+    store = store_of(function)
+    settings = load_settings(function.env)
+    store.update(lambda fresh: fresh.adopt(settings, ["node_info"], NOW))
+
+    def write(writer: int) -> None:
+        own = store_of(function)
+        for turn in range(5):
+            start = LAST_END - (2 * (5 * writer + turn) + 1) * HOUR_S
+            window = Window(start, start + HOUR_S, 60)
+            own.update(lambda fresh: fresh.mark_exported("node_info", window, empty=False))  # noqa: B023 - now
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(write, range(6)))
+    exported = store.read().metrics["node_info"].exported
+    assert len(exported) == 30
+    assert sum(end - start for start, end in exported) == 30 * HOUR_S
+
+
+def store_of(function: Function) -> CheckpointStore:
+    return CheckpointStore(Bucket(function.cloud.s3, function.bucket), PREFIX, CENTRAL)
+
+
+def without(name: str) -> Callable[[bytes], bytes]:
+    def change(text: bytes) -> bytes:
+        document = json.loads(text)
+        del document[name]
+        return json.dumps(document).encode()
+
+    return change
+
+
+UNREADABLE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "cut off": (lambda text: text[: len(text) // 2], "cannot be read"),
+    "empty": (lambda _: b"", "cannot be read"),
+    "not JSON": (lambda _: b"<html>", "cannot be read"),
+    "not UTF-8": (lambda text: text.replace(b"central", b"\xff\xfe"), "cannot be read"),
+    "another document": (lambda _: b'{"version": 1}', "cannot be read"),
+    "a list": (lambda _: b"[]", "cannot be read"),
+    "a part missing": (without("executions"), "cannot be read"),
+    "of a newer exporter": (
+        lambda text: text.replace(b'"version": 1', b'"version": 2'),
+        "written by a newer exporter",
+    ),
+    "ranges that are none": (lambda text: text.replace(b"/2025-", b"-2025-"), "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("how", UNREADABLE)
+@pytest.mark.parametrize("way", ["run", "status", "export", "item"])
+def test_an_unreadable_checkpoint_stops_everything_and_is_left_as_it_was(
+    how: str, way: str, small: Function
+) -> None:
+    change, says = UNREADABLE[how]
+    small = replace(small, metrics=("node_info",))
+    small.export()
+    spoilt = change(small.read(small.checkpoint_key))
+    small.put(small.checkpoint_key, spoilt)
+    before = small.keys()
+    small.clock.advance(HOUR_S)
+    span = {"start": LAST_END - HOUR_S, "end": LAST_END}
+    ways: dict[str, Callable[[], Event]] = {
+        "run": small.export,
+        "status": lambda: small.export({"action": "status"}),
+        "export": lambda: small.export({"action": "export", **span}),
+        "item": lambda: small.backfill(span),
+    }
+    with pytest.raises(CheckpointError) as caught:
+        ways[way]()
+    assert says in str(caught.value)
+    assert small.checkpoint_key in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert small.keys() == before
+    assert small.read(small.checkpoint_key) == spoilt
+
+
+def test_without_its_checkpoint_a_run_is_a_first_run_that_writes_the_same_files(
+    small: Function, mimir: Prometheus
+) -> None:
+    small.export()
+    before = small.file_keys()
+    small.delete(small.checkpoint_key)
+    assert small.export({"action": "status"})["outcome"] == "nothing yet"
+    result = small.export()
+    assert (result["outcome"], result["windows"]["exported"]) == ("complete", 3)
+    assert small.file_keys() == before
+    assert small.differences(mimir, 3) == []
+
+
+@pytest.fixture
+def s3(make_proxy: MakeProxy, cloud: Cloud) -> Proxy:
+    return make_proxy(cloud.endpoint)
+
+
+@pytest.mark.parametrize("kind", ["run", "item"])
+def test_a_checkpoint_deleted_during_a_run_stops_it_with_a_sentence(
+    kind: str, make_function: MakeFunction, s3: Proxy, mimir: Prometheus
+) -> None:
+    """What the run did is written, but not noted: the next one begins as a first run does."""
+    function = replace(make_function(AWS_ENDPOINT_URL=s3.url, BACKFILL_DAYS="2h"), metrics=FEW)
+    function.export()
+    function.clock.advance(HOUR_S)
+
+    def delete_checkpoint(exchange: Exchange) -> None:
+        function.delete(function.checkpoint_key)
+        exchange.send(exchange.forward())
+
+    s3.spoil(delete_checkpoint, lambda r: r.method == "PUT" and "pod_info" in r.path, times=1)
+    item = {"start": LAST_END, "end": LAST_END + HOUR_S}
+    ways: dict[str, Callable[[], Event]] = {
+        "run": function.export,
+        "item": lambda: function.backfill(item),
+    }
+    with pytest.raises(CheckpointError, match=r"deleted .* begins as a first run") as caught:
+        ways[kind]()
+    assert "\n" not in str(caught.value)
+    assert function.export()["outcome"] == "complete"
+    files = {key: body for key, body in function.files().items() if f"/{LAST_END}_" not in key}
+    assert function.differences(mimir, 2, files=files) == []
+
+
+def test_an_item_without_a_checkpoint_is_refused_with_a_sentence(small: Function) -> None:
+    """Somebody deleted it while an execution was at work."""
+    with pytest.raises(CheckpointError, match="There is no checkpoint"):
+        small.backfill({"start": LAST_END - HOUR_S, "end": LAST_END})
+    assert small.keys() == {}
+
+
+def test_a_checkpoint_that_changes_without_end_stops_the_run(
+    make_function: MakeFunction, s3: Proxy
+) -> None:
+    function = make_function(AWS_ENDPOINT_URL=s3.url)
+    s3.spoil(
+        faults.answer(412, "<Error><Code>PreconditionFailed</Code></Error>"),
+        lambda r: r.method == "PUT",
+    )
+    with pytest.raises(ExportError, match=r"changed 20 times .*same S3_PREFIX and CLUSTER_NAME"):
+        function.export()
+
+
+def test_a_checkpoint_is_small_and_readable(small: Function) -> None:
+    small.export()
+    document = small.checkpoint()
+    assert len(small.read(small.checkpoint_key)) < 2000
+    (group,) = document["progress"]
+    assert group["metrics"] == list(FEW)
+    assert group["exported"] == ["2025-03-01T09:00:00Z/2025-03-01T12:00:00Z"]
+    assert document["updated"].startswith("2025-03-01T12:2")
+    assert isinstance(store_of(small).read(), Checkpoint)

@@ -1,0 +1,163 @@
+"""The documented bucket policy suffices, enforced by an AWS that counts roles and policies."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from localcloud.aws import Cloud
+from localcloud.prometheus import Prometheus
+from mimir_exporter.errors import ExportError
+from tests.conftest import MakeCloud
+from tests.integration.conftest import MakeFunction, MakeProxy
+from tests.integration.deployment import FEW, HOUR_S, LAST_END, PREFIX, Function
+from tests.integration.faults import Answer, Exchange, Proxy, Request
+
+BUCKET = "cost-data"
+EXTERNAL_ID = "made-up-external-id"
+DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+# As the integration that this one replaces documents it.
+POLICY = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Action": "s3:ListBucket",
+            "Resource": f"arn:aws:s3:::{BUCKET}",
+            "Condition": {
+                "StringEquals": {"s3:delimiter": "/"},
+                "StringLike": {"s3:prefix": f"{PREFIX}*"},
+            },
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"],
+            "Resource": f"arn:aws:s3:::{BUCKET}/{PREFIX}/*",
+        },
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def strict(make_cloud: MakeCloud) -> Cloud:
+    """An AWS that enforces IAM, with the bucket."""
+    cloud = make_cloud(enforce_iam=True)
+    cloud.s3.create_bucket(
+        Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
+    return cloud
+
+
+def keys_of(cloud: Cloud, user: str, policy: dict[str, Any]) -> dict[str, str]:
+    """The variables of somebody who may do what `policy` says."""
+    iam: Any = cloud.session.client("iam", **cloud.where)
+    iam.create_user(UserName=user)
+    iam.put_user_policy(UserName=user, PolicyName="own", PolicyDocument=json.dumps(policy))
+    made = iam.create_access_key(UserName=user)["AccessKey"]
+    return {
+        "AWS_ACCESS_KEY_ID": made["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": made["SecretAccessKey"],
+    }
+
+
+def deny_what_is_missing(exchange: Exchange) -> None:
+    """So S3 answers who may list only with a delimiter; this server says 404."""
+    answer = exchange.forward()
+    exchange.send(Answer(403, DENIED) if answer.status == 404 else answer)
+
+
+def asks_for_an_object(request: Request) -> bool:
+    return request.method in ("GET", "HEAD") and "list-type" not in request.fields
+
+
+@pytest.fixture
+def s3(make_proxy: MakeProxy, strict: Cloud) -> Proxy:
+    """A way to `strict` on which missing is denied, as with the real one."""
+    proxy = make_proxy(strict.endpoint, strict.certificate)
+    proxy.spoil(deny_what_is_missing, asks_for_an_object)
+    return proxy
+
+
+@pytest.fixture
+def function(make_function: MakeFunction, strict: Cloud, s3: Proxy) -> Function:
+    """One window, a few metrics, of a day that retention soon reaches."""
+    plain = make_function(AWS_ENDPOINT_URL=s3.url, S3_BUCKET=BUCKET, RETENTION_DAYS="1h")
+    return replace(plain, cloud=strict, bucket=BUCKET, metrics=FEW)
+
+
+def test_everything_works_within_the_policy(
+    function: Function, strict: Cloud, s3: Proxy, mimir: Prometheus
+) -> None:
+    function = function.with_env(**keys_of(strict, "exporter", POLICY))
+    check = function.export({"action": "check"})
+    assert [one for one in check["findings"] if one["level"] == "error"] == []
+    assert function.export()["outcome"] == "complete"
+    assert function.differences(mimir, 1) == []
+    again = {"action": "export", "start": LAST_END - 3600, "end": LAST_END, "force": True}
+    assert function.export(again)["outcome"] == "complete"
+    relabelled = function.with_env(CLUSTER_LABEL_NAME="node")
+    assert relabelled.export(again)["outcome"] == "complete"
+    assert function.export({"action": "status"})["files"]["objects"] > 0
+    function.clock.advance(13 * HOUR_S)  # to the next day
+    assert function.export()["deleted"] > 0
+    # Nothing was refused but to say that it is missing.
+    refused = [request for request in s3.requests if request.status == 403]
+    assert [(request.method, request.target) for request in refused] == []
+    assert any(request.status == 404 for request in s3.requests)
+
+
+def test_a_role_with_an_external_id_writes_the_bucket(
+    function: Function, strict: Cloud, s3: Proxy, mimir: Prometheus
+) -> None:
+    arn, own = role_and_keys(strict)
+    function = function.with_env(**own, ROLE_ARN=arn, ROLE_EXTERNAL_ID=EXTERNAL_ID)
+    function = function.with_env(S3_PREFIX=f"{PREFIX}/by-role")
+    assert function.export()["outcome"] == "complete"
+    written = [request for request in s3.requests if request.method == "PUT"]
+    assert written
+    assert not any(own["AWS_ACCESS_KEY_ID"] in r.headers["authorization"] for r in written)
+    wrong = function.with_env(ROLE_EXTERNAL_ID="somebody-elses")
+    with pytest.raises(ExportError) as caught:
+        wrong.export()
+    for words in (arn, "could not be assumed", "AccessDenied", "check ROLE_ARN, ROLE_EXTERNAL_ID"):
+        assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def role_and_keys(cloud: Cloud) -> tuple[str, dict[str, str]]:
+    """A role for the bucket, and somebody who may do nothing but assume it."""
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"AWS": "arn:aws:iam::000000000000:root"},
+                "Action": "sts:AssumeRole",
+                "Condition": {"StringEquals": {"sts:ExternalId": EXTERNAL_ID}},
+            }
+        ],
+    }
+    iam: Any = cloud.session.client("iam", **cloud.where)
+    role = iam.create_role(RoleName="writer", AssumeRolePolicyDocument=json.dumps(trust))["Role"]
+    arn: str = role["Arn"]
+    iam.put_role_policy(RoleName="writer", PolicyName="own", PolicyDocument=json.dumps(POLICY))
+    may_assume = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": arn}
+    return arn, keys_of(cloud, "function", {"Version": "2012-10-17", "Statement": [may_assume]})
+
+
+def test_a_bucket_of_somebody_else_is_named(function: Function, strict: Cloud) -> None:
+    """Before anything was asked of Mimir."""
+    other = json.loads(json.dumps(POLICY).replace(BUCKET, "another-bucket"))
+    function = function.with_env(**keys_of(strict, "nobody", other))
+    with pytest.raises(ExportError) as caught:
+        function.export()
+    for words in (f"s3://{BUCKET}/", "AccessDenied", "the function's role", "bucket policy"):
+        assert words in str(caught.value)
+    check = function.export({"action": "check"})
+    assert check["outcome"] == "unfit"
+    assert {one["what"] for one in check["findings"] if one["level"] == "error"} >= {
+        "bucket write",
+        "bucket list",
+        "checkpoint",
+    }

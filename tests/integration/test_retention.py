@@ -1,0 +1,134 @@
+"""Retention deletes what this exporter wrote of days that are too old, and nothing else."""
+
+from dataclasses import replace
+
+import pytest
+
+from localcloud.aws import Cloud
+from tests.integration.conftest import MakeFunction, MakeProxy
+from tests.integration.deployment import CENTRAL, HOUR_S, LAST_END, PREFIX, Function, start_of
+from tests.integration.faults import late
+
+DAY_S = 86_400
+OLD = "end=20250301/day=28/metric=node_info/1740740400_node_info.json.gz"  # 11:00 the day before
+OURS = {"source": CENTRAL, "samples": "60"}
+
+
+@pytest.fixture
+def function(make_function: MakeFunction) -> Function:
+    """Files of the day of NOW; every day before it is too old."""
+    made = replace(make_function(RETENTION_DAYS="1h", BACKFILL_DAYS="3h"), metrics=("node_info",))
+    made.export()
+    return made
+
+
+def test_files_of_expired_days_are_deleted(function: Function) -> None:
+    old = function.file_keys()
+    assert old
+    function.clock.advance(13 * HOUR_S)  # to 01:20 of the next day: all of the day is too old
+    result = function.export()
+    assert result["deleted"] == len(old)
+    assert not old.keys() & function.keys().keys()
+    assert function.messages("expired files deleted")[0]["objects"] == len(old)
+    assert function.checkpoint()["retention_done"] == "2025-03-02"
+
+
+@pytest.mark.parametrize("days", ["1", "2d", "0"])
+def test_what_is_not_too_old_stays(days: str, function: Function) -> None:
+    """A day goes as a whole, once all of it is too old; 0 keeps everything."""
+    before = function.file_keys()
+    function.clock.advance(13 * HOUR_S)
+    longer = function.with_env(RETENTION_DAYS=days)
+    assert longer.export()["deleted"] == 0
+    assert before.items() <= longer.file_keys().items()
+
+
+WINDOW = "1740740400_node_info.json.gz"
+DAY = "end=20250301/day=28"
+# Key below the prefix, and metadata: what is ours in all but one thing.
+FOREIGN = {
+    "of another exporter that shares the prefix": (f"a/{OLD}", {"source": "other"}),
+    "of an exporter whose name begins alike": (f"b/{OLD}", {"source": f"{CENTRAL}-2"}),
+    "of the exporter before, which does not say its name": (f"c/{OLD}", {}),
+    "of a window of another day": (f"d/{DAY}/metric=node_info/1740823200_node_info.json.gz", OURS),
+    "in another month's folder": (f"d/end=20250201/day=28/metric=node_info/{WINDOW}", OURS),
+    "in a padded day's folder": (
+        "d/end=20250301/day=01/metric=node_info/1738368000_node_info.json.gz",
+        OURS,
+    ),
+    "with a padded start": (f"d/{DAY}/metric=node_info/0{WINDOW}", OURS),
+    "of another metric than its folder's": (f"d/{DAY}/metric=pod_info/{WINDOW}", OURS),
+    "of another kind": (f"d/{DAY}/metric=node_info/1740740400_node_info.parquet", OURS),
+    "deeper": (f"team/d/{OLD}", OURS),
+    "beside the clusters": ("readme.txt", OURS),
+    "beside the months": (f"d/notes/day=28/metric=node_info/{WINDOW}", OURS),
+    "a folder's marker": (f"d/{DAY}/", OURS),
+    "beside the metrics": (f"d/{DAY}/list.json", OURS),
+    "of a day that is kept": (
+        "d/end=20250401/day=2/metric=node_info/1740877200_node_info.json.gz",
+        OURS,
+    ),
+}
+
+
+def test_nothing_else_is_deleted(function: Function) -> None:
+    own = function.file_keys()
+    for key, metadata in FOREIGN.values():
+        function.put(f"{PREFIX}/{key}", b"theirs", **metadata)
+    function.put(f"{PREFIX}-2/d/{OLD}", b"theirs", **OURS)
+    function.put(f"d/{OLD}", b"theirs", **OURS)
+    before = function.file_keys()
+    assert len(before) == len(own) + len(FOREIGN) + 2
+    function.clock.advance(13 * HOUR_S)
+    assert function.export()["deleted"] == len(own)
+    after = function.file_keys()
+    assert {key: tag for key, tag in before.items() if key not in own}.items() <= after.items()
+    assert function.checkpoint()["retention_done"] == "2025-03-02"
+
+
+def test_old_files_go_from_every_cluster_month_and_year(function: Function) -> None:
+    """Those of metrics that are no longer in the catalogue too."""
+    for key in (
+        f"d/{OLD}",
+        f"team%2Fd/{OLD}",
+        "d/end=20250101/day=31/metric=old/1735642800_old.json.gz",
+        "d/end=20240301/day=29/metric=old/1709204400_old.json.gz",
+    ):
+        function.put(f"{PREFIX}/{key}", b"ours", **OURS)
+    function.clock.advance(13 * HOUR_S)
+    function.export()
+    assert [key for key in function.file_keys() if start_of(key) < LAST_END] == []
+
+
+def test_the_bucket_is_walked_once_a_day(
+    function: Function, make_proxy: MakeProxy, cloud: Cloud
+) -> None:
+    s3 = make_proxy(cloud.endpoint)
+    watched = function.with_env(AWS_ENDPOINT_URL=s3.url)
+    function.clock.advance(13 * HOUR_S)
+    watched.export()
+    assert any("list-type" in request.fields for request in s3.requests)
+    function.put(f"{PREFIX}/d/{OLD}", b"ours", **OURS)
+    s3.heal()
+    function.clock.advance(HOUR_S / 2)
+    assert watched.export()["deleted"] == 0
+    assert not any("list-type" in request.fields for request in s3.requests)
+    function.clock.advance(DAY_S)
+    assert watched.export()["deleted"] > 0
+    assert f"{PREFIX}/d/{OLD}" not in function.file_keys()
+
+
+def test_what_the_time_does_not_suffice_for_is_deleted_by_the_next_run(
+    function: Function, make_proxy: MakeProxy, cloud: Cloud
+) -> None:
+    s3 = make_proxy(cloud.endpoint)
+    s3.spoil(late(0.2), lambda request: request.method == "DELETE")
+    for hour in range(10):
+        start = 1740700800 + hour * HOUR_S
+        key = f"d/{DAY}/metric=node_info/{start}_node_info.json.gz"
+        function.put(f"{PREFIX}/{key}", b"ours", **OURS)
+    watched = function.with_env(AWS_ENDPOINT_URL=s3.url)
+    function.clock.advance(13 * HOUR_S)
+    deleted = [watched.export(seconds=6.5)["deleted"], watched.export()["deleted"]]
+    assert all(deleted)
+    assert [key for key in function.file_keys() if start_of(key) < LAST_END] == []
