@@ -6,7 +6,7 @@ Prices are AWS's public list prices for us-east-1 as remembered on PRICES_DATE, 
 from dataclasses import dataclass
 
 from bench.report import table
-from bench.results import MIXED, PROJECT, Results, load
+from bench.results import PROJECT, SORTED, Results, load
 
 PRICES_DATE = "2026-11-23"
 COMPUTE_GB_S = 0.0000133334  # Lambda, arm64
@@ -27,10 +27,7 @@ HOURS = 730  # a month's, and its windows'
 RUNS = 2 * HOURS  # every 30 minutes; every second one has a window to export
 METRICS = 20
 DELAY_S = 5.0
-BYTES_PER_SAMPLE = 35.0
-SAMPLES = 60
-# A query's own time: the server computes, and hardly faster than this (MB of answer a second).
-SERVER_MB_S = 20.0
+UPLOADS, UPLOAD_WAIT_S = 8, 0.04  # so many at once, each waiting that long for S3
 RUN_S = 2.0  # readiness, checkpoint, and the answers' first bytes
 POD_VCPU, POD_GB = 0.25, 0.5  # what the CronJob's pod reserves while it runs
 
@@ -42,11 +39,6 @@ class Fleet:
     name: str
     clusters: int
     series: int
-
-    @property
-    def raw_mb(self) -> float:
-        """Answers of one window."""
-        return self.series * (SAMPLES * BYTES_PER_SAMPLE + 150) / 1e6
 
 
 FLEETS = (
@@ -82,18 +74,18 @@ def month_of(fleet: Fleet, memory_mb: int, results: Results) -> Month:
     """`keeps_up`: a window takes less than its hour, and no metric of it 14 minutes."""
     speed = min(1.0, memory_mb / FULL_CPU_MB)
     way = results.ways[0]  # gzip on the wire
-    cpu_s = fleet.raw_mb * way.cpu_s / results.case(MIXED).size_mb
+    raw_mb = fleet.series * results.series_mb
+    cpu_s = raw_mb * way.cpu_s / results.case(SORTED).size_mb
     objects = METRICS * fleet.clusters
-    # Eight uploads at once, each some 40 ms; its CPU is in the measured way for 20 objects.
-    upload_s = objects * 0.04 / 8
-    upload_cpu_s = objects * UPLOAD_CPU_S
-    work_s = max(fleet.raw_mb / SERVER_MB_S, cpu_s / speed) + max(upload_s, upload_cpu_s / speed)
+    upload_s = objects * UPLOAD_WAIT_S / UPLOADS
+    upload_cpu_s = objects * results.upload_cpu_s
+    work_s = max(raw_mb / results.server_mb_s, cpu_s / speed) + max(upload_s, upload_cpu_s / speed)
     delay_s = (METRICS - 1) * DELAY_S
     window_s = RUN_S + delay_s + work_s + results.start.function_s / speed
     idle_s = RUN_S + results.start.function_s / speed
     invocations = RUNS + round(HOURS * max(0.0, window_s // 870))
     gb = memory_mb / 1024
-    wire_mb = fleet.raw_mb * results.wire.size_mb[1] / results.wire.size_mb[0]
+    wire_mb = raw_mb * results.wire.size_mb[1] / results.wire.size_mb[0]
     fits = results.peak_mb(1000, 1000) + SPARE_MB <= memory_mb * 1.048576
     return Month(
         memory_mb,
@@ -109,9 +101,6 @@ def month_of(fleet: Fleet, memory_mb: int, results: Results) -> Month:
         traffic=HOURS * wire_mb / 1000 * 2 * CROSS_ZONE_GB,
         endpoints=HOURS * ENDPOINT_H * 2,
     )
-
-
-UPLOAD_CPU_S = 0.004  # of one small object: botocore's own work
 
 
 def write_page(results: Results) -> str:
@@ -141,13 +130,18 @@ def write_page(results: Results) -> str:
         ),
         "",
         (
-            f"Assumed, not measured: {HOURS} windows of an hour a month, {METRICS} metrics, "
-            f"{DELAY_S:g} s between queries, {SERVER_MB_S:g} MB of answer a second from the "
-            "server, "
-            f"{UPLOAD_CPU_S * 1000:g} ms of CPU and 40 ms of waiting for each upload, CPU in "
-            f"proportion to memory up to {FULL_CPU_MB} MB, an arm64 CPU as fast as the "
-            "measured one, "
-            "two interface endpoints in one zone, and all traffic between zones."
+            f"Measured: {results.series_mb * 1e6:,.0f} bytes of answer for a series of an hour, "
+            f"{results.server_mb_s:.1f} MB of answer a second from Prometheus with gzip, "
+            f"{results.ways[0].cpu_s / results.case(SORTED).size_mb * 1000:.1f} ms of CPU a MB, "
+            f"{results.upload_cpu_s * 1000:.1f} ms of CPU more for each object."
+        ),
+        "",
+        (
+            f"Assumed: {HOURS} windows of an hour a month, {METRICS} metrics, {DELAY_S:g} s "
+            f"between queries, {UPLOADS} uploads at once of {UPLOAD_WAIT_S * 1000:g} ms of "
+            f"waiting each, CPU in proportion to memory up to {FULL_CPU_MB} MB, an arm64 CPU as "
+            "fast as the measured one, two interface endpoints in one zone, and all traffic "
+            "between zones."
         ),
         "",
     ]
@@ -156,7 +150,7 @@ def write_page(results: Results) -> str:
             f"## {fleet.name.capitalize()}, {fleet.series:,} series",
             "",
             (
-                f"{fleet.raw_mb:,.0f} MB of answers for each window, {METRICS * fleet.clusters:,} "
+                f"{fleet.series * results.series_mb:,.0f} MB of answers for each window, {METRICS * fleet.clusters:,} "
                 "objects."
             ),
             "",

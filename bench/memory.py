@@ -12,12 +12,16 @@ CLUSTERS = (1, 100, 1000)
 
 @dataclass(frozen=True)
 class Memory:
-    """Peaks in MB of 1,000,000 bytes. `before_mb`: modules and clients, before the query."""
+    """Peaks in MB of 1,000,000 bytes. `before_mb`: modules and clients, before the query.
+
+    `cpu_s` is from the query to the last upload.
+    """
 
     size_mb: float
     clusters: int
     before_mb: float
     peak_mb: float
+    cpu_s: float
 
 
 def measure_memory(server: str) -> list[Memory]:
@@ -39,6 +43,12 @@ def measure_memory(server: str) -> list[Memory]:
             assert result["series"] == shape.series
             assert result["objects"] == clusters
             found.append(
-                Memory(result["raw_bytes"] / 1e6, clusters, result["before_mb"], result["peak_mb"])
+                Memory(
+                    result["raw_bytes"] / 1e6,
+                    clusters,
+                    result["before_mb"],
+                    result["peak_mb"],
+                    result["cpu_s"],
+                )
             )
     return found

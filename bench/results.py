@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.compress import Case
+from bench.compress import CASES, Case
 from bench.memory import Memory
 from bench.start import Start
 from bench.way import Way, Wire
@@ -57,8 +57,27 @@ class Results:
 
     def peak_mb(self, size_mb: float, clusters: int) -> float:
         """Of the answer whose size is nearest."""
+        return self._memory(size_mb, clusters).peak_mb
+
+    @property
+    def upload_cpu_s(self) -> float:
+        """CPU of one more object: a thousand of 10 MB against one of 10 MB."""
+        many, one = self._memory(10, 1000), self._memory(10, 1)
+        return max(0.0, many.cpu_s - one.cpu_s) / (many.clusters - one.clusters)
+
+    @property
+    def series_mb(self) -> float:
+        """Answer for each series of an hour."""
+        return self.case(SORTED).size_mb / CASES[SORTED].series
+
+    @property
+    def server_mb_s(self) -> float:
+        """MB of answer a second that Prometheus gave with gzip."""
+        return self.wire.size_mb[0] / self.wire.wall_s[1]
+
+    def _memory(self, size_mb: float, clusters: int) -> Memory:
         found = [one for one in self.memory if one.clusters == clusters]
-        return min(found, key=lambda one: abs(one.size_mb - size_mb)).peak_mb
+        return min(found, key=lambda one: abs(one.size_mb - size_mb))
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ class ResultFinder:
     def _read_mark(self, mark: bytes) -> bool:
         """Follow one structural character; True where it opens the result."""
         if mark in b"{[":
-            if mark == b"[" and self._keys == ["data", "result"] and self._stack == [b"{", b"{"]:
+            if mark == b"[" and self._keys == ["data", "result"]:
                 return True
             self._stack.append(mark)
             self._keys.append(None)

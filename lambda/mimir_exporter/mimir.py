@@ -93,7 +93,7 @@ class Mimir:
             with self._request("GET", url) as response:
                 if response.status == 200:
                     return path
-                body = _read_error(response)
+                body = self._read_error(response)
                 # A gateway may guard or hide the path; only a 5xx speaks of readiness.
                 if response.status >= 500:
                     raise StopRunError(
@@ -181,7 +181,7 @@ class Mimir:
             if response.status == 200:
                 yield response
                 return
-            error = _error(response, url)
+            error = self._error(response, url)
             refused = response.status == 401
         if not refused or not self._credentials.from_secret:
             raise error
@@ -191,7 +191,7 @@ class Mimir:
         self._login = headers
         with self._request(method, url, fields) as response:
             if response.status != 200:
-                raise _error(response, url)
+                raise self._error(response, url)
             yield response
 
     @contextmanager
@@ -271,6 +271,26 @@ class Mimir:
                 "The answer ended in the middle of its gzip.", cut_if_persistent=True
             )
 
+    def _error(self, response: BaseHTTPResponse, url: str) -> ExportError:
+        return classify(
+            response.status,
+            self._read_error(response),
+            url=url,
+            retry_after=response.headers.get("Retry-After"),
+        )
+
+    def _read_error(self, response: BaseHTTPResponse) -> str:
+        """The body of an error, without the login, which some gateways send back in it."""
+        _Sockets.set_timeout(CONNECT_TIMEOUT_S)
+        try:
+            body = response.read(ERROR_BODY_BYTES, decode_content=True).decode("utf-8", "replace")
+        except HTTPError:
+            return ""
+        for name, value in (self._login or {}).items():
+            if name in ("token", "Authorization"):
+                body = body.replace(value, "***").replace(value.rpartition(" ")[2], "***")
+        return body
+
     def _patience_s(self) -> float:
         self._deadline.check()
         return max(0.1, self._deadline.remaining_s())
@@ -332,24 +352,6 @@ def _pool(settings: Settings) -> urllib3.HTTPConnectionPool:
     if settings.scheme == "https":
         return _TlsPool(settings.hostname, settings.port, maxsize=1, cert_reqs="CERT_REQUIRED")
     return _PlainPool(settings.hostname, settings.port, maxsize=1)
-
-
-def _error(response: BaseHTTPResponse, url: str) -> ExportError:
-    return classify(
-        response.status,
-        _read_error(response),
-        url=url,
-        retry_after=response.headers.get("Retry-After"),
-    )
-
-
-def _read_error(response: BaseHTTPResponse) -> str:
-    _Sockets.set_timeout(CONNECT_TIMEOUT_S)
-    try:
-        body = response.read(ERROR_BODY_BYTES, decode_content=True)
-    except HTTPError:
-        return ""
-    return body.decode("utf-8", "replace")
 
 
 def _reason(error: HTTPError) -> str:

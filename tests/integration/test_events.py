@@ -1,0 +1,273 @@
+"""The events that a person sends: export again, check, status, and what is none of them."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcloud.processes import free_port
+from localcloud.prometheus import Prometheus
+from mimir_exporter.errors import SettingsError
+from tests.integration import faults
+from tests.integration.deployment import FEW, HOUR_S, LAST_END, Function, start_of
+from tests.integration.faults import Proxy
+from tests.integration.sandbox import Event
+
+EVENTS = Path(__file__).resolve().parents[2] / "events"
+HOUR_ISO = {"start": "2025-03-01T11:00:00Z", "end": "2025-03-01T12:00:00Z"}
+
+
+def finding(result: Event, what: str) -> Event:
+    (found,) = (one for one in result["findings"] if one["what"] == what)
+    return dict(found)
+
+
+# Export again
+
+
+@pytest.mark.parametrize(
+    "span",
+    [
+        HOUR_ISO,
+        {"start": LAST_END - HOUR_S, "end": LAST_END},
+        {"start": str(LAST_END - HOUR_S), "end": str(LAST_END)},
+        {"start": "2025-03-01T12:00:00+01:00", "end": "2025-03-01T13:00:00+01:00"},
+        {"start": "2025-03-01T11:20", "end": "2025-03-01T11:21"},
+    ],
+    ids=[
+        "ISO 8601",
+        "unix seconds",
+        "unix seconds as text",
+        "with an offset",
+        "a part of a window",
+    ],
+)
+def test_a_range_is_exported_again(span: Event, small: Function, mimir: Prometheus) -> None:
+    small.export()
+    lost = [key for key in small.file_keys() if start_of(key) == LAST_END - HOUR_S]
+    for key in lost:
+        small.delete(key)
+    result = small.export({"action": "export", **span})
+    assert (result["outcome"], result["windows"]["exported"]) == ("complete", 1)
+    assert result["objects"] == len(lost)
+    assert small.differences(mimir, 3) == []
+
+
+def test_only_the_metrics_that_were_asked_for_are_exported_again(
+    through: Function, proxy: Proxy
+) -> None:
+    through.export()
+    proxy.heal()
+    result = through.export({"action": "export", **HOUR_ISO, "metrics": ["node_info"]})
+    assert (result["outcome"], len(proxy.queries)) == ("complete", 1)
+    assert through.checkpoint()["repeats"] == []
+
+
+def test_a_range_before_the_backfill_is_exported(small: Function, mimir: Prometheus) -> None:
+    small.export()
+    result = small.export({"action": "export", "start": LAST_END - 6 * HOUR_S, "end": LAST_END})
+    assert (result["outcome"], result["windows"]["exported"]) == ("complete", 6)
+    assert small.differences(mimir, 6) == []
+
+
+def test_a_manual_export_may_be_the_first_run(small: Function, mimir: Prometheus) -> None:
+    """It does what was asked for; the rest is the next regular run's."""
+    result = small.export({"action": "export", **HOUR_ISO})
+    assert (result["outcome"], result["windows"]["exported"]) == ("complete", 1)
+    assert small.differences(mimir, 1) == []
+    assert small.export()["windows"]["exported"] == 2
+    assert small.differences(mimir, 3) == []
+
+
+def test_what_does_not_fit_into_a_manual_export_is_done_by_the_next_run(
+    through: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    through.export()
+    before = through.file_keys()
+    for key in before:
+        through.delete(key)
+    proxy.spoil(faults.late(0.6))
+    result = through.export({"action": "export", **HOUR_ISO}, seconds=6)
+    assert result["outcome"] == "unfinished"
+    proxy.heal()
+    assert through.export()["outcome"] == "complete"
+    assert 0 < len(proxy.queries) < len(FEW)
+    assert through.file_keys() == before
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({}, "start is None"),
+    ({"start": "2025-03-01"}, "end is None"),
+    ({"start": "yesterday", "end": "2025-03-01"}, "start is 'yesterday'"),
+    ({"start": True, "end": "2025-03-01"}, "start is True"),
+    ({"start": [], "end": {}}, "start is []"),
+    ({"start": "2025-03-01", "end": "2025-02-28"}, "start has to be before end"),
+    ({"start": LAST_END, "end": LAST_END}, "start has to be before end"),
+    ({"start": "2025-03-01T12:00", "end": "2025-03-02"}, "no whole window that is 600 s old"),
+    ({"start": "2026-03-01", "end": "2026-03-02"}, "no whole window"),
+    ({**HOUR_ISO, "metrics": ["node_info", "nodes"]}, "'nodes', which the catalogue does not have"),
+    ({**HOUR_ISO, "metrics": []}, "a list of metric names is allowed"),
+    ({**HOUR_ISO, "metrics": "node_info"}, "a list of metric names is allowed"),
+    ({**HOUR_ISO, "metrics": [7]}, "metrics names 7"),
+    ({**HOUR_ISO, "force": "yes"}, "force is 'yes'"),
+]
+
+
+@pytest.mark.parametrize(("event", "says"), WRONG, ids=[json.dumps(one[0])[:60] for one in WRONG])
+def test_a_wrong_event_changes_nothing_and_says_what_is_allowed(
+    event: dict[str, Any], says: str, small: Function
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        small.export({"action": "export", **event})
+    assert says in str(caught.value)
+    assert str(caught.value).endswith(".")
+    assert "\n" not in str(caught.value)
+    assert small.keys() == {}
+
+
+@pytest.mark.parametrize("event", [{"action": "exprot"}, {"action": 7}, {"action": None}, [7], 7])
+def test_an_unknown_event_lists_the_known_ones(event: Any, small: Function) -> None:
+    with pytest.raises(SettingsError) as caught:
+        small.export(event)
+    for known in ("{} (a regular run)", "export", "status", "check"):
+        assert known in str(caught.value)
+    assert small.keys() == {}
+
+
+def test_a_schedules_event_is_a_regular_run(small: Function) -> None:
+    event = {"version": "0", "detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}
+    assert small.export(event)["outcome"] == "complete"
+
+
+@pytest.mark.parametrize("path", sorted(EVENTS.glob("*.json")), ids=lambda path: path.stem)
+def test_the_ready_made_events_are_known(path: Path, small: Function) -> None:
+    """Their dates are of another time, which their error would name."""
+    event = json.loads(path.read_text())
+    small = replace(small, metrics=(*FEW, *event.get("metrics", ())))
+    small.export()
+    if {"start", "end"} <= event.keys():
+        event |= HOUR_ISO
+    assert small.export(event)["outcome"] in ("complete", "fit")
+
+
+# Check
+
+
+def test_check_finds_nothing_wrong_with_what_is_well(small: Function) -> None:
+    result = small.export({"action": "check"})
+    assert result["outcome"] == "fit"
+    assert [one["level"] for one in result["findings"]].count("error") == 0
+    assert finding(result, "endpoint")["found"] == "ready, says /prometheus/api/v1/query"
+    assert finding(result, "server")["found"].endswith("2.42.0+ds") or "2." in str(result)
+    assert "have no label cluster" in finding(result, "cluster label")["found"]
+    nodes = result["metrics"]["node_info"]
+    assert (nodes["series"], nodes["clusters"]) == (10, 3)
+    assert nodes["by_cluster"]["prod-eu"] == 4
+    # It left nothing.
+    assert small.keys() == {}
+    small.export()
+    assert "3 metrics" in finding(small.export({"action": "check"}), "checkpoint")["found"]
+
+
+def test_check_says_what_is_wrong_with_a_metric(small: Function) -> None:
+    extra = json.dumps({"broken": "sum(", "nothing": 'up{job="none"}'})
+    result = small.with_env(EXTRA_METRICS=extra).export({"action": "check"})
+    assert result["outcome"] == "unfit"
+    assert "parse error" in finding(result, "metric broken")["found"]
+    assert finding(result, "metric broken")["level"] == "error"
+    assert finding(result, "metric nothing")["level"] == "warning"
+    assert result["metrics"]["node_info"]["series"] == 10
+
+
+def nobody_there(function: Function, proxy: Proxy) -> Function:
+    return function.with_env(PORT=str(free_port()))
+
+
+def refuses(function: Function, proxy: Proxy) -> Function:
+    proxy.spoil(faults.answer(401), lambda request: "/api/" in request.path)
+    return function
+
+
+def not_ready(function: Function, proxy: Proxy) -> Function:
+    proxy.spoil(faults.answer(503, "starting"), lambda request: request.path == "/-/ready")
+    return function
+
+
+def no_bucket(function: Function, proxy: Proxy) -> Function:
+    return function.with_env(S3_BUCKET="nobodys-bucket")
+
+
+def no_machine(function: Function, proxy: Proxy) -> Function:
+    arn = "arn:aws:states:eu-central-1:000000000000:stateMachine:none"
+    return function.with_env(BACKFILL_STATE_MACHINE_ARN=arn)
+
+
+UNHEALTHY: list[tuple[Callable[[Function, Proxy], Function], str, str]] = [
+    (nobody_there, "endpoint", "Connection refused"),
+    (refuses, "endpoint", "login was refused"),
+    (not_ready, "endpoint", "not ready"),
+    (no_bucket, "bucket write", "nobodys-bucket does not exist"),
+    (no_bucket, "checkpoint", "nobodys-bucket does not exist"),
+]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "what", "says"), UNHEALTHY, ids=[f"{one[0].__name__}, {one[1]}" for one in UNHEALTHY]
+)
+def test_check_says_what_is_wrong_and_what_to_change(
+    spoil: Callable[[Function, Proxy], Function],
+    what: str,
+    says: str,
+    through: Function,
+    proxy: Proxy,
+) -> None:
+    result = spoil(through, proxy).export({"action": "check"})
+    assert result["outcome"] == "unfit"
+    assert result["message"].startswith("Not fit to run: ")
+    found = finding(result, what)
+    assert found["level"] == "error"
+    assert says in found["found"] + found["change"]
+    # The other things were looked at all the same.
+    assert {"login", "bucket list", "state machine"} <= {one["what"] for one in result["findings"]}
+    assert through.keys() == {}
+
+
+# Status
+
+
+def test_status_tells_what_is_exported_and_what_is_not(small: Function) -> None:
+    assert small.export({"action": "status"})["outcome"] == "nothing yet"
+    small.export()
+    status = small.export({"action": "status"})
+    assert status["outcome"] == "complete"
+    assert status["range"] == "2025-03-01T09:00:00Z/2025-03-01T12:00:00Z"
+    (group,) = status["coverage"]
+    assert group["metrics"] == list(FEW)
+    assert (group["exported"], group["missing"]) == ([status["range"]], [])
+    keys = small.file_keys()
+    assert status["files"]["objects"] == len(keys)
+    assert status["files"]["bytes"] == sum(len(body) for body in small.files().values())
+    assert set(status["files"]["clusters"]) == {"central", "prod-eu", "prod-us", "staging"}
+    small.clock.advance(HOUR_S)
+    status = small.export({"action": "status"})
+    assert (status["outcome"], status["pending_windows"]) == ("incomplete", 1)
+    assert status["coverage"][0]["missing"] == ["2025-03-01T12:00:00Z/2025-03-01T13:00:00Z"]
+    assert status["lag_s"] == pytest.approx(80 * 60, abs=60)
+    span = {"start": "2025-03-01T10:00", "end": "2025-03-01T11:00"}
+    status = small.export({"action": "status", **span})
+    assert (status["outcome"], status["range"]) == (
+        "complete",
+        "2025-03-01T10:00:00Z/2025-03-01T11:00:00Z",
+    )
+
+
+def test_status_asks_nothing_of_mimir_and_writes_nothing(through: Function, proxy: Proxy) -> None:
+    through.export()
+    proxy.heal()
+    before = through.keys()
+    replace(through, metrics=("node_info",)).export({"action": "status"})
+    assert proxy.requests == []
+    assert through.keys() == before

@@ -1,0 +1,301 @@
+"""Handing over to Step Functions, whatever becomes of the execution, against its real API."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from itertools import count
+from typing import Any
+
+import pytest
+
+from localcloud.aws import Cloud
+from localcloud.prometheus import Prometheus
+from mimir_exporter.backfill import StateMachine, hand_over
+from mimir_exporter.bucket import Bucket
+from mimir_exporter.checkpoint import Handover
+from mimir_exporter.errors import ExportError
+from mimir_exporter.settings import load_settings
+from mimir_exporter.store import CheckpointStore
+from mimir_exporter.windows import Window
+from tests.integration import faults
+from tests.integration.conftest import MakeProxy
+from tests.integration.deployment import CENTRAL, HOUR_S, LAST_END, NOW, PREFIX, Function
+from tests.integration.faults import Proxy, Request
+from tests.integration.sandbox import Event
+
+ROLE = "arn:aws:iam::000000000000:role/any"
+WAITING = {"Type": "Wait", "Seconds": 600, "End": True}
+PASSING = {"Type": "Pass", "End": True}
+FAILING = {"Type": "Fail", "Error": "ItemFailed"}
+SHORT_S = 6.0
+_numbers = count(1)
+
+MakeMachine = Callable[[dict[str, Any]], str]
+
+
+@pytest.fixture
+def make_machine(cloud: Cloud) -> Iterator[MakeMachine]:
+    """Makes a state machine of one state, which stands for what a backfill comes to; its ARN."""
+    arns: list[str] = []
+
+    def make(state: dict[str, Any]) -> str:
+        definition = {"StartAt": "Work", "States": {"Work": state}}
+        arns.append(
+            cloud.stepfunctions.create_state_machine(
+                name=f"backfill-{next(_numbers)}", definition=json.dumps(definition), roleArn=ROLE
+            )["stateMachineArn"]
+        )
+        return arns[-1]
+
+    yield make
+    for arn in arns:
+        for name in executions(cloud, arn):
+            with suppress(cloud.stepfunctions.exceptions.ClientError):
+                cloud.stepfunctions.stop_execution(executionArn=execution_arn(arn, name))
+
+
+@pytest.fixture
+def slow(through: Function, proxy: Proxy) -> Function:
+    """Four windows, of which a short run does the newest at most."""
+    proxy.spoil(faults.late(0.4), lambda request: request.is_query)
+    return replace(through.with_env(BACKFILL_DAYS="4h"), metrics=("node_info", "pod_info"))
+
+
+def execution_arn(machine: str, name: str) -> str:
+    return f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
+
+
+def executions(cloud: Cloud, machine: str) -> list[str]:
+    found = cloud.stepfunctions.list_executions(stateMachineArn=machine)["executions"]
+    return [one["name"] for one in found]
+
+
+def status_of(function: Function) -> Event:
+    return function.export({"action": "status"})
+
+
+def items_of(cloud: Cloud, machine: str, name: str) -> list[dict[str, int]]:
+    told = cloud.stepfunctions.describe_execution(executionArn=execution_arn(machine, name))
+    items: list[dict[str, int]] = json.loads(told["input"])["windows"]
+    return items
+
+
+def test_what_the_time_does_not_suffice_for_is_handed_over(
+    slow: Function, make_machine: MakeMachine, proxy: Proxy, mimir: Prometheus
+) -> None:
+    machine = make_machine(WAITING)
+    function = slow.with_env(BACKFILL_STATE_MACHINE_ARN=machine)
+    result = function.export(seconds=SHORT_S)
+    assert result["outcome"] == "handed over"
+    assert executions(function.cloud, machine) == [result["execution"]]
+    items = items_of(function.cloud, machine, result["execution"])
+    assert result["windows"]["handed_over"] == result["windows"]["pending"] == len(items)
+    assert 3 <= len(items) <= 4
+    # Newest first, and up to the oldest that is wanted.
+    starts = [item["start"] for item in items]
+    assert starts == sorted(starts, reverse=True)
+    assert starts[-1] == LAST_END - 4 * HOUR_S
+    assert all(
+        item == {"start": at, "end": at + HOUR_S} for at, item in zip(starts, items, strict=True)
+    )
+    assert f"{len(items)} handed over to Step Functions" in result["message"]
+
+    # While it is at work, nobody else is.
+    proxy.heal()
+    result = function.export()
+    assert (result["windows"]["planned"], result["execution"]) == (0, None)
+    assert (result["outcome"], result["windows"]["pending"]) == ("unfinished", len(items))
+    assert proxy.queries == []
+    assert [one["status"] for one in status_of(function)["executions"]] == ["running"]
+    assert "100 % of that time is in the hands of Step Functions" in status_of(function)["message"]
+
+    # Its items do the work, and it ends.
+    for item in items:
+        assert function.backfill(item)["finished"]
+    stop(function.cloud, machine)
+    result = function.export()
+    assert (result["outcome"], result["windows"]["pending"]) == ("complete", 0)
+    assert function.checkpoint()["executions"] == []
+    assert function.differences(mimir, 4) == []
+    assert status_of(function)["outcome"] == "complete"
+
+
+def stop(cloud: Cloud, machine: str) -> None:
+    for name in executions(cloud, machine):
+        cloud.stepfunctions.stop_execution(executionArn=execution_arn(machine, name))
+
+
+def wait_for_end(cloud: Cloud, machine: str) -> None:
+    """A state that does nothing takes a moment too."""
+    running = partial(
+        cloud.stepfunctions.list_executions, stateMachineArn=machine, statusFilter="RUNNING"
+    )
+    deadline = time.monotonic() + 10
+    while running()["executions"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("state", "ended"), [(PASSING, "SUCCEEDED"), (FAILING, "FAILED"), (WAITING, "ABORTED")]
+)
+def test_what_an_execution_leaves_is_done_by_the_next_run(
+    state: dict[str, Any],
+    ended: str,
+    slow: Function,
+    make_machine: MakeMachine,
+    proxy: Proxy,
+    mimir: Prometheus,
+) -> None:
+    machine = make_machine(state)
+    function = slow.with_env(BACKFILL_STATE_MACHINE_ARN=machine)
+    result = function.export(seconds=SHORT_S)
+    if ended == "ABORTED":
+        stop(function.cloud, machine)
+    wait_for_end(function.cloud, machine)
+    proxy.heal()
+    function.clock.advance(300)
+    again = function.export()
+    (line,) = function.messages("execution over")
+    assert (line["execution"], line["ended"]) == (result["execution"], ended)
+    assert (again["outcome"], again["execution"]) == ("complete", None)
+    assert again["windows"]["exported"] == result["windows"]["handed_over"]
+    assert function.differences(mimir, 4) == []
+
+
+def test_what_an_execution_leaves_has_failed_once(
+    slow: Function, make_machine: MakeMachine
+) -> None:
+    """So that windows that no execution ever does become gaps, and an alarm."""
+    machine = make_machine(PASSING)
+    function = slow.with_env(BACKFILL_STATE_MACHINE_ARN=machine)
+    names = set()
+    for attempt in range(1, 4):
+        result = function.export(seconds=SHORT_S)
+        assert result["outcome"] == "handed over"
+        names.add(result["execution"])
+        wait_for_end(function.cloud, machine)
+        oldest = [
+            one["attempts"]
+            for one in status_of(function)["failures"]
+            if one["range"].startswith("2025-03-01T08:00:00Z")
+        ]
+        assert oldest == [attempt - 1] * len(oldest)
+        function.clock.advance(300)
+    assert len(names) == 3
+
+
+def starts_execution(request: Request) -> bool:
+    return request.headers.get("x-amz-target") == "AWSStepFunctions.StartExecution"
+
+
+def test_an_execution_that_never_started_is_handed_over_again(
+    slow: Function,
+    make_machine: MakeMachine,
+    make_proxy: MakeProxy,
+    proxy: Proxy,
+    mimir: Prometheus,
+) -> None:
+    machine = make_machine(WAITING)
+    aws = make_proxy(slow.cloud.endpoint)
+    refused = json.dumps({"__type": "AccessDeniedException", "message": "not authorized"})
+    aws.spoil(faults.answer(400, refused), starts_execution)
+    function = slow.with_env(BACKFILL_STATE_MACHINE_ARN=machine, AWS_ENDPOINT_URL=aws.url)
+    with pytest.raises(ExportError) as caught:
+        function.export(seconds=SHORT_S)
+    for words in (
+        "did not start",
+        machine,
+        "AccessDeniedException",
+        "check that the function's role",
+    ):
+        assert words in str(caught.value)
+    assert executions(function.cloud, machine) == []
+    (recorded,) = function.checkpoint()["executions"]
+
+    # It may be about to start: not before some time has passed is it known that it did not.
+    aws.heal()
+    assert function.export(seconds=SHORT_S)["windows"]["planned"] == 0
+    assert [one["status"] for one in status_of(function)["executions"]] == ["never started"]
+    function.clock.advance(180)
+    result = function.export(seconds=SHORT_S)
+    assert function.messages("execution over")[0]["ended"] == "never started"
+    assert result["outcome"] == "handed over"
+    assert executions(function.cloud, machine) == [result["execution"]]
+    assert result["execution"] != recorded["name"]
+    # That was nobody's failure.
+    assert status_of(function)["failures"] == []
+
+
+def test_an_answer_that_was_lost_does_not_start_a_second_execution(
+    slow: Function, make_machine: MakeMachine, make_proxy: MakeProxy
+) -> None:
+    machine = make_machine(WAITING)
+    aws = make_proxy(slow.cloud.endpoint)
+    aws.spoil(faults.lose_answer, starts_execution, times=1)
+    function = slow.with_env(BACKFILL_STATE_MACHINE_ARN=machine, AWS_ENDPOINT_URL=aws.url)
+    result = function.export(seconds=SHORT_S)
+    assert result["outcome"] == "handed over"
+    assert len([request for request in aws.requests if starts_execution(request)]) == 2
+    assert executions(function.cloud, machine) == [result["execution"]]
+
+
+@pytest.mark.parametrize("state", [WAITING, PASSING], ids=["running", "over"])
+def test_the_same_plan_twice_is_one_execution(
+    state: dict[str, Any], slow: Function, make_machine: MakeMachine
+) -> None:
+    machine = make_machine(state)
+    store = CheckpointStore(Bucket(slow.cloud.s3, slow.bucket), PREFIX, CENTRAL)
+    store.update(lambda fresh: fresh.adopt(load_settings(slow.env), ["node_info"], NOW))
+    windows = [
+        Window(at - HOUR_S, at, 60) for at in range(LAST_END, LAST_END - 3 * HOUR_S, -HOUR_S)
+    ]
+    step_functions = StateMachine(slow.cloud.stepfunctions, machine)
+    first = hand_over(store, step_functions, windows, NOW)
+    if state is PASSING:
+        wait_for_end(slow.cloud, machine)
+    assert hand_over(store, step_functions, windows, NOW) == first
+    assert executions(slow.cloud, machine) == first
+    assert [one.name for one in store.read().handovers] == first
+    # The number of the execution is in its name: what is handed over again gets a new one.
+    store.update(lambda fresh: setattr(fresh, "handovers", list[Handover]()))
+    assert hand_over(store, step_functions, windows, NOW) != first
+    assert len(executions(slow.cloud, machine)) == 2
+
+
+def test_a_thousand_items_are_an_execution(
+    slow: Function, make_machine: MakeMachine, proxy: Proxy
+) -> None:
+    machine = make_machine(WAITING)
+    proxy.heal()
+    proxy.spoil(faults.never_answer)
+    many = slow.with_env(
+        BACKFILL_STATE_MACHINE_ARN=machine, TIME_FRAME="60", BACKFILL_DAYS="18h", SETTLE_TIME="600"
+    )
+    result = many.export(seconds=SHORT_S)
+    expected = 17 * 60 + 50  # of a minute each, up to ten minutes ago
+    assert result["windows"]["handed_over"] == expected
+    names = executions(many.cloud, machine)
+    sizes = {name: len(items_of(many.cloud, machine, name)) for name in names}
+    assert sorted(sizes.values()) == [expected - 1000, 1000]
+    assert all(len(name) <= 80 for name in names)
+    assert result["execution"] in names
+    items = [item["start"] for name in names for item in items_of(many.cloud, machine, name)]
+    assert len(set(items)) == expected
+    assert len(many.checkpoint()["executions"]) == 2
+    assert len(many.read(many.checkpoint_key)) < 3000
+
+
+def test_new_windows_are_exported_while_an_execution_has_the_old_ones(
+    slow: Function, make_machine: MakeMachine, proxy: Proxy
+) -> None:
+    function = slow.with_env(BACKFILL_STATE_MACHINE_ARN=make_machine(WAITING))
+    function.export(seconds=SHORT_S)
+    proxy.heal()
+    function.clock.advance(HOUR_S)
+    result = function.export()
+    assert (result["windows"]["planned"], result["windows"]["exported"]) == (1, 1)
+    assert {int(request.fields["start"]) for request in proxy.queries} == {LAST_END}

@@ -1,0 +1,81 @@
+"""No secret is in anything that the function says or writes.
+
+Last by its name, so that what all tests of this folder have said can be looked at as well.
+"""
+
+import base64
+import json
+from collections.abc import Callable
+from urllib.parse import quote
+
+import pytest
+
+from mimir_exporter.errors import ExportError
+from tests.integration import faults
+from tests.integration.deployment import Function
+from tests.integration.faults import Fault, Proxy
+from tests.integration.sandbox import SAID
+from tests.integration.test_login import BEARER, METHODS, PASSWORD, TOKEN, WRONG
+
+SECRETS = (TOKEN, BEARER, PASSWORD, WRONG["PROMETHEUS_PASSWORD"], "three-days-of-metrics")
+
+
+def echo(status: int) -> Fault:
+    """A server that tells in its error what it was sent, as debugging proxies do."""
+
+    def fault(exchange: faults.Exchange) -> None:
+        said = json.dumps({"status": "error", "error": f"refused {dict(exchange.request.headers)}"})
+        exchange.send(faults.Answer(status, said.encode()))
+
+    return fault
+
+
+def spellings(secret: str) -> set[str]:
+    """As it stands, and as it could stand in a header, a URL or a JSON text."""
+    login = base64.b64encode(f"exporter:{secret}".encode()).decode()
+    return {secret, login, quote(secret, safe=""), json.dumps(secret)[1:-1], repr(secret)[1:-1]}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "fault",
+    [None, echo(401), echo(500), echo(422), faults.reset, faults.cut_with_length],
+    ids=["well", "401", "500", "422", "reset", "cut"],
+)
+def test_no_secret_is_said(
+    method: str, fault: Fault | None, through: Function, proxy: Proxy
+) -> None:
+    function = through.with_env(**METHODS[method][0])
+    if fault:
+        proxy.spoil(fault)
+    before = len(SAID)
+    for act in calls(function):
+        try:
+            act()
+        except ExportError as error:
+            SAID.append(repr(error))
+    assert len(SAID) > before + 5
+    assert_silent(SAID[before:])
+    for key, body in function.files().items():
+        assert_silent([key, json.dumps(function.metadata(key)), body.decode("latin-1")])
+    assert_silent([function.read(function.checkpoint_key).decode()])
+
+
+def calls(function: Function) -> list[Callable[[], object]]:
+    return [
+        function.export,
+        lambda: function.export({"action": "check"}),
+        lambda: function.export({"action": "status"}),
+    ]
+
+
+def test_no_secret_was_said_by_any_test() -> None:
+    assert SAID
+    assert_silent(SAID)
+
+
+def assert_silent(texts: list[str]) -> None:
+    whole = "\n".join(texts)
+    for secret in SECRETS:
+        for spelling in spellings(secret):
+            assert spelling not in whole, f"...{whole[whole.index(spelling) - 200 :][:200]}"
