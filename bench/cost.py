@@ -150,8 +150,8 @@ def write_page(results: Results) -> str:
             f"## {fleet.name.capitalize()}, {fleet.series:,} series",
             "",
             (
-                f"{fleet.series * results.series_mb:,.0f} MB of answers for each window, {METRICS * fleet.clusters:,} "
-                "objects."
+                f"{fleet.series * results.series_mb:,.0f} MB of answers for each window, "
+                f"{METRICS * fleet.clusters:,} objects."
             ),
             "",
             _fleet_table(by_size),
