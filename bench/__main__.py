@@ -12,20 +12,19 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT / "lambda"))
+from bench import cost, results
+from bench.answers import Shape, make_blocks
+from bench.compress import CASES, measure_case
+from bench.measure import in_process
+from bench.memory import measure_memory
+from bench.report import goal_table, write_report
+from bench.start import measure_start
+from bench.way import measure_way, measure_wire, running_server
+from infra.package import build_package
+from localcloud.aws import running_cloud
+from localcloud.processes import leave_on_sigterm
 
-from bench import cost, results  # noqa: E402
-from bench.answers import Shape, make_blocks  # noqa: E402
-from bench.compress import CASES, measure_case  # noqa: E402
-from bench.measure import in_process  # noqa: E402
-from bench.memory import measure_memory  # noqa: E402
-from bench.report import goal_table, write_report  # noqa: E402
-from bench.start import measure_start  # noqa: E402
-from bench.way import measure_way, measure_wire, running_server  # noqa: E402
-from infra.package import build_package  # noqa: E402
-from localcloud.aws import running_cloud  # noqa: E402
-from localcloud.processes import leave_on_sigterm  # noqa: E402
+PROJECT = Path(__file__).resolve().parents[1]
 
 
 def measure_searches() -> results.Searches:

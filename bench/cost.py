@@ -18,7 +18,7 @@ ENDPOINT_H = 0.01  # an interface endpoint, in one zone
 CROSS_ZONE_GB = 0.01  # each way
 FARGATE_VCPU_H, FARGATE_GB_H = 0.04048, 0.004445  # what a pod's reservation is worth
 
-DEFAULT_MB = 512
+DEFAULT_MB = 256
 MEMORY_SIZES_MB = (256, 512, 1024, 1769)
 FULL_CPU_MB = 1769  # Lambda gives one whole CPU at this, less in proportion
 SPARE_MB = 30  # of the runtime itself, and room

@@ -114,7 +114,7 @@ def test_both_functions_run_the_same_code_as_set(resources: Resources, entry_poi
     made = function(resources, entry_point)
     assert made["Runtime"] == "python3.13"
     assert made["Architectures"] == ["arm64"]
-    assert made["MemorySize"] == 512
+    assert made["MemorySize"] == 256
     assert made["EphemeralStorage"] == {"Size": 512}
     assert made["Timeout"] == 900
     assert made["Code"] == function(resources, "export")["Code"]
