@@ -13,13 +13,13 @@ from .errors import ExportError
 WS = rb"[ \t\n\r]*+"
 # A JSON string of any content. `\\.` takes the escaped byte whatever it is, so that a quote behind
 # a backslash never ends the string, and a backslash at the end of the bytes leaves it unfinished.
-ANY_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+ANY_STRING = rb'"[^"\\]*+(?>(?:\\.[^"\\]*+)*)"'
 _FLAT = rb'[^"\[\]{}]*+'
 
 # One step towards the end of a value: strings and arrays without arrays (samples) are taken many
 # at a time, which is what makes this path bearable; a bracket that opens or closes is a step alone.
 _STEP = re.compile(
-    rb"%(f)s(?:((?:(?:%(s)s|\[%(f)s(?:%(s)s%(f)s)*+\])%(f)s)++)|([\[{])|([\]}]))"
+    rb"%(f)s(?:((?>(?:(?:%(s)s|\[%(f)s(?>(?:%(s)s%(f)s)*)\])%(f)s)+))|([\[{])|([\]}]))"
     % {b"f": _FLAT, b"s": ANY_STRING},
     re.DOTALL,
 )

@@ -42,15 +42,17 @@ _VALUES = b'},"values":[['
 _NEXT = b'"]]},{"metric":'  # ends with the colon that `_walk` and `_match_head` search for
 _HEADS = 4096  # beginnings of series remembered; more clusters than that only cost time
 
+# Groups are atomic, (?>(?:...)*), and not possessive, (?:...)*+: before Python 3.11.5 a possessive
+# group matches wrongly or without end (CPython gh-106052), and Debian 12 has 3.11.2.
 _TEXT = rb'[^"\\\x00-\x1f]*+'
-_STRING = rb'"%s(?:\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4})%s)*+"' % (_TEXT, _TEXT)
+_STRING = rb'"%s(?>(?:\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4})%s)*)"' % (_TEXT, _TEXT)
 _NAME = rb'"%s"' % _TEXT  # of a label, without escapes: what it says is what it looks like
-_NUMBER = rb"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+"
+_NUMBER = rb"-?(?:0|[1-9][0-9]*+)(?>(?:\.[0-9]++)?)(?>(?:[eE][+-]?[0-9]++)?)"
 _FIGURE = rb'"[0-9A-Za-z.+-]*+"'  # a sample's value
 _SAMPLE = rb"\[%s,%s\]" % (_NUMBER, _FIGURE)
-_BUCKETS = rb',"buckets":\[(?:\[[0-9](?:,%s){3}\](?:,(?=\[)|(?=\])))*+\]' % _FIGURE
-_HISTOGRAM = rb'\[%s,\{"count":%s,"sum":%s(?:%s)?+\}\]' % (_NUMBER, _FIGURE, _FIGURE, _BUCKETS)
-_LIST = rb"\[((?:%s(?:,(?=\[)|(?=\])))*+)\]"
+_BUCKETS = rb',"buckets":\[(?>(?:\[[0-9](?:,%s){3}\](?:,(?=\[)|(?=\])))*)\]' % _FIGURE
+_HISTOGRAM = rb'\[%s,\{"count":%s,"sum":%s(?>(?:%s)?)\}\]' % (_NUMBER, _FIGURE, _FIGURE, _BUCKETS)
+_LIST = rb"\[((?>(?:%s(?:,(?=\[)|(?=\])))*))\]"
 
 # (cluster, start, end, series, samples): that many whole series, joined by single commas.
 Run = tuple[str, int, int, int, int]
@@ -78,13 +80,15 @@ class SeriesReader:
             % {b"here": here, b"name": _NAME}
         ).match
         labels = (
-            rb'\{"metric":\{(?:%(other)s(?:,(?=")|(?=\})))*+(?:%(here)s(%(s)s)(?:,%(other)s)*+)?+\}'
+            rb'\{"metric":\{(?>(?:%(other)s(?:,(?=")|(?=\})))*)'
+            rb"(?>(?:%(here)s(%(s)s)(?>(?:,%(other)s)*))?)\}"
             % {b"here": here, b"s": _STRING, b"other": rb"(?!%s)%s:%s" % (here, _NAME, _STRING)}
         )
         self._labels = re.compile(labels + rb',"values":\[\[').match
         self._whole = re.compile(
             labels
-            + rb'(?:,"values":%s)?+(?:,"histograms":%s)?+\}' % (_LIST % _SAMPLE, _LIST % _HISTOGRAM)
+            + rb'(?>(?:,"values":%s)?)(?>(?:,"histograms":%s)?)\}'
+            % (_LIST % _SAMPLE, _LIST % _HISTOGRAM)
         ).match
         self._slash = -1
 

@@ -123,7 +123,7 @@ def test_what_the_time_does_not_suffice_for_is_deleted_by_the_next_run(
 ) -> None:
     s3 = make_proxy(cloud.endpoint)
     s3.spoil(late(0.15), lambda request: request.method == "DELETE")
-    for hour in range(10):
+    for hour in range(7):
         start = 1740700800 + hour * HOUR_S
         key = f"d/{DAY}/metric=node_info/{start}_node_info.json.gz"
         function.put(f"{PREFIX}/{key}", b"ours", **OURS)

@@ -36,7 +36,7 @@ def spellings(secret: str) -> set[str]:
     return {secret, login, quote(secret, safe=""), json.dumps(secret)[1:-1], repr(secret)[1:-1]}
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["token", "bearer", "basic"])
 @pytest.mark.parametrize(
     "fault",
     [None, echo(401), echo(500), echo(422), faults.reset, faults.cut_with_length],
