@@ -114,11 +114,11 @@ def settle(
     now: int,
 ) -> Checkpoint:
     """Take back what ended executions have left; the checkpoint after that."""
+    names = tuple(names)
     for handover in list(checkpoint.handovers):
         ended = machine.ending(handover.name)
         if ended == "" or (ended is None and now - handover.started < START_GRACE_S):
             continue
-        names = tuple(names)
 
         def record(fresh: Checkpoint) -> None:
             if ended is None:  # noqa: B023 - called before the loop goes on

@@ -14,7 +14,7 @@ from . import __version__
 from .errors import CheckpointError
 from .intervals import Interval, Intervals, covers, subtract, union
 from .settings import Settings
-from .windows import DAY_S, Grid, Window, adopt_grid, iso, window_at, windows_within
+from .windows import DAY_S, Grid, Window, adopt_grid, iso, iso_range, window_at, windows_within
 
 T = TypeVar("T")
 
@@ -526,7 +526,7 @@ def _moment(text: object) -> int:
 
 
 def _dump_range(interval: Interval) -> str:
-    return f"{iso(interval[0])}/{iso(interval[1])}"
+    return iso_range(*interval)
 
 
 def _dump_ranges(intervals: Intervals) -> list[str]:

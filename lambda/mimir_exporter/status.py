@@ -11,7 +11,7 @@ from .intervals import Interval, Intervals, intersect, subtract, total_s, union
 from .layout import day_folder, parse_key
 from .runs import Tools
 from .settings import parse_time
-from .windows import iso, window_at, windows_within
+from .windows import iso, iso_range, window_at, windows_within
 
 # The checkpoint answers at once; a person at the console does not wait for a thousand listings.
 COUNT_S = 20.0
@@ -155,4 +155,4 @@ def _count_files(bucket: Bucket, prefix: str, span: Interval, deadline: Deadline
 
 
 def _text(interval: Interval) -> str:
-    return f"{iso(interval[0])}/{iso(interval[1])}"
+    return iso_range(*interval)

@@ -37,12 +37,17 @@ class Window:
         return self.start + (self.end - self.start - 1) // self.step_s * self.step_s
 
     def __str__(self) -> str:
-        return f"{iso(self.start)}/{iso(self.end)}"
+        return iso_range(self.start, self.end)
 
 
 def iso(moment: float) -> str:
     """`2026-10-31T06:00:00Z`."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def iso_range(start: float, end: float) -> str:
+    """`2026-10-31T06:00:00Z/2026-10-31T07:00:00Z`, as ISO 8601 writes an interval."""
+    return f"{iso(start)}/{iso(end)}"
 
 
 def window_at(grids: Sequence[Grid], moment: int) -> Window:
