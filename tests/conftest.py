@@ -8,16 +8,20 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from localcloud.aws import Cloud, running_cloud
 from localcloud.history import History, load_history
+from localcloud.processes import StartError
+from localcloud.programs import find_program
 from localcloud.prometheus import Prometheus, running_prometheus
 from localcloud.remote_write import RemoteWriter
 
 MakePrometheus = Callable[..., Prometheus]
 MakeCloud = Callable[..., Cloud]
+NeedProgram = Callable[[str], Path]
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -34,6 +38,21 @@ def no_real_cloud() -> Iterator[None]:
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         yield
+
+
+@pytest.fixture(scope="session")
+def need_program() -> NeedProgram:
+    """The path of a program of the distribution; without it the test is skipped, in CI it fails."""
+
+    def need(name: str) -> Path:
+        try:
+            return find_program(name)
+        except StartError as error:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip(str(error))
+
+    return need
 
 
 @pytest.fixture(scope="session")
