@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from .auth import NAMES, Credentials
 from .errors import SettingsError
+from .variables import VARIABLES
 
 DAY_S = 86_400
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": DAY_S, "w": 7 * DAY_S}
@@ -58,15 +59,16 @@ class Settings:
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
-    """Read every variable, with the defaults of the integration that this one replaces.
+    """Read every variable of `variables.py`.
 
     An empty variable counts as absent. Raises SettingsError, one sentence that names the
     variable, its value and what is allowed; secrets are checked but never quoted.
     """
 
-    def text(name: str, default: str | None = None, pattern: re.Pattern[str] | None = None) -> str:
+    def text(name: str, pattern: re.Pattern[str] | None = None) -> str:
         value = environ.get(name, "").strip()
         if not value:
+            default = VARIABLES[name].default
             if default is None:
                 raise SettingsError(f"{name} is not set; it is required.")
             return default
@@ -76,46 +78,48 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
             raise SettingsError(f"{name} is {value!r}; {_ALLOWED[name]}.")
         return value
 
-    def number(name: str, default: str, low: int, high: int) -> int:
-        value = text(name, default)
+    def number(name: str, low: int, high: int) -> int:
+        value = text(name)
         if not re.fullmatch(r"[0-9]{1,9}", value) or not low <= int(value) <= high:
             raise SettingsError(
                 f"{name} is {value!r}; a whole number from {low} to {high} is allowed."
             )
         return int(value)
 
-    def seconds(name: str, default: str, unit: str = "s") -> int:
-        value = text(name, default)
-        return _whole(name, value, duration_s(name, value, unit))
+    def duration(name: str) -> float:
+        return duration_s(name, text(name), VARIABLES[name].unit)
 
-    time_frame_s = seconds("TIME_FRAME", "3600")
-    query_step_s = seconds("QUERY_STEP", "60")
+    def seconds(name: str) -> int:
+        return _whole(name, text(name), duration(name))
+
+    time_frame_s = seconds("TIME_FRAME")
+    query_step_s = seconds("QUERY_STEP")
     _check_grid(time_frame_s, query_step_s)
-    cluster_label = text("CLUSTER_LABEL_NAME", "cluster", _LABEL_NAME)
+    cluster_label = text("CLUSTER_LABEL_NAME", _LABEL_NAME)
     settings = Settings(
-        bucket=text("S3_BUCKET", None, _BUCKET),
+        bucket=text("S3_BUCKET", _BUCKET),
         prefix=_prefix(text("S3_PREFIX")),
         cluster_name=_cluster_name(text("CLUSTER_NAME")),
         cluster_label=cluster_label,
-        split_by_cluster=_boolean("SPLIT_BY_CLUSTER", text("SPLIT_BY_CLUSTER", "true")),
-        scheme=_choice("SCHEME", text("SCHEME", "http"), ("http", "https")),
-        hostname=text("HOSTNAME", "localhost", _HOST).strip("[]"),
-        port=number("PORT", "9090", 1, 65535),
-        path_prefix=_path("PATH_PREFIX", text("PATH_PREFIX", "")),
-        readiness_path=_path("METRICS_READINESS_PATH", text("METRICS_READINESS_PATH", "/-/ready")),
-        wire_gzip=_boolean("WIRE_GZIP", text("WIRE_GZIP", "true")),
-        role_arn=text("ROLE_ARN", "", _ROLE),
-        role_external_id=text("ROLE_EXTERNAL_ID", ""),
-        auth_secret_arn=text("AUTH_SECRET_ARN", ""),
+        split_by_cluster=_boolean("SPLIT_BY_CLUSTER", text("SPLIT_BY_CLUSTER")),
+        scheme=_choice("SCHEME", text("SCHEME"), ("http", "https")),
+        hostname=text("HOSTNAME", _HOST).strip("[]"),
+        port=number("PORT", 1, 65535),
+        path_prefix=_path("PATH_PREFIX", text("PATH_PREFIX")),
+        readiness_path=_path("METRICS_READINESS_PATH", text("METRICS_READINESS_PATH")),
+        wire_gzip=_boolean("WIRE_GZIP", text("WIRE_GZIP")),
+        role_arn=text("ROLE_ARN", _ROLE),
+        role_external_id=text("ROLE_EXTERNAL_ID"),
+        auth_secret_arn=text("AUTH_SECRET_ARN"),
         time_frame_s=time_frame_s,
         query_step_s=query_step_s,
-        query_delay_s=duration_s("QUERY_DELAY", text("QUERY_DELAY", "5"), "s"),
-        settle_time_s=seconds("SETTLE_TIME", "600"),
-        backfill_s=seconds("BACKFILL_DAYS", "3d", "d"),
-        initial_backfill=_date("INITIAL_BACKFILL_DATE", text("INITIAL_BACKFILL_DATE", "")),
-        retention_s=seconds("RETENTION_DAYS", "30", "d"),
-        extra_metrics=_extra_metrics(text("EXTRA_METRICS", "{}")),
-        state_machine_arn=text("BACKFILL_STATE_MACHINE_ARN", ""),
+        query_delay_s=duration("QUERY_DELAY"),
+        settle_time_s=seconds("SETTLE_TIME"),
+        backfill_s=seconds("BACKFILL_DAYS"),
+        initial_backfill=_date("INITIAL_BACKFILL_DATE", text("INITIAL_BACKFILL_DATE")),
+        retention_s=seconds("RETENTION_DAYS"),
+        extra_metrics=_extra_metrics(text("EXTRA_METRICS")),
+        state_machine_arn=text("BACKFILL_STATE_MACHINE_ARN"),
     )
     if settings.role_external_id and not settings.role_arn:
         raise SettingsError("ROLE_EXTERNAL_ID is set but ROLE_ARN is not; set both or neither.")
@@ -129,17 +133,17 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
 
 
 def duration_s(name: str, value: str, unit: str) -> float:
-    """Seconds of a duration such as `3d`, `72h`, `90m` or a bare number of `unit`s.
+    """Seconds of a duration such as `3d`, `72h`, `90m`, or of a bare number of `unit` (its name).
 
     Raises SettingsError for anything else.
     """
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([smhdw]?)", value.strip().lower())
     if not match or len(match[1]) > 12:
         raise SettingsError(
-            f"{name} is {value!r}; a number of {_UNIT_NAMES[unit]} is allowed, or a duration such "
+            f"{name} is {value!r}; a number of {unit} is allowed, or a duration such "
             "as 90m, 72h, 3d or 2w."
         )
-    return float(match[1]) * _UNITS_S[match[2] or unit]
+    return float(match[1]) * _UNITS_S[match[2] or unit[0]]
 
 
 def parse_time(name: str, value: object) -> datetime:
@@ -161,7 +165,6 @@ def parse_time(name: str, value: object) -> datetime:
     )
 
 
-_UNIT_NAMES = {"s": "seconds", "d": "days"}
 _ALLOWED = {
     "S3_BUCKET": "a bucket's name alone is allowed, without s3:// and without a path",
     "CLUSTER_LABEL_NAME": "a label name is allowed: letters, digits and _, no digit first",

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mimir_exporter.errors import SettingsError
 from mimir_exporter.settings import Settings, load_settings, parse_time
+from mimir_exporter.variables import VARIABLES
 
 REQUIRED = {"S3_BUCKET": "cur-bucket", "S3_PREFIX": "k8s/prometheus", "CLUSTER_NAME": "prod"}
 ROLE = "arn:aws:iam::123456789012:role/exporter"
@@ -66,7 +67,7 @@ def assert_one_sentence(text: str) -> None:
 def test_just_the_variables_of_the_integration_and_of_the_design_are_read() -> None:
     environ = Recorder(REQUIRED)
     load_settings(environ)
-    assert environ.asked == {*SEED, *OURS}
+    assert environ.asked == {*SEED, *OURS} == set(VARIABLES)
 
 
 def test_the_defaults_are_those_that_are_documented() -> None:
