@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from .bucket import Bucket, ConditionFailedError
-from .checkpoint import Checkpoint, dump, load
+from .checkpoint import Checkpoint
+from .document import dump, load
 from .errors import CheckpointError
 from .layout import CHECKPOINT, state_key
 

@@ -1,0 +1,60 @@
+"""Checkpoints for the tests of their rules, their document and their size."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from mimir_exporter.checkpoint import GAP_ATTEMPTS, Checkpoint, Handover
+from mimir_exporter.intervals import union
+from mimir_exporter.settings import Settings, load_settings
+from mimir_exporter.windows import Window
+
+HOUR = 3600
+NAMES = ("cpu", "memory")
+
+
+def unix(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+
+
+NOW = unix("2026-10-31T12:34")
+
+
+def configure(**variables: str) -> Settings:
+    required = {"S3_BUCKET": "bucket", "S3_PREFIX": "k8s", "CLUSTER_NAME": "prod"}
+    return load_settings({**required, **variables})
+
+
+def begun(
+    settings: Settings | None = None, names: Iterable[str] = NAMES, now: int = NOW
+) -> Checkpoint:
+    checkpoint = Checkpoint()
+    checkpoint.adopt(settings or configure(), names, now)
+    return checkpoint
+
+
+def hour(text: str) -> Window:
+    start = unix(text)
+    return Window(start, start + HOUR, 60)
+
+
+def starts(plan: Iterable[tuple[Window, tuple[str, ...]]]) -> list[int]:
+    return [window.start for window, _ in plan]
+
+
+def export_all(checkpoint: Checkpoint, settings: Settings, names: Iterable[str], now: int) -> None:
+    for window, lacking in list(checkpoint.wanted(names, settings, now)):
+        for name in lacking:
+            checkpoint.mark_exported(name, window, empty=False)
+
+
+def make_gap(checkpoint: Checkpoint, name: str, window: Window, at: int) -> None:
+    """Fail as often as it takes, the last time at `at`."""
+    for attempt in range(GAP_ATTEMPTS):
+        checkpoint.mark_failed(name, window, "no", at - (GAP_ATTEMPTS - 1 - attempt) * 1800)
+
+
+def handed(checkpoint: Checkpoint, windows: Iterable[Window], now: int = NOW) -> Handover:
+    ranges = union((window.start, window.end) for window in windows)
+    handover = Handover("backfill-1", ranges, now)
+    checkpoint.hand_over(handover)
+    return handover
