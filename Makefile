@@ -5,7 +5,9 @@ READY := .venv/.installed
 UV := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-emit-index-url
 
-.PHONY: help demo test check bench synth lock install clean
+TORTURE_MINUTES ?= 15
+
+.PHONY: help demo test torture check bench synth lock install clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target text; \
@@ -16,6 +18,9 @@ demo: $(READY) ## See it work: three days of three clusters, on this machine (KE
 
 test: $(READY) ## Unit, infrastructure, integration and end-to-end tests
 	@$(VENV)/python -m pytest $(ARGS)
+
+torture: $(READY) ## Random faults, kills and hostile data for TORTURE_MINUTES=15 (SEED=n: the same again)
+	@TORTURE_MINUTES=$(TORTURE_MINUTES) SEED=$(SEED) $(VENV)/python -m pytest tests/torture $(ARGS)
 
 check: $(READY) ## ruff and mypy
 	@$(VENV)/ruff check .

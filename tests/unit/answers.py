@@ -6,7 +6,7 @@ What Python's own parser reads in an answer is the measure throughout.
 import json
 import random
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -308,3 +308,75 @@ SMALL = [
     },
     {"metric": {"__name__": "up", "cluster": "c"}, "values": [[1, "+Inf"]]},
 ]
+
+
+def damage(text: bytes, chance: random.Random) -> bytes:
+    """One to three random changes, with bytes and pieces that mean something in JSON."""
+    made = bytearray(text)
+    for _ in range(chance.randint(1, 3)):
+        at = chance.randrange(len(made) + 1)
+        to = min(len(made), at + chance.choice([0, 1, 1, 2, 5, 40]))
+        kind = chance.randrange(4)
+        if kind == 0:
+            made[at:to] = b""
+        elif kind == 1:
+            made[at:to] = bytes([chance.choice(b'"\\[]{},:0.e \n\x00\xff\x80an')])
+        elif kind == 2:
+            source = chance.randrange(len(text))
+            made[at:at] = text[source : source + chance.choice([1, 3, 20, 90, 200])]
+        else:
+            made[at:to] = chance.choice(PIECES).encode()
+    return bytes(made)
+
+
+def judge(text: bytes, points: Iterable[int], whole: bytes, matrix: Sequence[Any]) -> str:
+    """Split `text`, which was the answer `whole` of `matrix`, and compare with what Python reads.
+
+    Says what it was: "still a matrix", "an error", "refused", or "damaged inside a series" for
+    what is no JSON and passed.
+    """
+    points = list(points)
+    expected = expect(text)
+    plain, quick = try_split(text, points, plain=True), try_split(text, points)
+    if expected is not None:
+        assert plain is not None
+        assert read(plain.files) == expected.files
+        assert plain.samples == expected.samples
+        assert quick is not None
+        assert quick.files == plain.files
+        if expected.ordinary:
+            assert quick.samples == plain.samples
+        return "still a matrix"
+    if plain is not None:
+        assert plain.envelope is not None
+        assert plain.envelope.status == "error"
+        return "an error"
+    if quick is None or quick.envelope is None or quick.envelope.status == "error":
+        return "refused"
+    # Not JSON, and passed: this is what the quick ways do not look for. The damage must lie in
+    # the text of labels or samples, and every series that it did not touch in its own file.
+    assert_only_inner_damage(text)
+    for one in matrix:
+        bare = compact(one)
+        own = one["metric"].get("cluster") or DEFAULT
+        if whole.count(bare) == text.count(bare) == 1:
+            assert [own] == [name for name, body in quick.files.items() if bare in body]
+    return "damaged inside a series"
+
+
+# From a series' beginning to the next one: the cluster and what follows up to a brace, or labels
+# that are whole; then samples.
+INNER = re.compile(
+    rb'("metric":\{)(?:(?:(?:"__name__":"[^"\\]*",)?"cluster":"[^"\\]*")?[^{}]*'
+    rb'|(?:[:,]|"(?:[^"\\]|\\.)*")*)(\},"values":\[\[)[^:]*("\]\]\}(?=,\{"metric":))',
+    re.DOTALL,
+)
+
+
+def assert_only_inner_damage(text: bytes) -> None:
+    """With other labels and samples in their places the text is JSON."""
+    fixed = INNER.sub(rb'\1"a":"b"\g<2>1,"2\3', text)
+    try:
+        strict_json(fixed)
+    except ValueError as error:
+        raise AssertionError(f"{text!r} is damaged outside of labels and samples") from error
