@@ -1,0 +1,60 @@
+"""docs/permissions.md says what the roles may do: held against the template, action by action."""
+
+import re
+from typing import Any
+
+import pytest
+
+from infra import ROOT
+from tests.infra.conftest import Synthesize
+
+PAGE = (ROOT / "docs" / "permissions.md").read_text()
+# Every setting that brings rights with it.
+VARIANTS: dict[str, dict[str, object]] = {
+    "as cdk.json has it": {},
+    "with a role and a key": {
+        "s3_bucket": "costs",
+        "role_arn": "arn:aws:iam::123456789012:role/exporter",
+        "auth_secret_arn": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:m-AbCdEf",
+        "auth_secret_kms_key_arn": "arn:aws:kms:eu-central-1:123456789012:key/1",
+    },
+}
+
+
+def granted(resources: dict[str, Any]) -> set[str]:
+    """Every action that a role's policy allows."""
+    actions: set[str] = set()
+    for resource in resources.values():
+        if resource["Type"] not in ("AWS::IAM::Policy", "AWS::IAM::Role"):
+            continue
+        properties = resource["Properties"]
+        documents = [properties["PolicyDocument"]] if "PolicyDocument" in properties else []
+        documents += [one["PolicyDocument"] for one in properties.get("Policies", ())]
+        for statement in (one for document in documents for one in document["Statement"]):
+            assert statement["Effect"] == "Allow"
+            action = statement["Action"]
+            actions |= {action} if isinstance(action, str) else set(action)
+    return actions
+
+
+@pytest.fixture(scope="module")
+def actions(synthesize: Synthesize) -> set[str]:
+    return {
+        action
+        for settings in VARIANTS.values()
+        for action in granted(synthesize(**settings).to_json()["Resources"])
+    }
+
+
+def test_every_action_is_on_the_page(actions: set[str]) -> None:
+    assert sorted(action for action in actions if f"`{action}`" not in PAGE) == []
+
+
+def test_the_page_names_no_action_that_is_not_granted(actions: set[str]) -> None:
+    tables = "\n".join(line for line in PAGE.splitlines() if line.startswith("|"))
+    named = set(re.findall(r"`([a-z0-9]+:[A-Z]\w+)`", tables))
+    assert named - actions == set()
+
+
+def test_no_action_is_a_wildcard(actions: set[str]) -> None:
+    assert not [action for action in actions if "*" in action]
