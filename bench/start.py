@@ -18,7 +18,7 @@ from mimir_exporter import handler
 class Context:
     aws_request_id = "bench"
     def get_remaining_time_in_millis(self): return 60_000
-with handler._Invocation(Context()) as tools:
+with handler._tools(Context()) as tools:
     tools.mimir.query("vector(1)")
 """
 IMPORT = "from mimir_exporter import handler"

@@ -7,7 +7,6 @@ ListBucket grant would make it 404.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import boto3
@@ -15,6 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from .errors import ExportError, StopRunError
+from .objects import ConditionFailedError, Folder, StoredObject
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -35,34 +35,17 @@ _CLIENT = Config(
 )
 
 
-class ConditionFailedError(ExportError):
-    """Somebody else wrote the object first: read it again and decide anew."""
-
-
-@dataclass(frozen=True)
-class StoredObject:
-    """An object that is there: its ETag and its metadata, names in lower case."""
-
-    etag: str
-    metadata: Mapping[str, str]
-    size: int
-
-
-@dataclass(frozen=True)
-class Folder:
-    """What stands directly in a folder: sub-folders with their last slash, and keys with sizes."""
-
-    folders: tuple[str, ...]
-    keys: Mapping[str, int]
-
-
 class Bucket:
-    """One bucket through one client. Every error says what to change."""
+    """One bucket through one client: an ObjectStore."""
 
     def __init__(self, client: "S3Client", name: str, role_arn: str = "") -> None:
         self._client = client
         self._name = name
         self._role_arn = role_arn
+
+    def where(self, key: str) -> str:
+        """`s3://bucket/key`."""
+        return f"s3://{self._name}/{key}"
 
     def put(
         self,
@@ -94,7 +77,7 @@ class Bucket:
             if not if_match:
                 raise
             # So S3 answers If-Match where the object is gone.
-            raise ConditionFailedError(f"s3://{self._name}/{key} was deleted meanwhile.") from error
+            raise ConditionFailedError(f"{self.where(key)} was deleted meanwhile.") from error
         return answer["ETag"]
 
     def get(self, key: str) -> tuple[bytes, str] | None:
@@ -142,7 +125,7 @@ class Bucket:
 
     @contextmanager
     def _explained(self, verb: str, key: str) -> Iterator[None]:
-        where = f"s3://{self._name}/{key}"
+        where = self.where(key)
         try:
             yield
         except ClientError as error:

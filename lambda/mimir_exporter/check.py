@@ -8,8 +8,9 @@ from typing import Any
 from .catalog import Metric
 from .errors import ExportError, StopRunError
 from .layout import PROBE, state_key
-from .runs import Tools, wait_until_ready
+from .runs import wait_until_ready
 from .store import CheckpointStore
+from .tools import Tools
 
 TOP_CLUSTERS = 20
 
@@ -134,7 +135,7 @@ def _bucket_steps(tools: Tools) -> dict[str, Callable[[], str]]:
 
     def write() -> str:
         bucket.put(key, b'{"probe": true}')
-        return f"s3://{settings.bucket}/{key}"
+        return bucket.where(key)
 
     def list_folder() -> str:
         folders = bucket.list(f"{settings.prefix}/").folders

@@ -1,8 +1,8 @@
 """The Lambda entry points; the only file that knows Lambda."""
 
 import os
-import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any
 
@@ -11,21 +11,16 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from .auth import credential_source
 from .backfill import StateMachine
 from .bucket import Bucket, s3_client
-from .catalog import load_catalog
 from .check import run_check
 from .deadline import Deadline
 from .errors import ExportError, SettingsError
-from .export import Exporter, Totals
-from .fetch import Fetcher
-from .mimir import Mimir
-from .runs import Summary, Tools, run_again, run_item, run_regular
+from .export import Totals
+from .runs import Summary, run_again, run_item, run_regular
 from .settings import Settings, load_settings
 from .status import report_status
-from .store import CheckpointStore
-from .write import Writer
+from .tools import Tools, describe_login, open_tools
 
 logger = Logger()
 metrics = Metrics()
@@ -48,7 +43,7 @@ def backfill(event: Event, context: LambdaContext) -> Event:
     """One item of the Map: {"start", "end"} of a window, in unix seconds."""
 
     def act() -> Event:
-        with _Invocation(context) as tools:
+        with _tools(context) as tools:
             result = run_item(tools, event)
             _publish(tools.exporter.totals)
             return result
@@ -61,7 +56,7 @@ def _act(event: Event, context: LambdaContext) -> Event:
         "run": lambda tools: _finish(run_regular(tools)),
         "export": lambda tools: _finish(run_again(tools, event)),
         "status": lambda tools: report_status(tools, event),
-        "check": lambda tools: run_check(tools, lambda: _login(tools.settings)),
+        "check": lambda tools: run_check(tools, lambda: describe_login(tools.settings)),
     }
     action = event.get("action", "run") if isinstance(event, dict) else event
     if not isinstance(action, str) or action not in actions:
@@ -69,50 +64,19 @@ def _act(event: Event, context: LambdaContext) -> Event:
             f"The event's action is {action!r}; {{}} (a regular run), "
             f"{', '.join(name for name in actions if name != 'run')} are known."
         )
-    with _Invocation(context) as tools:
+    with _tools(context) as tools:
         return actions[action](tools)
 
 
-class _Invocation:
-    """Makes the tools of one invocation, and closes what it opened."""
-
-    def __init__(self, context: LambdaContext) -> None:
-        self._context = context
-
-    def __enter__(self) -> Tools:
-        settings = load_settings(os.environ)
-        catalog = load_catalog(settings.extra_metrics)
-        deadline = Deadline.for_invocation(self._context.get_remaining_time_in_millis() / 1000)
-        bucket = Bucket(_s3(settings), settings.bucket, settings.role_arn)
-        store = CheckpointStore(bucket, settings.prefix, settings.cluster_name)
-        self._mimir = Mimir(settings, credential_source(settings.auth_secret_arn), deadline)
-        return Tools(
-            settings=settings,
-            catalog=catalog,
-            bucket=bucket,
-            store=store,
-            mimir=self._mimir,
-            exporter=Exporter(
-                catalog,
-                Fetcher(settings, self._mimir, deadline),
-                Writer(
-                    bucket,
-                    settings.prefix,
-                    settings.cluster_name,
-                    settings.cluster_label if settings.split_by_cluster else "",
-                    deadline,
-                ),
-                store,
-                deadline,
-            ),
-            deadline=deadline,
-            machine=_machine(settings.state_machine_arn),
-            run_id=self._context.aws_request_id,
-            clock=time.time,
-        )
-
-    def __exit__(self, *_: object) -> None:
-        self._mimir.close()
+def _tools(context: LambdaContext) -> AbstractContextManager[Tools]:
+    settings = load_settings(os.environ)
+    return open_tools(
+        settings,
+        Bucket(_s3(settings), settings.bucket, settings.role_arn),
+        Deadline.for_invocation(context.get_remaining_time_in_millis() / 1000),
+        run_id=context.aws_request_id,
+        machine=_machine(settings.state_machine_arn),
+    )
 
 
 def _answered(act: Callable[[], Event]) -> Event:
@@ -166,13 +130,6 @@ def _publish(totals: Totals) -> None:
         metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
     metrics.add_metric(name="BytesWritten", unit=MetricUnit.Bytes, value=totals.bytes)
     metrics.flush_metrics()
-
-
-def _login(settings: Settings) -> str:
-    source = settings.auth_secret_arn or "the environment"
-    credentials = credential_source(settings.auth_secret_arn).get()
-    tenant = "with a tenant" if credentials.tenant else "without a tenant"
-    return f"{credentials.method}, {tenant}, from {source}"
 
 
 def _s3(settings: Settings) -> Any:

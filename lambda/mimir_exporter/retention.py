@@ -5,16 +5,16 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import quote
 
-from .bucket import Bucket, Folder
 from .checkpoint import keep_from
 from .deadline import Deadline
 from .errors import OutOfTimeError
 from .layout import parse_key
+from .objects import Folder, ObjectStore
 from .settings import Settings
 
 
 def delete_expired(
-    bucket: Bucket, settings: Settings, now: int, deadline: Deadline
+    bucket: ObjectStore, settings: Settings, now: int, deadline: Deadline
 ) -> tuple[int, bool]:
     """Delete this exporter's files of expired days; how many, and whether all of them.
 
@@ -37,7 +37,9 @@ def delete_expired(
     return deleted, True
 
 
-def _expired_keys(bucket: Bucket, prefix: str, keep: date, deadline: Deadline) -> Iterator[str]:
+def _expired_keys(
+    bucket: ObjectStore, prefix: str, keep: date, deadline: Deadline
+) -> Iterator[str]:
     def open_folder(name: str) -> Folder:
         # A thousand clusters with nothing to delete are a thousand listings too.
         deadline.check()

@@ -1,17 +1,13 @@
 """The three ways to work: the regular run, a range again by hand, and one item of the Map."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from .backfill import StateMachine, hand_over, settle
-from .bucket import Bucket
-from .catalog import Metric
+from .backfill import hand_over, settle
 from .checkpoint import Checkpoint, Repeat
-from .deadline import Deadline
 from .errors import (
     CheckpointError,
     ExportError,
@@ -20,44 +16,18 @@ from .errors import (
     StopRunError,
     TryLaterError,
 )
-from .export import Exporter, Totals
+from .export import Totals
 from .intervals import Interval
-from .mimir import Mimir
 from .retention import delete_expired
 from .retry import with_retries
-from .settings import Settings, parse_time
-from .store import CheckpointStore
+from .settings import parse_time
+from .tools import Tools
 from .windows import Window, iso, window_at, windows_within
 
 logger = Logger()
 
 # A lease outlasts its run's deadline by this, for the last writes.
 LEASE_MARGIN_S = 60
-
-
-@dataclass(frozen=True)
-class Tools:
-    """All that a run works with. `run_id` is this invocation's; `machine` is None without one."""
-
-    settings: Settings
-    catalog: tuple[Metric, ...]
-    bucket: Bucket
-    store: CheckpointStore
-    mimir: Mimir
-    exporter: Exporter
-    deadline: Deadline
-    machine: StateMachine | None
-    run_id: str
-    clock: Callable[[], float] = time.time
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The catalogue's metric names."""
-        return tuple(metric.name for metric in self.catalog)
-
-    def now(self) -> int:
-        """Unix seconds."""
-        return int(self.clock())
 
 
 @dataclass

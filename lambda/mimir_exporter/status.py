@@ -3,14 +3,14 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from .bucket import Bucket
 from .checkpoint import Checkpoint, keep_from
 from .deadline import Deadline
 from .errors import OutOfTimeError, SettingsError
 from .intervals import Interval, Intervals, intersect, subtract, total_s, union
 from .layout import day_folder, parse_key
-from .runs import Tools
+from .objects import ObjectStore
 from .settings import parse_time
+from .tools import Tools
 from .windows import iso, iso_range, window_at, windows_within
 
 # The checkpoint answers at once; a person at the console does not wait for a thousand listings.
@@ -124,7 +124,9 @@ def _execution_status(tools: Tools, name: str) -> str:
     return "never started" if ending is None else ending or "running"
 
 
-def _count_files(bucket: Bucket, prefix: str, span: Interval, deadline: Deadline) -> dict[str, Any]:
+def _count_files(
+    bucket: ObjectStore, prefix: str, span: Interval, deadline: Deadline
+) -> dict[str, Any]:
     """Objects and bytes by cluster's folder, for the days of `span`."""
     clusters: dict[str, dict[str, int]] = {}
     first = datetime.fromtimestamp(span[0], UTC).replace(hour=0, minute=0, second=0)

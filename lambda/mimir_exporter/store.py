@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from .bucket import Bucket, ConditionFailedError
 from .checkpoint import Checkpoint
 from .document import dump, load
 from .errors import CheckpointError
 from .layout import CHECKPOINT, state_key
+from .objects import ConditionFailedError, ObjectStore
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ class CheckpointStore:
 
     def __init__(
         self,
-        bucket: Bucket,
+        bucket: ObjectStore,
         prefix: str,
         cluster_name: str,
         *,

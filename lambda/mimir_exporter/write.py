@@ -8,11 +8,11 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from . import __version__
-from .bucket import Bucket, ConditionFailedError
 from .catalog import Metric
 from .deadline import Deadline
 from .errors import CheckpointError
 from .layout import object_key, object_key_in
+from .objects import ConditionFailedError, ObjectStore
 from .spool import ClusterFile, Spool
 from .windows import Window
 
@@ -40,7 +40,7 @@ class Writer:
     """Writes the files of one exporter: its CLUSTER_NAME, and the label that it splits by."""
 
     def __init__(
-        self, bucket: Bucket, prefix: str, cluster_name: str, split_by: str, deadline: Deadline
+        self, bucket: ObjectStore, prefix: str, cluster_name: str, split_by: str, deadline: Deadline
     ) -> None:
         self._bucket = bucket
         self._deadline = deadline

@@ -18,10 +18,9 @@ from aws_lambda_powertools.metrics.provider.cloudwatch_emf import cloudwatch
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore import endpoint
 
-from mimir_exporter import handler, retry
+from mimir_exporter import handler, retry, tools
 from mimir_exporter.bucket import s3_client
 from mimir_exporter.catalog import Metric, load_catalog
-from mimir_exporter.export import Exporter
 from mimir_exporter.settings import load_settings
 from mimir_exporter.store import CheckpointStore
 
@@ -132,14 +131,13 @@ class Sandbox:
             )  # botocore's waits
             patch.setattr(handler.metrics, "namespace", "MimirExporter")
             patch.setattr(cloudwatch, "print", SAID.append, raising=False)
-            patch.setattr(handler, "time", SimpleNamespace(time=self.clock))
-            patch.setattr(handler, "Exporter", partial(Exporter, clock=self.clock))
+            patch.setattr(handler, "open_tools", partial(tools.open_tools, clock=self.clock))
             patch.setattr(
-                handler,
+                tools,
                 "CheckpointStore",
-                partial(CheckpointStore, clock=self.clock, sleep=lambda s: time.sleep(s / 10)),
+                partial(CheckpointStore, sleep=lambda s: time.sleep(s / 10)),
             )
-            patch.setattr(handler, "load_catalog", lambda _extra: self.catalog)
+            patch.setattr(tools, "load_catalog", lambda _extra: self.catalog)
             patch.setattr(retry, "BASE_S", 0.02)  # the waits are tested with a clock of their own
             yield
 

@@ -7,9 +7,9 @@ from typing import cast
 
 import pytest
 
-from mimir_exporter.bucket import Bucket, Folder, StoredObject
 from mimir_exporter.deadline import Deadline
 from mimir_exporter.layout import object_key, state_key
+from mimir_exporter.objects import Folder, ObjectStore, StoredObject
 from mimir_exporter.retention import delete_expired
 from mimir_exporter.settings import load_settings
 
@@ -52,7 +52,7 @@ class Shelf:
 def expire_within(shelf: Shelf, now: str, days: str, deadline: Deadline) -> tuple[int, bool]:
     required = {"S3_BUCKET": "bucket", "S3_PREFIX": PREFIX, "CLUSTER_NAME": "prod 1"}
     settings = load_settings({**required, "RETENTION_DAYS": days})
-    return delete_expired(cast(Bucket, shelf), settings, unix(now), deadline)
+    return delete_expired(cast(ObjectStore, shelf), settings, unix(now), deadline)
 
 
 def expire(shelf: Shelf, now: str, days: str = "30") -> int:

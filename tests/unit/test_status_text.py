@@ -8,14 +8,14 @@ from typing import Any, cast
 import pytest
 
 from mimir_exporter import status as module
-from mimir_exporter.bucket import Folder
 from mimir_exporter.checkpoint import GAP_ATTEMPTS, Checkpoint, Handover
 from mimir_exporter.deadline import Deadline
 from mimir_exporter.errors import SettingsError
 from mimir_exporter.layout import object_key
-from mimir_exporter.runs import Tools
+from mimir_exporter.objects import Folder
 from mimir_exporter.settings import Settings, load_settings
 from mimir_exporter.status import report_status
+from mimir_exporter.tools import Tools
 
 PREFIX = "k8s/prometheus"
 NAMES = ("cpu", "memory")

@@ -1,0 +1,90 @@
+"""All that a run works with, made from the settings. Knows neither Lambda nor a command line."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from .auth import credential_source
+from .backfill import StateMachine
+from .catalog import Metric, load_catalog
+from .deadline import Deadline
+from .export import Exporter
+from .fetch import Fetcher
+from .mimir import Mimir
+from .objects import ObjectStore
+from .settings import Settings
+from .store import CheckpointStore
+from .write import Writer
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What one invocation has. `run_id` is its own; `machine` is None without one."""
+
+    settings: Settings
+    catalog: tuple[Metric, ...]
+    bucket: ObjectStore
+    store: CheckpointStore
+    mimir: Mimir
+    exporter: Exporter
+    deadline: Deadline
+    machine: StateMachine | None
+    run_id: str
+    clock: Callable[[], float] = time.time
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The catalogue's metric names."""
+        return tuple(metric.name for metric in self.catalog)
+
+    def now(self) -> int:
+        """Unix seconds."""
+        return int(self.clock())
+
+
+@contextmanager
+def open_tools(
+    settings: Settings,
+    bucket: ObjectStore,
+    deadline: Deadline,
+    *,
+    run_id: str,
+    machine: StateMachine | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Iterator[Tools]:
+    """Make the tools of one run, and close at the end what they opened. Raises SettingsError."""
+    catalog = load_catalog(settings.extra_metrics)
+    store = CheckpointStore(bucket, settings.prefix, settings.cluster_name, clock=clock)
+    mimir = Mimir(settings, credential_source(settings.auth_secret_arn), deadline)
+    writer = Writer(
+        bucket,
+        settings.prefix,
+        settings.cluster_name,
+        settings.cluster_label if settings.split_by_cluster else "",
+        deadline,
+    )
+    fetcher = Fetcher(settings, mimir, deadline)
+    try:
+        yield Tools(
+            settings=settings,
+            catalog=catalog,
+            bucket=bucket,
+            store=store,
+            mimir=mimir,
+            exporter=Exporter(catalog, fetcher, writer, store, deadline, clock=clock),
+            deadline=deadline,
+            machine=machine,
+            run_id=run_id,
+            clock=clock,
+        )
+    finally:
+        mimir.close()
+
+
+def describe_login(settings: Settings) -> str:
+    """Who we are to the endpoint, without any secret in it. Raises SettingsError, StopRunError."""
+    source = settings.auth_secret_arn or "the environment"
+    credentials = credential_source(settings.auth_secret_arn).get()
+    tenant = "with a tenant" if credentials.tenant else "without a tenant"
+    return f"{credentials.method}, {tenant}, from {source}"
