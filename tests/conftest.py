@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from localcloud.prometheus import Prometheus, running_prometheus
 from localcloud.remote_write import RemoteWriter
 
 MakePrometheus = Callable[..., Prometheus]
+SharePrometheus = Callable[[History], Prometheus]
 MakeCloud = Callable[..., Cloud]
 NeedProgram = Callable[[str], Path]
 
@@ -73,6 +75,12 @@ def make_prometheus() -> Iterator[MakePrometheus]:
             return prometheus
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def share_prometheus(make_prometheus: MakePrometheus) -> SharePrometheus:
+    """The one Prometheus of a history, for all that only ask it."""
+    return lru_cache(make_prometheus)
 
 
 @pytest.fixture(scope="session")

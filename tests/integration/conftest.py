@@ -1,9 +1,11 @@
 """Deployments of the function in this process, and a real Prometheus with one day of history."""
 
 import itertools
+import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from aws_lambda_powertools.utilities import parameters
@@ -11,20 +13,22 @@ from aws_lambda_powertools.utilities import parameters
 from localcloud.aws import Cloud
 from localcloud.history import History
 from localcloud.prometheus import Prometheus
-from tests.conftest import MakePrometheus
+from tests.conftest import SharePrometheus
 from tests.integration.deployment import CENTRAL, FEW, NOW, PREFIX, Function
 from tests.integration.faults import Proxy
+from tests.integration.machines import ROLE, execution_arn, executions
 from tests.integration.sandbox import Clock
 
 MakeFunction = Callable[..., Function]
 MakeProxy = Callable[..., Proxy]
+MakeMachine = Callable[[dict[str, Any]], str]
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def mimir(make_prometheus: MakePrometheus) -> Prometheus:
+def mimir(share_prometheus: SharePrometheus) -> Prometheus:
     """A Prometheus with the day before NOW, of all clusters."""
-    return make_prometheus(History(end_s=NOW, days=1))
+    return share_prometheus(History(end_s=NOW, days=1))
 
 
 @pytest.fixture
@@ -75,6 +79,27 @@ def make_proxy() -> Iterator[MakeProxy]:
     """Makes ways to a server that a test can spoil; takes what Proxy takes."""
     with ExitStack() as running:
         yield lambda *where: running.enter_context(Proxy(*where).running())
+
+
+@pytest.fixture
+def make_machine(cloud: Cloud) -> Iterator[MakeMachine]:
+    """Makes a state machine of one state, which stands for what a backfill comes to; its ARN."""
+    arns: list[str] = []
+
+    def make(state: dict[str, Any]) -> str:
+        definition = {"StartAt": "Work", "States": {"Work": state}}
+        arns.append(
+            cloud.stepfunctions.create_state_machine(
+                name=f"backfill-{next(_numbers)}", definition=json.dumps(definition), roleArn=ROLE
+            )["stateMachineArn"]
+        )
+        return arns[-1]
+
+    yield make
+    for arn in arns:
+        for name in executions(cloud, arn):
+            with suppress(cloud.stepfunctions.exceptions.ClientError):
+                cloud.stepfunctions.stop_execution(executionArn=execution_arn(arn, name))
 
 
 @pytest.fixture

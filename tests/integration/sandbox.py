@@ -125,7 +125,7 @@ class Sandbox:
                 patch.setenv(name, value)
             patch.setattr(handler, "_own_s3", _own_s3)
             # The keys that boto3 found first stay with its default session.
-            patch.setattr(boto3, "DEFAULT_SESSION", _session_of(os.environ["AWS_ACCESS_KEY_ID"]))
+            patch.setattr(boto3, "DEFAULT_SESSION", session_of(os.environ["AWS_ACCESS_KEY_ID"]))
             patch.setattr(
                 endpoint, "time", SimpleNamespace(sleep=lambda _s: None)
             )  # botocore's waits
@@ -153,7 +153,8 @@ def _s3_of(_endpoint: str, _key: str) -> Any:
 
 
 @lru_cache
-def _session_of(_key: str) -> boto3.Session:
+def session_of(_key: str) -> boto3.Session:
+    """The default session of whoever has this access key."""
     return boto3.Session()
 
 

@@ -1,17 +1,11 @@
 """Handing over to Step Functions, whatever becomes of the execution, against its real API."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
-from functools import partial
-from itertools import count
 from typing import Any
 
 import pytest
 
-from localcloud.aws import Cloud
 from localcloud.prometheus import Prometheus
 from mimir_exporter.backfill import StateMachine, hand_over
 from mimir_exporter.bucket import Bucket
@@ -21,40 +15,21 @@ from mimir_exporter.settings import load_settings
 from mimir_exporter.store import CheckpointStore
 from mimir_exporter.windows import Window
 from tests.integration import faults
-from tests.integration.conftest import MakeProxy
+from tests.integration.conftest import MakeMachine, MakeProxy
 from tests.integration.deployment import CENTRAL, HOUR_S, LAST_END, NOW, PREFIX, Function
 from tests.integration.faults import Proxy, Request
+from tests.integration.machines import (
+    FAILING,
+    PASSING,
+    WAITING,
+    executions,
+    items_of,
+    stop,
+    wait_for_end,
+)
 from tests.integration.sandbox import Event
 
-ROLE = "arn:aws:iam::000000000000:role/any"
-WAITING = {"Type": "Wait", "Seconds": 600, "End": True}
-PASSING = {"Type": "Pass", "End": True}
-FAILING = {"Type": "Fail", "Error": "ItemFailed"}
 SHORT_S = 6.0
-_numbers = count(1)
-
-MakeMachine = Callable[[dict[str, Any]], str]
-
-
-@pytest.fixture
-def make_machine(cloud: Cloud) -> Iterator[MakeMachine]:
-    """Makes a state machine of one state, which stands for what a backfill comes to; its ARN."""
-    arns: list[str] = []
-
-    def make(state: dict[str, Any]) -> str:
-        definition = {"StartAt": "Work", "States": {"Work": state}}
-        arns.append(
-            cloud.stepfunctions.create_state_machine(
-                name=f"backfill-{next(_numbers)}", definition=json.dumps(definition), roleArn=ROLE
-            )["stateMachineArn"]
-        )
-        return arns[-1]
-
-    yield make
-    for arn in arns:
-        for name in executions(cloud, arn):
-            with suppress(cloud.stepfunctions.exceptions.ClientError):
-                cloud.stepfunctions.stop_execution(executionArn=execution_arn(arn, name))
 
 
 @pytest.fixture
@@ -64,23 +39,8 @@ def slow(through: Function, proxy: Proxy) -> Function:
     return replace(through.with_env(BACKFILL_DAYS="4h"), metrics=("node_info", "pod_info"))
 
 
-def execution_arn(machine: str, name: str) -> str:
-    return f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
-
-
-def executions(cloud: Cloud, machine: str) -> list[str]:
-    found = cloud.stepfunctions.list_executions(stateMachineArn=machine)["executions"]
-    return [one["name"] for one in found]
-
-
 def status_of(function: Function) -> Event:
     return function.export({"action": "status"})
-
-
-def items_of(cloud: Cloud, machine: str, name: str) -> list[dict[str, int]]:
-    told = cloud.stepfunctions.describe_execution(executionArn=execution_arn(machine, name))
-    items: list[dict[str, int]] = json.loads(told["input"])["windows"]
-    return items
 
 
 def test_what_the_time_does_not_suffice_for_is_handed_over(
@@ -121,22 +81,6 @@ def test_what_the_time_does_not_suffice_for_is_handed_over(
     assert function.checkpoint()["executions"] == []
     assert function.differences(mimir, 4) == []
     assert status_of(function)["outcome"] == "complete"
-
-
-def stop(cloud: Cloud, machine: str) -> None:
-    for name in executions(cloud, machine):
-        cloud.stepfunctions.stop_execution(executionArn=execution_arn(machine, name))
-
-
-def wait_for_end(cloud: Cloud, machine: str) -> None:
-    """A state that does nothing takes a moment too."""
-    running = partial(
-        cloud.stepfunctions.list_executions, stateMachineArn=machine, statusFilter="RUNNING"
-    )
-    deadline = time.monotonic() + 10
-    while running()["executions"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from tests.integration.sandbox import Clock, Event, Sandbox
 
 # Processes are forked from one that has imported everything and has no threads.
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload([__name__, "botocore.session", "boto3.s3.inject"])
+_CONTEXT.set_forkserver_preload([__name__, "tests.integration.warm"])
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Order:
     seconds: float = 60.0
     lease: bool = True
     begin: float = 0.0
+    request_id: str = ""
 
     def work(self) -> Event:
         """The result, or {"error": its sentence}."""
@@ -43,7 +44,7 @@ class Order:
         try:
             if self.item:
                 return sandbox.backfill(self.event, seconds=self.seconds)
-            return sandbox.export(self.event, seconds=self.seconds)
+            return sandbox.export(self.event, seconds=self.seconds, request_id=self.request_id)
         except ExportError as error:
             return {"error": str(error)}
 
@@ -62,6 +63,15 @@ class Worker:
         assert self._answer.poll(60), "the worker did not answer"
         found: Event = self._answer.recv()
         return found
+
+    def answers_within(self, seconds: float) -> bool:
+        """Whether it ends meanwhile: by itself, or killed."""
+        return self._answer.poll(seconds)
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
 
     def kill(self) -> None:
         """End it without a goodbye, as a machine that is lost."""
