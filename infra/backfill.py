@@ -154,6 +154,15 @@ class Backfill(Construct):
         )
 
     @property
+    def console_url(self) -> str:
+        """The page of its executions."""
+        region = Stack.of(self).region
+        return (
+            f"https://{region}.console.aws.amazon.com/states/home?region={region}"
+            f"#/statemachines/view/{self.state_machine.state_machine_arn}"
+        )
+
+    @property
     def _executions_arn(self) -> str:
         stack = Stack.of(self)
         name = stack.split_arn(

@@ -60,6 +60,9 @@ OWN = (
     "schedule_minutes",
     "backfill_concurrency",
     "log_retention_days",
+    "alarm_email",
+    "alarm_topic_arn",
+    "alarm_lag_s",
 )
 SECRET = ("prometheus_auth_token", "prometheus_bearer_auth_token", "prometheus_password")
 
@@ -72,6 +75,7 @@ LOG_RETENTION_DAYS = (
 ENVIRONMENT_BYTES = 4096 - 700
 
 _SECRET_ARN = r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:.+-[A-Za-z0-9]{6}"  # noqa: S105 - a pattern
+_TOPIC_ARN = r"(arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256})?"
 _KEY_ARN = r"(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+)?"
 
 
@@ -80,7 +84,8 @@ class Deployment:
     """Everything that `cdk deploy` needs to know, checked.
 
     `bucket_name` and `secret_arn` are None where the stack makes the thing itself; `has_secret`
-    is False where Mimir asks for no login. `vpc_id` is "new", "none" or an existing VPC's id.
+    is False where Mimir asks for no login. `vpc_id` is "new", "none" or an existing VPC's id. Of
+    `alarm_email` and `alarm_topic_arn` at most one is set.
     """
 
     stack_name: str
@@ -102,6 +107,9 @@ class Deployment:
     schedule_minutes: int
     backfill_concurrency: int
     log_retention_days: int
+    alarm_email: str
+    alarm_topic_arn: str
+    alarm_lag_s: int
     environment: Mapping[str, str]
     settings: Settings
 
@@ -124,6 +132,8 @@ def read_deployment(values: Mapping[str, object], environ: Mapping[str, str]) ->
     vpc_id, subnet_ids, security_group_id = _vpc(context)
     environment = _environment(context)
     settings = _settings(environment, bucket_name, secret_arn, has_secret=has_secret)
+    schedule_minutes = context.number("schedule_minutes", 1, 1440)
+    alarm_email, alarm_topic_arn = _alarm_target(context)
     deployment = Deployment(
         stack_name=context.text(
             "stack_name",
@@ -147,9 +157,12 @@ def read_deployment(values: Mapping[str, object], environ: Mapping[str, str]) ->
         timeout_s=context.number("timeout_s", 60, 900),
         architecture=context.choice("architecture", ("arm64", "x86_64")),
         python_version=context.choice("python_version", ("3.11", "3.12", "3.13", "3.14")),
-        schedule_minutes=context.number("schedule_minutes", 1, 1440),
+        schedule_minutes=schedule_minutes,
         backfill_concurrency=context.number("backfill_concurrency", 1, 1000),
         log_retention_days=int(context.choice("log_retention_days", map(str, LOG_RETENTION_DAYS))),
+        alarm_email=alarm_email,
+        alarm_topic_arn=alarm_topic_arn,
+        alarm_lag_s=_alarm_lag_s(context, settings, schedule_minutes * 60),
         environment=environment,
         settings=settings,
     )
@@ -186,6 +199,33 @@ def _secret(context: Context) -> tuple[bool, str | None]:
             "from a secret, so set auth_secret_arn to 'new' or to a secret's ARN."
         )
     return value != "none", None if value in ("new", "none") else value
+
+
+def _alarm_target(context: Context) -> tuple[str, str]:
+    """An address for the topic that the stack makes, or a topic that exists."""
+    email = context.text("alarm_email", r"(\S+@\S+)?", "an e-mail address")
+    topic_arn = context.text("alarm_topic_arn", _TOPIC_ARN, "an SNS topic's ARN")
+    if email and topic_arn:
+        raise DeploymentError(
+            "alarm_email and alarm_topic_arn are both set; an existing topic has subscribers of "
+            "its own, so set one of them."
+        )
+    return email, topic_arn
+
+
+def _alarm_lag_s(context: Context, settings: Settings, every_s: int) -> int:
+    """The lag at which an alarm rings; by default after three runs that exported nothing."""
+    # How far behind the exporter is, when all is well, just before a run ends.
+    usual_s = settings.time_frame_s + settings.settle_time_s + every_s
+    if not context.text("alarm_lag_s"):
+        return usual_s + 3 * every_s
+    given_s = context.number("alarm_lag_s", 1, 30 * 86_400)
+    if given_s <= usual_s:
+        raise DeploymentError(
+            f"alarm_lag_s is {given_s}; more than {usual_s} s (TIME_FRAME + SETTLE_TIME + the "
+            "schedule) is allowed, as less would ring when all is well."
+        )
+    return given_s
 
 
 def _environment(context: Context) -> dict[str, str]:

@@ -43,6 +43,7 @@ class ExporterFunction(Construct):
         network: Network | None,
     ) -> None:
         super().__init__(scope, construct_id)
+        self._timeout = settings.timeout
         self.log_group = make_log_group(self, "Log", retention_days=settings.log_retention_days)
         # The managed policies for Lambda open every log group of the account.
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
@@ -99,6 +100,17 @@ class ExporterFunction(Construct):
             "*",
             "Lambda makes and removes the function's network interfaces with the role; these EC2 "
             "actions are granted for all of them, as in AWS's own policy for functions in a VPC.",
+        )
+
+    def invoke_command(self, event: str) -> str:
+        """The command that sends this event, JSON without a single quote, and prints the answer."""
+        # A run may take the function's whole time. By itself the AWS CLI would give up after 60 s
+        # and send the event again.
+        return (
+            f"aws lambda invoke --region {Stack.of(self).region} "
+            f"--function-name {self.function.function_name} "
+            f"--cli-read-timeout {int(self._timeout.to_seconds()) + 30} "
+            f"--cli-binary-format raw-in-base64-out --payload '{event}' /dev/stdout"
         )
 
     @property

@@ -2,6 +2,7 @@
 
 from aws_cdk import CfnOutput, Stack
 
+from .alarms import Alarms
 from .backfill import Backfill
 from .bucket import DataBucket
 from .function import ExporterFunction
@@ -18,12 +19,10 @@ def add_outputs(
     regular_run: RegularRun,
     bucket: DataBucket,
     login: LoginSecret | None,
-    timeout_s: int,
+    alarms: Alarms,
 ) -> None:
     """Names, console pages and commands to paste."""
-    machine = backfill.state_machine.state_machine_arn
     region = stack.region
-    console = f"https://{region}.console.aws.amazon.com/states/home?region={region}"
 
     def say(key: str, description: str, value: str) -> None:
         CfnOutput(stack, key, description=description, value=value)
@@ -39,12 +38,12 @@ def add_outputs(
     say(
         "CheckCommand",
         "Run this first: says whether everything can be reached",
-        _invoke_command(exporter, region, timeout_s, '{"action": "check"}'),
+        exporter.invoke_command('{"action": "check"}'),
     )
     say(
         "InvokeCommand",
         "Starts a regular run now",
-        _invoke_command(exporter, region, timeout_s, "{}"),
+        exporter.invoke_command("{}"),
     )
     say(
         "LogCommand",
@@ -55,18 +54,13 @@ def add_outputs(
     say("FunctionConsole", "Its page, with the Test button", exporter.console_url)
     say("LogConsole", "Its log", exporter.log_url)
     say("BackfillLogConsole", "The backfill function's log", backfill_function.log_url)
-    say("StateMachine", "The backfill", machine)
-    say("StateMachineConsole", "Its executions", f"{console}#/statemachines/view/{machine}")
+    say("StateMachine", "The backfill", backfill.state_machine.state_machine_arn)
+    say("StateMachineConsole", "Its executions", backfill.console_url)
     say("Bucket", "Where the files go", bucket.name)
     say("DeadLetterQueue", "Runs that failed", regular_run.dead_letters.queue_url)
-
-
-def _invoke_command(exporter: ExporterFunction, region: str, timeout_s: int, event: str) -> str:
-    # A run may take the function's whole time. By itself the AWS CLI would give up after 60 s and
-    # send the event again.
-    return (
-        f"aws lambda invoke --region {region} "
-        f"--function-name {exporter.function.function_name} "
-        f"--cli-read-timeout {timeout_s + 30} --cli-binary-format raw-in-base64-out "
-        f"--payload '{event}' /dev/stdout"
+    say(
+        "AlarmTopic",
+        "Where alarms go; to be told of them: aws sns subscribe --topic-arn <this> "
+        "--protocol email --notification-endpoint <address>",
+        alarms.topic.topic_arn,
     )

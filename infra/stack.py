@@ -5,11 +5,13 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from .alarms import Alarms
 from .backfill import Backfill
 from .bucket import DataBucket
 from .deployment import Deployment
 from .function import ExporterFunction, FunctionSettings
 from .login import LoginSecret
+from .metrics import NAMESPACE, ExporterMetrics
 from .network import Network
 from .outputs import add_outputs
 from .package import Package
@@ -38,6 +40,7 @@ class ExporterStack(Stack):
             synthesizer=synthesizer,
         )
         self._deployment = deployment
+        self.metrics = ExporterMetrics(service=deployment.stack_name)
         self.network = self._make_network()
         self.bucket = DataBucket(
             self,
@@ -80,6 +83,19 @@ class ExporterStack(Stack):
             exporter=self.exporter,
             every=Duration.minutes(deployment.schedule_minutes),
         )
+        self.alarms = Alarms(
+            self,
+            "Alarms",
+            topic_arn=deployment.alarm_topic_arn,
+            email=deployment.alarm_email,
+            lag_limit_s=deployment.alarm_lag_s,
+            every=Duration.minutes(deployment.schedule_minutes),
+            metrics=self.metrics,
+            exporter=self.exporter,
+            backfill_function=self.backfill_function,
+            backfill=self.backfill,
+            regular_run=self.regular_run,
+        )
         add_outputs(
             self,
             exporter=self.exporter,
@@ -88,7 +104,7 @@ class ExporterStack(Stack):
             regular_run=self.regular_run,
             bucket=self.bucket,
             login=self.login,
-            timeout_s=deployment.timeout_s,
+            alarms=self.alarms,
         )
 
     def _make_network(self) -> Network | None:
@@ -116,8 +132,9 @@ class ExporterStack(Stack):
         environment = {
             **deployment.environment,
             "S3_BUCKET": self.bucket.name,
-            "POWERTOOLS_SERVICE_NAME": "mimir-exporter",
-            "POWERTOOLS_METRICS_NAMESPACE": "MimirExporter",
+            # The dimension of every metric, and a field of every line of the log.
+            "POWERTOOLS_SERVICE_NAME": self.metrics.service,
+            "POWERTOOLS_METRICS_NAMESPACE": NAMESPACE,
         }
         if self.login:
             environment["AUTH_SECRET_ARN"] = self.login.arn

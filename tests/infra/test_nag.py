@@ -12,6 +12,13 @@ from tests.infra.conftest import MakeStack
 VARIANTS = {
     "as cdk.json has it": {},
     "without VPC and login": {"vpc_id": "none", "auth_secret_arn": "none", "s3_bucket": "mine"},
+    "alarms by mail": {"alarm_email": "oncall@example.com"},
+    "everything exists": {
+        "s3_bucket": "mine",
+        "vpc_id": "none",
+        "role_arn": "arn:aws:iam::123456789012:role/writer",
+        "alarm_topic_arn": "arn:aws:sns:eu-central-1:123456789012:oncall",
+    },
 }
 
 

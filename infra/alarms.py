@@ -1,0 +1,225 @@
+"""What rings when the exporter needs a person, and what that person is told to do."""
+
+from aws_cdk import ArnFormat, Duration, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from constructs import Construct
+
+from .backfill import Backfill
+from .function import ExporterFunction
+from .metrics import ExporterMetrics
+from .schedule import RegularRun
+
+LESS = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
+MORE = cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
+# A run that did not take place says nothing: what the last one said stands. That runs are missing
+# is an alarm of its own.
+LAST_WORD_STANDS = cloudwatch.TreatMissingData.IGNORE
+NOTHING_IS_WELL = cloudwatch.TreatMissingData.NOT_BREACHING
+
+
+class Alarms(Construct):
+    """Alarms on one exporter, all to one topic.
+
+    Each has one metric of its own rather than a sum of several: its name then says what happened.
+    None is on the scheduler's metrics, which know only its group: an event that could not be
+    delivered is in the dead-letter queue, and a schedule that stands still is a missing run.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        topic_arn: str,
+        email: str,
+        lag_limit_s: int,
+        every: Duration,
+        metrics: ExporterMetrics,
+        exporter: ExporterFunction,
+        backfill_function: ExporterFunction,
+        backfill: Backfill,
+        regular_run: RegularRun,
+    ) -> None:
+        """Without `topic_arn` a topic is made, with `email` (or "") as its subscriber.
+
+        `every` is the time between two regular runs.
+        """
+        super().__init__(scope, construct_id)
+        self.topic = (
+            sns.Topic.from_topic_arn(self, "Topic", topic_arn)
+            if topic_arn
+            else self._make_topic(email)
+        )
+        # Long enough to hold a run, and with the usual schedule two.
+        self._pace = Duration.minutes(max(60, every.to_minutes()))
+        self._exporter = exporter
+        self.alarms: list[cloudwatch.Alarm] = []
+        self._watch_runs(metrics, lag_limit_s)
+        for function, what in ((exporter, "Export"), (backfill_function, "Backfill")):
+            self._watch_function(function, what)
+        self._watch_backfill(backfill)
+        self._watch_dead_letters(regular_run)
+
+    def _watch_runs(self, metrics: ExporterMetrics, lag_limit_s: int) -> None:
+        hours = 2 * int(self._pace.to_minutes()) / 60
+        check = self._exporter.invoke_command('{"action": "check"}')
+        status = self._exporter.invoke_command('{"action": "status"}')
+        self._ring(
+            "NoSuccessfulRun",
+            metrics.one("RunsSucceeded", "Sum", self._pace),
+            LESS,
+            1,
+            f"No run has succeeded for {hours:g} hours. Nothing is lost yet, but Mimir forgets "
+            "what is older than its retention. After a deployment this rings until the first run "
+            f"has succeeded. Ask what is wrong: {check} and read the line `run failed` of the log: "
+            f"{self._exporter.log_url}",
+            periods=2,
+            missing=cloudwatch.TreatMissingData.BREACHING,
+        )
+        self._ring(
+            "LagTooLong",
+            # The least of what the runs of this time said: the first run after an outage still
+            # begins far behind.
+            metrics.one("LagSeconds", "Minimum", self._pace),
+            MORE,
+            lag_limit_s,
+            f"A metric's newest exported window ended more than {lag_limit_s / 60:.0f} minutes "
+            "ago, though runs succeed: its query fails, or Mimir is too slow for all metrics. "
+            f"Ask which one: {status} where `failures` has the reasons, and see the dashboard.",
+        )
+        self._ring(
+            "WindowGivenUp",
+            metrics.one("Gaps", "Maximum", self._pace),
+            MORE,
+            0,
+            "A metric of a window failed too often and is a gap in the files; it is tried once a "
+            f"day. Ask which one, and why: {status} where `failures` has it with `gap` true. "
+            "Correct the cause, then export the range again with the event of events/"
+            "export-again.json. Act before Mimir's retention has passed it.",
+        )
+
+    def _watch_function(self, function: ExporterFunction, what: str) -> None:
+        self._ring(
+            f"{what}FunctionErrors",
+            function.function.metric_errors(period=self._pace),
+            MORE,
+            0,
+            f"The {what.lower()} function failed. What it left is taken up by the next run, so one "
+            "failure needs nobody; if it rings again, read the line `run failed` of the log, whose "
+            f"`reason` says what to change: {function.log_url}",
+            missing=NOTHING_IS_WELL,
+        )
+        self._ring(
+            f"{what}FunctionThrottled",
+            function.function.metric_throttles(period=self._pace),
+            MORE,
+            0,
+            f"Lambda refused to run the {what.lower()} function, as the account's concurrency in "
+            "this region was used up. Find what uses it (Lambda console, Dashboard, Concurrent "
+            "executions), have the quota raised, or lower backfill_concurrency.",
+            missing=NOTHING_IS_WELL,
+        )
+
+    def _watch_backfill(self, backfill: Backfill) -> None:
+        machine = backfill.state_machine
+
+        def watch(name: str, metric: cloudwatch.Metric, text: str) -> None:
+            text = f"{text} Executions: {backfill.console_url}"
+            self._ring(name, metric, MORE, 0, text, missing=NOTHING_IS_WELL)
+
+        watch(
+            "BackfillFailed",
+            machine.metric_failed(period=self._pace),
+            "Windows of a backfill failed. The next run hands them over again, so one failure "
+            "needs nobody; if it rings again, open the failed execution and its Map run: the "
+            "input of a failed item is its window, the backfill function's log has the reason.",
+        )
+        watch(
+            "BackfillTimedOut",
+            machine.metric_timed_out(period=self._pace),
+            "A backfill was not finished after seven days. The next run hands the rest over "
+            "again, but that will not keep up: raise backfill_concurrency if Mimir can bear it, "
+            "or lower BACKFILL_DAYS.",
+        )
+        watch(
+            "BackfillAborted",
+            machine.metric_aborted(period=self._pace),
+            "A backfill was stopped by a person or a program, not by the exporter; the next run "
+            "hands the rest over again. To end it for good, disable the schedule first.",
+        )
+
+    def _watch_dead_letters(self, regular_run: RegularRun) -> None:
+        url = regular_run.dead_letters.queue_url
+        region = Stack.of(self).region
+        self._ring(
+            "DeadLetters",
+            regular_run.dead_letters.metric_approximate_number_of_messages_visible(
+                period=Duration.minutes(5), statistic="Maximum"
+            ),
+            MORE,
+            0,
+            "A scheduled run failed, or could not be started. The next run takes up its work, so "
+            "its event need not be sent again. Read why: aws sqs receive-message --region "
+            f"{region} --queue-url {url} and, once that is dealt with, empty the queue, so that "
+            f"this can ring again: aws sqs purge-queue --region {region} --queue-url {url}",
+        )
+
+    def _ring(
+        self,
+        name: str,
+        metric: cloudwatch.IMetric,
+        comparison: cloudwatch.ComparisonOperator,
+        threshold: float,
+        text: str,
+        *,
+        periods: int = 1,
+        missing: cloudwatch.TreatMissingData = LAST_WORD_STANDS,
+    ) -> None:
+        alarm = cloudwatch.Alarm(
+            self,
+            name,
+            # The subject of the mail; the stack's name keeps two exporters apart.
+            alarm_name=f"{Stack.of(self).stack_name}-{name}",
+            alarm_description=text,
+            metric=metric,
+            comparison_operator=comparison,
+            threshold=threshold,
+            evaluation_periods=periods,
+            treat_missing_data=missing,
+        )
+        # Not when it is over: after a deployment all of them would write once.
+        alarm.add_alarm_action(actions.SnsAction(self.topic))
+        self.alarms.append(alarm)
+
+    def _make_topic(self, email: str) -> sns.Topic:
+        # Not encrypted with a key: AWS's own does not let CloudWatch in, and one made for this
+        # would cost more than all alarms, for messages that say no more than the log's names.
+        topic = sns.Topic(
+            self, "Topic", display_name=f"{Stack.of(self).stack_name} alarms", enforce_ssl=True
+        )
+        stack = Stack.of(self)
+        own_alarms = stack.format_arn(
+            service="cloudwatch",
+            resource="alarm",
+            resource_name=f"{stack.stack_name}-*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="AlarmsOfThisStack",
+                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                actions=["sns:Publish"],
+                resources=[topic.topic_arn],
+                conditions={
+                    "ArnLike": {"aws:SourceArn": own_alarms},
+                    "StringEquals": {"aws:SourceAccount": stack.account},
+                },
+            )
+        )
+        if email:
+            topic.add_subscription(subscriptions.EmailSubscription(email))
+        return topic
