@@ -1,11 +1,13 @@
 """Who we are to Mimir: the PROMETHEUS_ variables, from the environment or from one secret."""
 
 import base64
+import html
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from urllib.parse import quote, quote_plus
 
 from .errors import SettingsError, StopRunError
 
@@ -72,6 +74,16 @@ class Credentials:
         kinds = {"token": self.token, "bearer": self.bearer, "basic": self.username}
         return next((kind for kind, value in kinds.items() if value), "none")
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What nobody may read: the values, and what is sent for them."""
+        basic = self._basic if self.username else ""
+        return tuple(filter(None, (self.token, self.bearer, self.password, basic)))
+
+    @property
+    def _basic(self) -> str:
+        return base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+
     def headers(self) -> dict[str, str]:
         """The request headers, as the integration that this one replaces sends them."""
         headers = {}
@@ -81,11 +93,25 @@ class Credentials:
         if self.bearer:
             headers["Authorization"] = f"Bearer {self.bearer}"
         if self.username:
-            login = f"{self.username}:{self.password}".encode()
-            headers["Authorization"] = f"Basic {base64.b64encode(login).decode()}"
+            headers["Authorization"] = f"Basic {self._basic}"
         if self.tenant:
             headers["X-Scope-OrgID"] = self.tenant
         return headers
+
+
+def hide(text: str, secrets: Iterable[str]) -> str:
+    """The text without these, as they stand or as JSON, a URL or a page spells them.
+
+    Some gateways send back in an error what they were sent.
+    """
+    for secret in secrets:
+        in_json = [json.dumps(secret, ensure_ascii=plain)[1:-1] for plain in (False, True)]
+        spellings = {secret, html.escape(secret), *in_json}
+        spellings |= {spelled.replace("/", r"\/") for spelled in in_json}
+        spellings |= {quote(secret), quote(secret, safe=""), quote_plus(secret)}
+        for spelling in spellings:
+            text = text.replace(spelling, "***")
+    return text
 
 
 class CredentialSource:

@@ -6,6 +6,7 @@ Cortex (the same statuses without IDs), Prometheus (web/api/v1) and Amazon Manag
 
 import json
 import re
+from collections.abc import Sequence
 
 from .errors import (
     ExportError,
@@ -34,10 +35,15 @@ _LESS_TIME = (
     "too many samples",
     "response larger than the max",
     "query timed out",
+    # A store-gateway's or an ingester's own limits, and gRPC's: the querier only passes them on.
+    "exceeded chunks limit",
+    "exceeded samples limit",
+    "received message larger than max",
 )
 _FEWER_SERIES = (
     "err-mimir-max-series-per-query",
     "the query hit the max number of series limit",
+    "exceeded series limit",
 )
 _BUSY = ("throttlingexception", "too many outstanding requests", "err-mimir-query-limited")
 
@@ -61,7 +67,7 @@ def classify(status: int, body: str, *, url: str, retry_after: str | None = None
         return TryLaterError(f"Mimir is busy ({what}).", retry_after_s=wait_s)
     if any(word in text for word in _FEWER_SERIES):
         return TooManySeriesError(f"The query selects too many series ({what}).")
-    if status in (400, 413, 422, 503) and any(word in text for word in _LESS_TIME):
+    if status in (400, 413, 422, 500, 503) and any(word in text for word in _LESS_TIME):
         return TooLargeError(f"The query is too large ({what}).")
     if status in (502, 504):
         return TryLaterError(
@@ -70,6 +76,18 @@ def classify(status: int, body: str, *, url: str, retry_after: str | None = None
     if status in (429, 499) or status >= 500:
         return TryLaterError(f"Mimir cannot answer now ({what}).", retry_after_s=wait_s)
     return RejectedError(f"Mimir rejects the query ({what}); correct it or remove the metric.")
+
+
+def missing_data(warnings: Sequence[str], *, is_partial: bool) -> str | None:
+    """Why a success may lack data, or None.
+
+    PromQL's own annotations speak of the expression; any other warning, and VictoriaMetrics'
+    isPartial, says that some store did not answer.
+    """
+    partial = [text for text in warnings if not text.startswith("PromQL ")]
+    if is_partial:
+        partial.append("isPartial is true")
+    return partial[0][:300] if partial else None
 
 
 def explain(body: str, limit: int = 300) -> str:

@@ -19,6 +19,7 @@ from .errors import (
     TooManySeriesError,
     TryLaterError,
 )
+from .failures import missing_data
 from .mimir import Mimir
 from .retry import with_retries
 from .settings import Settings
@@ -151,25 +152,21 @@ class Fetcher:
                 envelope = splitter.finish()
             except AnswerError as error:
                 # An answer that was cut off without a length looks just like this.
+                text = self._mimir.hide(str(error))
                 raise TryLaterError(
-                    f"Mimir's answer cannot be read: {error}", cut_if_persistent=True
-                ) from error
+                    f"Mimir's answer cannot be read: {text}", cut_if_persistent=True
+                ) from None
         self._judge(envelope)
-        stats.infos += envelope.infos
+        stats.infos += tuple(map(self._mimir.hide, envelope.infos))
 
     def _judge(self, envelope: Envelope) -> None:
         if envelope.status != "success":
+            text = self._mimir.hide(f"{envelope.error_type}: {envelope.error}")
+            raise TryLaterError(f"Mimir answered 200 with the error {text[:300]}")
+        missing = missing_data(envelope.warnings, is_partial=envelope.is_partial)
+        if missing is not None:
             raise TryLaterError(
-                f"Mimir answered 200 with the error {envelope.error_type}: {envelope.error}"
-            )
-        # PromQL's own annotations speak of the expression; any other warning, and
-        # VictoriaMetrics' isPartial, says that data may be missing from the answer.
-        partial = [text for text in envelope.warnings if not text.startswith("PromQL ")]
-        if envelope.is_partial:
-            partial.append("isPartial is true")
-        if partial:
-            raise TryLaterError(
-                f"Mimir warns that the answer may be incomplete: {partial[0][:300]}"
+                f"Mimir warns that the answer may be incomplete: {self._mimir.hide(missing)}"
             )
 
     def _cut_in_time(self, metric: Metric, window: Window, part: Part) -> list[Part]:
@@ -178,7 +175,9 @@ class Fetcher:
             return []
         if part.cluster is None:
             first, last = pieces[0]
-            self._spans[metric.name] = (last - first) // window.step_s + 1
+            steps = (last - first) // window.step_s + 1
+            # The smallest: a part that was cut later may have been a longer one.
+            self._spans[metric.name] = min(steps, self._spans.get(metric.name, steps))
         return [replace(part, first=first, last=last) for first, last in pieces]
 
     def _cut_by_cluster(self, metric: Metric, window: Window, part: Part) -> list[Part]:

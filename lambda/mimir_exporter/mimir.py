@@ -21,7 +21,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
 from . import __version__
-from .auth import CredentialSource
+from .auth import Credentials, CredentialSource, hide
 from .deadline import Deadline
 from .errors import (
     ExportError,
@@ -30,7 +30,7 @@ from .errors import (
     StopRunError,
     TryLaterError,
 )
-from .failures import classify
+from .failures import classify, missing_data
 from .settings import Settings
 
 BLOCK_BYTES = 256 * 1024
@@ -62,7 +62,7 @@ class Mimir:
         self._clock = clock
         self._api = settings.origin + settings.path_prefix + "/api/v1"
         self._pool = _pool(settings)
-        self._login: dict[str, str] | None = None
+        self._login: Credentials | None = None
         self._last_query_end: float | None = None
         self._closed = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
@@ -116,8 +116,9 @@ class Mimir:
     def label_values(self, label: str, start: int, end: int) -> list[str]:
         """The values of a label between two moments (unix seconds)."""
         url = f"{self._api}/label/{label}/values"
-        values = self._small("GET", url, {"start": str(start), "end": str(end)})
-        return [str(value) for value in values or ()]
+        # A cluster that is missing here would be missing in the files: no half an answer either.
+        fields = {"start": str(start), "end": str(end), "partial_response": "false"}
+        return [str(value) for value in self._small("GET", url, fields) or ()]
 
     def build_info(self) -> dict[str, str]:
         """What the server says of itself, or nothing where it does not say."""
@@ -157,20 +158,31 @@ class Mimir:
         self._deadline.check()
 
     def _small(self, method: str, url: str, fields: Mapping[str, str]) -> Any:
-        """`data` of an answer small enough to be held."""
+        """`data` of an answer small enough to be held, and whole as far as it says."""
         with self._answer(method, url, fields) as response:
             body = bytearray()
             for block in self._blocks(response):
                 body += block
                 if len(body) > SMALL_ANSWER_BYTES:
                     raise TryLaterError(f"{url} sent more than {SMALL_ANSWER_BYTES} bytes.")
-        try:
-            return json.loads(body)["data"]
-        except (ValueError, KeyError, TypeError):
+        answer = _parse(body)
+        if answer is None and bytes(body.lstrip()[:1]) in (b"{", b""):
+            raise TryLaterError(f"{url} answered 200 with JSON that ends early.")
+        if answer is None or not {"data", "error"} & answer.keys():
             raise StopRunError(
                 f"{url} answered 200 with something that is not Prometheus JSON; check HOSTNAME, "
                 "PORT and PATH_PREFIX."
-            ) from None
+            )
+        if answer.get("status") == "error":
+            raise TryLaterError(f"{url} answered 200 with the error {self._quote(answer)}")
+        warnings = [str(text) for text in answer.get("warnings") or ()]
+        missing = missing_data(warnings, is_partial=answer.get("isPartial") is True)
+        if missing is not None:
+            raise TryLaterError(f"{url} may lack data: {self.hide(missing)}")
+        return answer.get("data")
+
+    def _quote(self, answer: Mapping[str, Any]) -> str:
+        return self.hide(f"{answer.get('errorType')}: {answer.get('error')}")[:300]
 
     @contextmanager
     def _answer(
@@ -185,10 +197,10 @@ class Mimir:
             refused = response.status == 401
         if not refused or not self._credentials.from_secret:
             raise error
-        headers = self._credentials.get(refresh=True).headers()
-        if headers == self._login:
+        login = self._credentials.get(refresh=True)
+        if login == self._login:
             raise error
-        self._login = headers
+        self._login = login
         with self._request(method, url, fields) as response:
             if response.status != 200:
                 raise self._error(response, url)
@@ -199,14 +211,14 @@ class Mimir:
         self, method: str, url: str, fields: Mapping[str, str] | None = None
     ) -> Iterator[BaseHTTPResponse]:
         if self._login is None:
-            self._login = self._credentials.get().headers()
+            self._login = self._credentials.get()
         headers = {
             # gzip makes a server slower, and saves far more in traffic between zones than the wait
             # costs: docs/performance.md. Within one zone WIRE_GZIP=false is the better one.
             "Accept-Encoding": "gzip" if self._settings.wire_gzip else "identity",
             "Cache-Control": "no-store",  # Mimir's result cache has a freshness of its own
             "User-Agent": f"mimir-exporter/{__version__}",
-            **self._login,
+            **self._login.headers(),
         }
         if method == "POST":
             # The token method sends Content-Type: application/json on every request, as the
@@ -283,13 +295,18 @@ class Mimir:
         """The body of an error, without the login, which some gateways send back in it."""
         _Sockets.set_timeout(CONNECT_TIMEOUT_S)
         try:
-            body = response.read(ERROR_BODY_BYTES, decode_content=True).decode("utf-8", "replace")
+            body = response.read(ERROR_BODY_BYTES, decode_content=True)
         except HTTPError:
             return ""
-        for name, value in (self._login or {}).items():
-            if name in ("token", "Authorization"):
-                body = body.replace(value, "***").replace(value.rpartition(" ")[2], "***")
-        return body
+        try:
+            return self.hide(body.decode())
+        except UnicodeDecodeError:
+            # Headers travel in Latin-1, and come back in it where a server quotes them.
+            return self.hide(body.decode("latin-1"))
+
+    def hide(self, text: str) -> str:
+        """The text without the login."""
+        return text if self._login is None else hide(text, self._login.secrets)
 
     def _patience_s(self) -> float:
         self._deadline.check()
@@ -352,6 +369,14 @@ def _pool(settings: Settings) -> urllib3.HTTPConnectionPool:
     if settings.scheme == "https":
         return _TlsPool(settings.hostname, settings.port, maxsize=1, cert_reqs="CERT_REQUIRED")
     return _PlainPool(settings.hostname, settings.port, maxsize=1)
+
+
+def _parse(body: bytes | bytearray) -> dict[str, Any] | None:
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return answer if isinstance(answer, dict) else None
 
 
 def _reason(error: HTTPError) -> str:

@@ -105,6 +105,11 @@ class Exchange:
     def hang_up(self) -> None:
         self.connection.shutdown(socket.SHUT_RDWR)
 
+    def leave(self, seconds: float) -> None:
+        """The proxy listens no more, and again after so many seconds."""
+        self._proxy.leave()
+        threading.Timer(seconds, self._proxy.come_back).start()
+
     def wait(self, seconds: float) -> bool:
         """Whether the proxy stopped meanwhile."""
         return self._proxy.stopping.wait(seconds)
@@ -141,6 +146,8 @@ class Proxy:
             ca_certs=None if certificate is None else str(certificate),
         )
         self._server = _Server(self)
+        self._listening = threading.Event()
+        self._listening.set()
 
     @property
     def port(self) -> int:
@@ -154,11 +161,20 @@ class Proxy:
         """Use `fault` for the requests that `when` chooses (range queries), so many times."""
         self._rules.append(_Rule(when or (lambda request: request.is_query), fault, times))
 
+    def leave(self) -> None:
+        """Listen no more, so that connections are refused, until `come_back` or `heal`."""
+        self._listening.clear()
+        self._server.shutdown()
+
+    def come_back(self) -> None:
+        self._listening.set()
+
     def heal(self) -> None:
         """Forward everything from now on, and forget what was asked before."""
         with self._lock:
             self._rules.clear()
             self.requests.clear()
+        self.come_back()
 
     @property
     def queries(self) -> list[Request]:
@@ -201,17 +217,26 @@ class Proxy:
 
     @contextmanager
     def running(self) -> Iterator["Proxy"]:
-        thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        thread = threading.Thread(target=self._serve)
         thread.start()
         try:
             yield self
         finally:
             self.stopping.set()
+            self.come_back()
             self._server.shutdown()
             thread.join()
             self._server.server_close()
             self._http.clear()
         assert not self.mistakes, self.mistakes
+
+    def _serve(self) -> None:
+        while not self.stopping.is_set():
+            self._server.serve_forever(0.02)
+            if not self._listening.is_set():
+                self._server.stop_listening()
+                self._listening.wait()
+                self._server.listen_again()
 
 
 class _Server(ThreadingHTTPServer):
@@ -223,6 +248,15 @@ class _Server(ThreadingHTTPServer):
         self.proxy = proxy
         self._open: set[socket.socket] = set()
         super().__init__(("127.0.0.1", 0), _Handler)
+
+    def stop_listening(self) -> None:
+        self.socket.close()
+
+    def listen_again(self) -> None:
+        """At the same port, which nobody else was given: it is of the ephemeral ones."""
+        self.socket = socket.socket(self.address_family, self.socket_type)
+        self.server_bind()
+        self.server_activate()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._open.add(request)
@@ -292,6 +326,16 @@ def hang_up(exchange: Exchange) -> None:
     exchange.hang_up()
 
 
+def leave(seconds: float) -> Fault:
+    """No answer, and nobody there for a while: connections are refused."""
+
+    def fault(exchange: Exchange) -> None:
+        exchange.leave(seconds)
+        exchange.hang_up()
+
+    return fault
+
+
 def cut_with_length(exchange: Exchange) -> None:
     """Half of the answer; Content-Length tells of the whole."""
     whole = exchange.forward({"accept-encoding": "identity"})
@@ -337,7 +381,8 @@ def alter(change: Callable[[bytes], bytes]) -> Fault:
 
     def fault(exchange: Exchange) -> None:
         whole = exchange.forward({"accept-encoding": "identity"})
-        exchange.send(Answer(whole.status, change(whole.body), whole.headers))
+        headers = {k: v for k, v in whole.headers.items() if k.lower() != "content-length"}
+        exchange.send(Answer(whole.status, change(whole.body), headers))
 
     return fault
 

@@ -11,6 +11,7 @@ import pytest
 
 from localcloud.processes import free_port
 from localcloud.prometheus import Prometheus
+from mimir_exporter import failures
 from mimir_exporter.errors import ExportError
 from tests.integration import faults
 from tests.integration.deployment import Function
@@ -66,11 +67,17 @@ PASSING: list[tuple[str, Fault]] = [
     ("isPartial", faults.add_members(isPartial=True)),
     ("429", faults.error(429, "too many outstanding requests")),
     ("429 in plain text", faults.answer(429, "Too Many Requests")),
+    ("429 of one's own queries", faults.error(429, "limited (err-mimir-query-limited)")),
+    ("429, to be asked again before now", faults.answer(429, Retry_After="-1")),
+    ("429, to be asked again at a date", faults.answer(429, Retry_After="Fri, 31 Dec 9999")),
     ("400 with ThrottlingException", faults.answer(400, '{"__type":"ThrottlingException"}')),
     ("499", faults.answer(499)),
     ("500", faults.error(500, "store-consistency-check-failed (err-mimir-store-consistency)")),
     ("502 in HTML", faults.answer(502, HTML, Content_Type="text/html")),
+    ("500 of an index", faults.error(500, "too old (err-mimir-bucket-index-too-old)")),
+    ("500 of an ingester", faults.error(500, "rpc error: code = Unavailable desc = closing")),
     ("503", faults.answer(503, "no healthy upstream")),
+    ("503 on leaving", faults.answer(503, "server is shutting down")),
     ("504", faults.answer(504, "stream timeout")),
 ]
 
@@ -106,6 +113,19 @@ def test_retry_after_is_honoured(through: Function, proxy: Proxy, mimir: Prometh
     assert again.began - refused.ended >= 0.95
 
 
+@pytest.mark.parametrize("asked", ["99999999", "99999999999999999999"])
+def test_an_absurd_retry_after_is_not_slept_through(
+    asked: str, through: Function, proxy: Proxy, mimir: Prometheus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A minute at most, as far as it is taken at all."""
+    assert failures.RETRY_AFTER_CAP_S == 60
+    monkeypatch.setattr(failures, "RETRY_AFTER_CAP_S", 0.3)
+    proxy.spoil(faults.answer(429, Retry_After=asked), asks_for("pod_info"), times=1)
+    began = time.monotonic()
+    assert_complete(through, through.export(), mimir)
+    assert time.monotonic() - began < 30
+
+
 def test_a_wait_that_the_time_does_not_allow_ends_the_run(
     through: Function, proxy: Proxy, mimir: Prometheus
 ) -> None:
@@ -134,6 +154,8 @@ TOO_LONG = [
     (422, "too much memory (err-mimir-max-estimated-memory-consumption-per-query)"),
     (422, "query processing would load too many samples into memory in query execution"),
     (422, "the query hit the max number of chunks limit while fetching chunks (limit: 2000)"),
+    (422, "rpc error: code = Code(422) desc = exceeded chunks limit: limit 2000 violated"),
+    (500, "code = ResourceExhausted desc = grpc: received message larger than max (9 vs 4)"),
     (503, "query timed out in expression evaluation"),
     (502, "upstream prematurely closed connection"),
     (504, "upstream request timeout"),
@@ -173,16 +195,69 @@ def test_what_was_once_too_large_is_not_asked_for_again(
     assert len(refused) < 4
 
 
-def test_too_many_series_are_asked_for_by_cluster(
+def test_the_smallest_piece_is_remembered(
     single: Function, proxy: Proxy, mimir: Prometheus
 ) -> None:
-    too_many = faults.error(422, "the query exceeded the limit (err-mimir-max-series-per-query)")
+    """Though the last one that was cut had been a longer one."""
+    longer = single.with_env(BACKFILL_DAYS="2h")
+    dense = int(single.clock()) // 3600 * 3600 - 3600
+    proxy.spoil(
+        faults.error(422, "err-mimir-max-chunks-per-query"),
+        lambda r: r.is_query and r.span_s > (8 if int(r.fields["start"]) == dense else 16) * 60,
+    )
+    assert longer.export()["outcome"] == "complete"
+    assert longer.differences(mimir, 2) == []
+    older = [r for r in proxy.queries if int(r.fields["end"]) < dense]
+    assert {request.span_s for request in older} == {7 * 60, 3 * 60}
+    assert not any(request.span_s > 16 * 60 for request in older)
+
+
+TOO_MANY = [
+    "the query exceeded the limit (err-mimir-max-series-per-query)",
+    "rpc error: code = Code(422) desc = exceeded series limit: limit 3 violated (got 4)",
+]
+
+
+@pytest.mark.parametrize("text", TOO_MANY, ids=["querier", "store-gateway"])
+def test_too_many_series_are_asked_for_by_cluster(
+    text: str, single: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    too_many = faults.error(422, text)
     proxy.spoil(too_many, lambda r: r.is_query and "cluster=" not in query_of(r))
     assert_complete(single, single.export(), mimir)
     asked = [query_of(request) for request in proxy.queries]
     values = [query.partition("{cluster=")[2].partition(",")[0] for query in asked[1:]]
     assert values == ['""', '"prod-eu"', '"prod-us"', '"staging"']
     assert {request.span_s for request in proxy.queries} == {59 * 60}
+
+
+def asks_for_clusters(request: Request) -> bool:
+    return request.path.endswith("/label/cluster/values")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faults.add_members(warnings=[PARTIAL], data=["prod-eu"]),
+        faults.add_members(isPartial=True, data=["prod-eu"]),
+        faults.error(200, "expanding series: store is away"),
+        faults.error(503, "no healthy upstream"),
+        faults.cut_with_length,
+        faults.alter(lambda body: body[: len(body) // 2]),
+    ],
+    ids=["warnings", "isPartial", "error with 200", "503", "cut off", "JSON that ends early"],
+)
+def test_half_a_list_of_clusters_is_not_taken_for_all_of_them(
+    fault: Fault, single: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    """A cluster that is not asked for is missing in the files, and nobody would know."""
+    too_many = faults.error(422, TOO_MANY[0])
+    proxy.spoil(too_many, lambda r: r.is_query and "cluster=" not in query_of(r))
+    proxy.spoil(fault, asks_for_clusters, times=1)
+    assert_complete(single, single.export(), mimir)
+    asked = [request for request in proxy.requests if asks_for_clusters(request)]
+    assert len(asked) == 2
+    assert {request.fields["partial_response"] for request in asked} == {"false"}
 
 
 def test_one_step_too_large_is_asked_for_by_cluster(
@@ -215,6 +290,7 @@ def query_of(request: Request) -> str:
 REJECTED = [
     (400, faults.error(400, 'invalid parameter "query": 1:6: parse error: unexpected "}"')),
     (400, faults.error(400, "the request has been blocked (err-mimir-query-blocked)")),
+    (400, faults.error(400, "the request has been blocked (err-mimir-request-blocked)")),
     (400, faults.error(400, "err-mimir-max-query-expression-size-bytes")),
     (413, faults.answer(413, "http: request body too large")),
     (422, faults.error(422, "found duplicate series for the match group on the right hand-side")),
@@ -322,6 +398,21 @@ def test_nobody_there_stops_the_run(through: Function, mimir: Prometheus) -> Non
     with pytest.raises(ExportError) as caught:
         nobody.export()
     assert_one_sentence(caught.value, "Connection refused", "check HOSTNAME, PORT, SCHEME")
+    assert_complete(through, through.export(), mimir)
+
+
+def test_who_leaves_in_the_middle_is_missed_for_that_metric_only(
+    through: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    """Refused connections, until the next run."""
+    proxy.spoil(faults.leave(30), asks_for("pod_info"))
+    result = through.export()
+    assert result["outcome"] == "unfinished"
+    ((metric, reason),) = [(one["metric"], one["reason"]) for one in result["failures"]]
+    assert metric == "pod_info"
+    assert "Connection refused" in reason
+    assert through.differences(mimir, 1, only=("node_info", "cpu_usage")) == []
+    proxy.heal()
     assert_complete(through, through.export(), mimir)
 
 

@@ -1,10 +1,12 @@
 """Who we are to Mimir: methods, tenants, headers, and the secret that holds them."""
 
 import base64
+import html
 import itertools
 import json
 import traceback
 from collections.abc import Callable
+from urllib.parse import quote, quote_plus
 
 import pytest
 from aws_lambda_powertools.utilities import parameters
@@ -17,6 +19,7 @@ from mimir_exporter.auth import (
     Credentials,
     CredentialSource,
     credential_source,
+    hide,
     secrets_manager_reader,
 )
 from mimir_exporter.errors import SettingsError, StopRunError
@@ -139,6 +142,33 @@ def test_values_are_taken_without_the_space_around_them() -> None:
 def test_no_login_is_in_its_repr(method: str) -> None:
     found = Credentials.from_values({**METHODS[method], TENANT: "team"}, "x")
     assert repr(found) == "Credentials(tenant='team')"
+
+
+ODD = 'pa/ss "wörd" & <more>\\+'
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        str,
+        lambda text: json.dumps({"said": text}),
+        lambda text: json.dumps({"said": text}, ensure_ascii=False),
+        lambda text: json.dumps({"said": text}).replace("/", r"\/"),
+        quote,
+        lambda text: quote(text, safe=""),
+        quote_plus,
+        html.escape,
+        lambda text: base64.b64encode(f"me:{text}".encode()).decode(),
+    ],
+    ids=["plain", "ASCII JSON", "JSON", "PHP", "path", "URL", "form", "page", "header"],
+)
+def test_a_secret_is_hidden_however_it_is_spelled(spell: Callable[[str], str]) -> None:
+    found = Credentials.from_values({USERNAME: "me", PASSWORD: ODD}, "x")
+    said = hide(f"refused {spell(ODD)} of me", found.secrets)
+    assert spell(ODD) not in said
+    assert "***" in said
+    assert said.startswith("refused ")
+    assert said.endswith(" of me")
 
 
 @effort(deadline=None)

@@ -78,6 +78,10 @@ CASES: list[tuple[int, str, type[ExportError]]] = [
         "multiple matches for labels: many-to-one matching must be explicit (group_left)",
         REJECTED,
     ),
+    # As a store-gateway and gRPC word it, passed on by a querier (Mimir, Cortex, Thanos).
+    (422, "rpc error: code = Code(422) desc = exceeded series limit: limit 3 violated", SERIES),
+    (422, "rpc error: code = Code(422) desc = exceeded chunks limit: limit 3 violated", LARGE),
+    (500, "code = ResourceExhausted desc = grpc: received message larger than max (9 vs 4)", LARGE),
     (422, "found duplicate series for the match group on the right hand-side", REJECTED),
     (422, "too many tenant IDs present", REJECTED),
     (429, "too many outstanding requests", LATER),
