@@ -37,6 +37,13 @@ class Backfill(Construct):
             self,
             "EachWindow",
             items_path="$.windows",
+            # The execution's name goes with each window, for the log. Within an item the context
+            # names the item's own execution.
+            item_selector={
+                "start": sfn.JsonPath.number_at("$$.Map.Item.Value.start"),
+                "end": sfn.JsonPath.number_at("$$.Map.Item.Value.end"),
+                "execution": sfn.JsonPath.execution_name,
+            },
             max_concurrency=concurrency,
             # One item may take many invocations of 15 minutes; an express child ends after five.
             map_execution_type=sfn.StateMachineType.STANDARD,
@@ -104,6 +111,7 @@ class Backfill(Construct):
                 {
                     "start": sfn.JsonPath.number_at("$.start"),
                     "end": sfn.JsonPath.number_at("$.end"),
+                    "execution": sfn.JsonPath.string_at("$.execution"),
                 }
             ),
             result_selector={

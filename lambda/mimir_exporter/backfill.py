@@ -10,10 +10,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from .checkpoint import Checkpoint, Handover
 from .errors import StopRunError
-from .intervals import union
+from .intervals import covers, union
 from .settings import Settings
 from .store import CheckpointStore
-from .windows import Window, iso
+from .windows import Window, iso, iso_range
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -100,8 +100,18 @@ def hand_over(
 
         _, name = store.update(record)
         machine.start(name, batch)
-        logger.info("handed over", extra={"execution": name, "windows": len(batch)})
         names.append(name)
+        logger.info(
+            "handed over",
+            extra={
+                "execution": name,
+                "windows": len(batch),
+                "range": iso_range(batch[-1].start, batch[0].end),
+            },
+        )
+        # A line for each, so that a window's own name finds all of its story.
+        for window in batch:
+            logger.info("window handed over", extra={"window": str(window), "execution": name})
     return names
 
 
@@ -127,8 +137,20 @@ def settle(
                 fresh.settle(handover, names, settings, now, ended)  # noqa: B023
 
         checkpoint, _ = store.update(record)
-        logger.info(
-            "execution over",
-            extra={"execution": handover.name, "ended": ended or "never started"},
-        )
+        left = [
+            window
+            for window, _ in checkpoint.wanted(names, settings, now)
+            if covers(handover.ranges, window.start, window.end)
+        ]
+        _tell_over(handover, ended or "never started", left)
     return checkpoint
+
+
+def _tell_over(handover: Handover, ended: str, left: Sequence[Window]) -> None:
+    fields = {"execution": handover.name, "ended": ended}
+    for window in left:
+        logger.warning("window came back", extra={"window": str(window), **fields})
+    if left:
+        logger.warning("execution over", extra={**fields, "left": len(left)})
+    else:
+        logger.info("execution over", extra={**fields, "left": 0})

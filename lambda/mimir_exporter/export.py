@@ -1,20 +1,22 @@
 """The cycle: for each window, for each metric, from Mimir's bytes to the bucket."""
 
+import heapq
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from aws_lambda_powertools import Logger
 
 from .catalog import Metric
-from .checkpoint import Checkpoint
+from .checkpoint import GAP_ATTEMPTS, Checkpoint
 from .deadline import Deadline
 from .errors import QueryError, RejectedError, StopRunError, TryLaterError
-from .fetch import Fetcher
+from .fetch import Fetcher, FetchStats
+from .intervals import covers
 from .spool import Spool
 from .store import CheckpointStore
 from .windows import Window
-from .write import Writer
+from .write import Writer, WriteStats
 
 logger = Logger()
 
@@ -22,6 +24,8 @@ logger = Logger()
 BUSY_STREAK = 3
 # A window that takes long keeps what it has done at least this often.
 SAVE_EVERY_S = 60.0
+# So many clusters, the largest, are named with their bytes in a metric's log line.
+TOP_CLUSTERS = 5
 
 
 @dataclass(frozen=True)
@@ -86,26 +90,63 @@ class Exporter:
         Mimir rejected is not asked for again in this run. Raises StopRunError and
         OutOfTimeError; what was done until then is saved.
         """
-        asked = tuple(names)
-        names = [name for name in asked if name not in self.rejected]
+        with logger.append_context_keys(window=str(window)):
+            return self._export_metrics(checkpoint, window, tuple(names))
+
+    def _export_metrics(
+        self, checkpoint: Checkpoint, window: Window, asked: tuple[str, ...]
+    ) -> bool:
+        started, before, done = time.monotonic(), replace(self.totals), list[str]()
         failures = len(self.totals.failures)
-        samples = self.totals.samples
         try:
-            for name in names:
+            for name in asked:
+                if name in self.rejected:
+                    continue
                 self._deadline.check()
                 self.at_work = (window, name)
-                self._export_metric(checkpoint, window, self._catalog[name])
+                with logger.append_context_keys(metric=name):
+                    if self._export_metric(checkpoint, window, self._catalog[name]):
+                        done.append(name)
                 if self._clock() - self._saved_at > SAVE_EVERY_S:
                     self._save()
         finally:
             self._save()
-        if len(names) == len(self._catalog) and samples == self.totals.samples:
+            failed = [one.metric for one in self.totals.failures[failures:]]
+            self._tell_window(asked, done, failed, before, time.monotonic() - started)
+        if len(done) == len(self._catalog) and before.samples == self.totals.samples:
             self.totals.empty_windows.append(window)
-        complete = failures == len(self.totals.failures) and len(names) == len(asked)
-        self.totals.windows += complete and bool(names)
+            logger.warning("window empty", extra={"metrics": len(done)})
+        complete = done == list(asked)
+        self.totals.windows += complete and bool(asked)
         return complete
 
-    def _export_metric(self, checkpoint: Checkpoint, window: Window, metric: Metric) -> None:
+    def _tell_window(
+        self,
+        asked: tuple[str, ...],
+        done: list[str],
+        failed: list[str],
+        before: Totals,
+        seconds: float,
+    ) -> None:
+        """One line of how the window stands; `before` are the totals without it."""
+        totals = self.totals
+        fields = {
+            "metrics": len(done),
+            "objects": totals.objects - before.objects,
+            "series": totals.series - before.series,
+            "samples": totals.samples - before.samples,
+            "bytes": totals.bytes - before.bytes,
+            "seconds": round(seconds, 3),
+        }
+        if done == list(asked):
+            if done:
+                logger.info("window exported", extra=fields)
+            return
+        left = [name for name in asked if name not in {*done, *failed}]
+        logger.info("window incomplete", extra={**fields, "failed": failed, "left": left})
+
+    def _export_metric(self, checkpoint: Checkpoint, window: Window, metric: Metric) -> bool:
+        """Whether it was exported, and not given up for now."""
         started = time.monotonic()
         repeat = checkpoint.repeat_of(metric.name, window)
         labelling = checkpoint.labelling
@@ -119,53 +160,33 @@ class Exporter:
                     force=repeat is not None and repeat.force,
                     sweep=labelling is not None and window.start < labelling.since,
                 )
-                series, samples, clusters = spool.series, spool.samples, len(spool.clusters)
-                raw_bytes = spool.raw_bytes
         except QueryError as error:
-            self._give_up(metric, window, error)
-            return
+            self._give_up(checkpoint, metric, window, error)
+            return False
         self._settle_busy()
-        self._done.append((metric.name, window, samples == 0))
+        self._done.append((metric.name, window, spool.samples == 0))
+        self._count(spool, fetched, written)
+        _tell_metric(spool, fetched, written, time.monotonic() - started)
+        return True
+
+    def _count(self, spool: Spool, fetched: FetchStats, written: WriteStats) -> None:
         totals = self.totals
         totals.metrics += 1
         totals.objects += written.objects
         totals.kept += written.kept
-        totals.series += series
-        totals.samples += samples
+        totals.series += spool.series
+        totals.samples += spool.samples
         totals.bytes += written.bytes
-        totals.raw_bytes += raw_bytes
+        totals.raw_bytes += spool.raw_bytes
         totals.retries += fetched.retries
         totals.cuts += fetched.cuts
         totals.query_s += fetched.query_s
-        fields = {
-            "window": str(window),
-            "metric": metric.name,
-            "clusters": clusters,
-            "series": series,
-            "samples": samples,
-            "bytes": written.bytes,
-            "raw_bytes": raw_bytes,
-            "objects": written.objects,
-            "query_s": round(fetched.query_s, 3),
-            "total_s": round(time.monotonic() - started, 3),
-            "parts": fetched.parts,
-            "retries": fetched.retries,
-        }
-        if fetched.infos:
-            fields["infos"] = sorted(set(fetched.infos))[:5]
-        logger.info("metric exported", extra=fields)
-        if written.kept:
-            logger.warning(
-                "files kept: the bucket has more samples than Mimir has now",
-                extra={"window": str(window), "metric": metric.name, "kept": written.kept},
-            )
 
-    def _give_up(self, metric: Metric, window: Window, error: QueryError) -> None:
+    def _give_up(
+        self, checkpoint: Checkpoint, metric: Metric, window: Window, error: QueryError
+    ) -> None:
         failure = MetricFailure(metric.name, window, str(error))
-        logger.error(
-            "metric failed",
-            extra={"window": str(window), "metric": metric.name, "reason": failure.reason},
-        )
+        _tell_failure(checkpoint, failure, for_good=isinstance(error, RejectedError))
         self.totals.failures.append(failure)
         if isinstance(error, TryLaterError):
             self._busy.append(failure)
@@ -191,7 +212,7 @@ class Exporter:
         self._failed += self._busy
         self._busy.clear()
 
-    def fail_slow(self) -> bool:
+    def fail_slow(self, checkpoint: Checkpoint) -> bool:
         """Record that a metric needs more than a whole invocation, if one does.
 
         To be called when the time ran out: without a single metric done, asking for the same one
@@ -204,8 +225,11 @@ class Exporter:
             "One metric of one window takes longer than the function may run; set a smaller "
             "TIME_FRAME, a longer timeout_s or more memory_mb."
         )
-        self.totals.failures.append(MetricFailure(name, window, reason))
-        self._failed.append(self.totals.failures[-1])
+        failure = MetricFailure(name, window, reason)
+        with logger.append_context_keys(window=str(window), metric=name):
+            _tell_failure(checkpoint, failure, for_good=True)
+        self.totals.failures.append(failure)
+        self._failed.append(failure)
         self._save()
         return True
 
@@ -224,3 +248,60 @@ class Exporter:
 
         self._store.update(record)
         self._done, self._failed = [], []
+
+
+def _tell_metric(spool: Spool, fetched: FetchStats, written: WriteStats, seconds: float) -> None:
+    largest = heapq.nlargest(
+        TOP_CLUSTERS, written.by_cluster.items(), key=lambda item: (item[1], item[0])
+    )
+    fields = {
+        "clusters": len(spool.clusters),
+        "series": spool.series,
+        "samples": spool.samples,
+        "bytes": written.bytes,
+        "raw_bytes": spool.raw_bytes,
+        "objects": written.objects,
+        "query_s": round(fetched.query_s, 3),
+        "total_s": round(seconds, 3),
+        "parts": fetched.parts,
+        "retries": fetched.retries,
+        "cuts": fetched.cuts,
+        # A list, because Logs Insights groups by a value and not by a field's name.
+        "top_clusters": [{"cluster": name, "bytes": size} for name, size in largest],
+    }
+    if fetched.infos:
+        fields["infos"] = sorted(set(fetched.infos))[:5]
+    logger.info("metric exported", extra=fields)
+    if written.kept:
+        logger.warning(
+            "files kept",
+            extra={
+                "kept": written.kept,
+                "reason": "The bucket has more samples than Mimir has now, as it does past "
+                'Mimir\'s retention; {"action": "export", "force": true} with the window\'s start '
+                "and end would replace them.",
+            },
+        )
+
+
+def _tell_failure(checkpoint: Checkpoint, failure: MetricFailure, *, for_good: bool) -> None:
+    """The line of a metric that was given up; `for_good` where waiting alone does not cure it."""
+    name, window = failure.metric, failure.window
+    before = checkpoint.failure_of(name, window)
+    attempt = min((before.attempts if before else 0) + 1, GAP_ATTEMPTS)
+    is_again = covers(checkpoint.metrics[name].exported, window.start, window.end)
+    fields = {
+        "attempt": attempt,
+        "gap": not is_again and attempt == GAP_ATTEMPTS,
+        "reason": failure.reason,
+    }
+    if is_again:
+        fields["next"] = "its files from before stay; ask for the export again"
+    elif fields["gap"]:
+        fields["next"] = "once a day; export the window by hand once the cause is mended"
+    else:
+        fields["next"] = "the next run tries again"
+    if for_good or fields["gap"]:
+        logger.error("metric failed", extra=fields)
+    else:
+        logger.warning("metric failed", extra=fields)

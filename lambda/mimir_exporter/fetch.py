@@ -8,7 +8,10 @@ as a whole first: with QUERY_DELAY between them, every step of every cluster wou
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from aws_lambda_powertools import Logger
 
 from .catalog import Metric
 from .deadline import Deadline
@@ -27,9 +30,15 @@ from .split import AnswerError, Envelope, Splitter
 from .spool import Spool
 from .windows import Window, halves
 
+logger = Logger()
+
+T = TypeVar("T")
+
 # Label values are asked for a little more than the window: a query looks back (five minutes for
 # an instant vector, its range for a rate), so its first steps may hold a series that ended before.
 LOOK_BACK_S = 3600
+# So many waits for one metric of one window are told one by one; the rest is in their count.
+TOLD_RETRIES = 5
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,8 @@ class FetchStats:
     cuts: int = 0
     query_s: float = 0.0
     infos: tuple[str, ...] = ()
+    told_retries: int = 0
+    told_cuts: dict[str, int] = field(default_factory=dict)
 
     @property
     def retries(self) -> int:
@@ -84,7 +95,7 @@ class Fetcher:
         endpoint has, OutOfTimeError when the deadline passes. The spool is useless then.
         """
         stats = FetchStats()
-        parts = self._first_parts(metric, window)
+        parts = self._first_parts(metric, window, stats)
         while parts:
             part = parts.pop(0)
             try:
@@ -93,22 +104,21 @@ class Fetcher:
                 smaller = self._cut_in_time(metric, window, part)
                 if not smaller and part.cluster is None:
                     # All that is left is of all clusters too, and later than this step.
-                    smaller = self._cut_by_cluster(metric, window, replace(part, last=window.last))
+                    rest = replace(part, last=window.last)
+                    smaller = self._cut_by_cluster(metric, window, rest, stats)
                     parts = []
-                parts = self._smaller(smaller, error) + parts
-                stats.cuts += 1
+                parts = self._smaller(smaller, window, error, stats) + parts
             except TooManySeriesError as error:
-                smaller = self._cut_by_cluster(metric, window, part) or self._cut_in_time(
+                smaller = self._cut_by_cluster(metric, window, part, stats) or self._cut_in_time(
                     metric, window, part
                 )
-                parts = self._smaller(smaller, error) + parts
-                stats.cuts += 1
+                parts = self._smaller(smaller, window, error, stats) + parts
         return stats
 
-    def _first_parts(self, metric: Metric, window: Window) -> list[Part]:
+    def _first_parts(self, metric: Metric, window: Window, stats: FetchStats) -> list[Part]:
         whole = Part(window.start, window.last)
         if metric.name in self._by_cluster:
-            return self._cut_by_cluster(metric, window, whole)
+            return self._cut_by_cluster(metric, window, whole, stats)
         span_s = self._spans.get(metric.name, 0) * window.step_s
         if not span_s:
             return [whole]
@@ -131,13 +141,24 @@ class Fetcher:
                 stats.query_s += self._clock() - started
 
         try:
-            with_retries(attempt, self._deadline, sleep=self._sleep)
+            self._with_retries(attempt, stats)
         except TryLaterError as error:
             # A gateway's time-out that waiting does not cure is a query that takes too long.
             if error.cut_if_persistent and part.first < part.last:
                 raise TooLargeError(str(error)) from error
             raise
         stats.parts += 1
+
+    def _with_retries(self, action: Callable[[], T], stats: FetchStats) -> T:
+        def tell(error: TryLaterError, attempt: int, wait_s: float) -> None:
+            stats.told_retries += 1
+            if stats.told_retries <= TOLD_RETRIES:
+                logger.warning(
+                    "query retried",
+                    extra={"attempt": attempt, "wait_s": round(wait_s, 1), "reason": str(error)},
+                )
+
+        return with_retries(action, self._deadline, sleep=self._sleep, waiting=tell)
 
     def _stream(
         self, metric: Metric, window: Window, part: Part, spool: Spool, stats: FetchStats
@@ -180,25 +201,39 @@ class Fetcher:
             self._spans[metric.name] = min(steps, self._spans.get(metric.name, steps))
         return [replace(part, first=first, last=last) for first, last in pieces]
 
-    def _cut_by_cluster(self, metric: Metric, window: Window, part: Part) -> list[Part]:
+    def _cut_by_cluster(
+        self, metric: Metric, window: Window, part: Part, stats: FetchStats
+    ) -> list[Part]:
         """One part for each cluster and one for series without the label: together the whole."""
         if part.cluster is not None or not metric.can_cut_by_cluster:
             return []
-        values = with_retries(
+        values = self._with_retries(
             lambda: self._mimir.label_values(
                 self._settings.cluster_label, window.start - LOOK_BACK_S, window.end
             ),
-            self._deadline,
-            sleep=self._sleep,
+            stats,
         )
         self._by_cluster.add(metric.name)
         return [replace(part, cluster=value) for value in sorted({"", *values})]
 
     @staticmethod
-    def _smaller(parts: list[Part], error: QueryError) -> list[Part]:
+    def _smaller(
+        parts: list[Part], window: Window, error: QueryError, stats: FetchStats
+    ) -> list[Part]:
+        """The parts, counted and told; an error where there are none."""
         if not parts:
             raise RejectedError(
                 f"Even one step of one cluster is too much: {error} Raise Mimir's limit, or narrow "
                 "the query (a query of your own needs $matchers to be cut by cluster)."
             ) from error
+        stats.cuts += 1
+        way = "in time" if parts[0].first != parts[-1].first else "by cluster"
+        span_s = parts[0].last - parts[0].first + window.step_s
+        # Each half may be refused in its turn: a size that has been told is not told again.
+        if span_s < stats.told_cuts.get(way, span_s + 1):
+            stats.told_cuts[way] = span_s
+            logger.info(
+                "query cut",
+                extra={"cut": way, "parts": len(parts), "part_s": span_s, "reason": str(error)},
+            )
         return parts

@@ -35,12 +35,16 @@ def export(event: Event, context: LambdaContext) -> Event:
     Returns a small summary. Raises ExportError, one sentence that says what to change, when the
     work could not be done at all: the invocation then counts as failed.
     """
+    logger.append_keys(run=context.aws_request_id)
     return _answered(lambda: _act(event, context))
 
 
 @logger.inject_lambda_context(clear_state=True)
 def backfill(event: Event, context: LambdaContext) -> Event:
-    """One item of the Map: {"start", "end"} of a window, in unix seconds."""
+    """One item of the Map: {"start", "end"} of a window in unix seconds, and the `execution`."""
+    logger.append_keys(run=context.aws_request_id)
+    if event.get("execution"):
+        logger.append_keys(execution=event["execution"])
 
     def act() -> Event:
         with _tools(context) as tools:
@@ -55,8 +59,10 @@ def _act(event: Event, context: LambdaContext) -> Event:
     actions: dict[str, Callable[[Tools], Event]] = {
         "run": lambda tools: _finish(run_regular(tools)),
         "export": lambda tools: _finish(run_again(tools, event)),
-        "status": lambda tools: report_status(tools, event),
-        "check": lambda tools: run_check(tools, lambda: describe_login(tools.settings)),
+        "status": lambda tools: _tell_status(report_status(tools, event)),
+        "check": lambda tools: _tell_check(
+            run_check(tools, lambda: describe_login(tools.settings))
+        ),
     }
     action = event.get("action", "run") if isinstance(event, dict) else event
     if not isinstance(action, str) or action not in actions:
@@ -112,6 +118,25 @@ def _finish(summary: Summary) -> Event:
     _publish(summary.totals)
     if summary.error is not None:
         raise summary.error
+    return result
+
+
+def _tell_status(result: Event) -> Event:
+    logger.info(
+        "status reported", extra={"outcome": result["outcome"], "reason": result["message"]}
+    )
+    return result
+
+
+def _tell_check(result: Event) -> Event:
+    """The outcome, and a line for each finding that asks for something."""
+    for found in result["findings"]:
+        fields = {name: found[name] for name in ("what", "found", "change")}
+        if found["level"] == "error":
+            logger.error("check found", extra=fields)
+        elif found["level"] == "warning":
+            logger.warning("check found", extra=fields)
+    logger.info("check finished", extra={"outcome": result["outcome"], "reason": result["message"]})
     return result
 
 

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 import urllib3
+from aws_lambda_powertools import Logger
 from isal import igzip_lib
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
@@ -32,6 +33,8 @@ from .errors import (
 )
 from .failures import classify, missing_data
 from .settings import Settings
+
+logger = Logger()
 
 BLOCK_BYTES = 256 * 1024
 SMALL_ANSWER_BYTES = 64 * 1024 * 1024
@@ -201,6 +204,7 @@ class Mimir:
         if login == self._login:
             raise error
         self._login = login
+        logger.info("login read again")
         with self._request(method, url, fields) as response:
             if response.status != 200:
                 raise self._error(response, url)

@@ -22,12 +22,14 @@ def with_retries(
     sleep: Callable[[float], None] = time.sleep,
     jitter: Callable[[], float] = random.random,
     attempts: int = ATTEMPTS,
+    waiting: Callable[[TryLaterError, int, float], None] = lambda *_: None,
 ) -> T:
     """Call `action` until it raises no TryLaterError, `attempts` times at most.
 
     Waits 1, 2, 4 … seconds with full jitter, or what the server asked for if that is more (the
-    client caps it). Raises the last TryLaterError, or OutOfTimeError where a wait would outlast
-    the deadline.
+    client caps it). `waiting` is told of each wait before it: why, after which attempt (from 1 on)
+    and for how many seconds. Raises the last TryLaterError, or OutOfTimeError where a wait would
+    outlast the deadline.
     """
     for attempt in range(attempts):
         try:
@@ -37,5 +39,7 @@ def with_retries(
             if attempt == attempts - 1 or (error.cut_if_persistent and attempt > 0):
                 raise
             wait_s = min(CAP_S, BASE_S * 2**attempt) * jitter()
-            deadline.sleep(max(wait_s, error.retry_after_s or 0.0), sleep)
+            wait_s = max(wait_s, error.retry_after_s or 0.0)
+            waiting(error, attempt + 1, wait_s)
+            deadline.sleep(wait_s, sleep)
     raise AssertionError("unreachable")

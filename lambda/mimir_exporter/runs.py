@@ -22,7 +22,7 @@ from .retention import delete_expired
 from .retry import with_retries
 from .settings import parse_time
 from .tools import Tools
-from .windows import Window, iso, window_at, windows_within
+from .windows import Window, iso, iso_range, window_at, windows_within
 
 logger = Logger()
 
@@ -97,6 +97,7 @@ def run_regular(tools: Tools, only: Interval | None = None) -> Summary:
             )
         logger.info("endpoint ready", extra={"path": wait_until_ready(tools)})
         plan = _plan(tools, checkpoint, only)
+        _tell_plan(plan)
         left_off = _work(tools, checkpoint, plan)
         summary = _conclude(tools, plan, only, left_off)
         if left_off is None:
@@ -109,8 +110,15 @@ def run_regular(tools: Tools, only: Interval | None = None) -> Summary:
 
 def wait_until_ready(tools: Tools) -> str:
     """The path that says so; see Mimir.find_ready. Raises StopRunError."""
+
+    def tell(error: TryLaterError, attempt: int, wait_s: float) -> None:
+        logger.warning(
+            "endpoint not ready",
+            extra={"attempt": attempt, "wait_s": round(wait_s, 1), "reason": str(error)},
+        )
+
     try:
-        return with_retries(tools.mimir.find_ready, tools.deadline)
+        return with_retries(tools.mimir.find_ready, tools.deadline, waiting=tell)
     except TryLaterError as error:
         raise StopRunError(f"{error} Nothing was exported, the next run tries again.") from error
 
@@ -169,13 +177,15 @@ def run_item(tools: Tools, item: dict[str, Any]) -> dict[str, Any]:
             "There is no checkpoint: it was deleted, or no regular run has been yet; nothing was "
             "exported, and the next regular run begins as a first run does."
         )
+    here = {"window": iso_range(start, end)}
+    logger.info("item started", extra=here)
     failed, finished = False, True
     for window in windows_within(checkpoint.grids, start, end):
         names = checkpoint.lacking(tools.names, window)
         try:
             failed |= not tools.exporter.export_window(checkpoint, window, names)
         except OutOfTimeError:
-            failed |= tools.exporter.fail_slow()
+            failed |= tools.exporter.fail_slow(checkpoint)
             finished = failed
             break
     tools.exporter.finish()
@@ -189,7 +199,12 @@ def run_item(tools: Tools, item: dict[str, Any]) -> dict[str, Any]:
         "samples": totals.samples,
         "failures": [one.metric for one in totals.failures],
     }
-    logger.info("item finished" if finished else "item goes on", extra=result)
+    if not finished:
+        logger.info("item goes on", extra=here | result)
+    elif failed:
+        logger.warning("item failed", extra=here | result)
+    else:
+        logger.info("item finished", extra=here | result)
     return result
 
 
@@ -225,6 +240,14 @@ def _plan(
     return [(window, names) for window, names in plan if _inside(window, only)]
 
 
+def _tell_plan(plan: Sequence[tuple[Window, tuple[str, ...]]]) -> None:
+    fields: dict[str, object] = {"windows": len(plan)}
+    if plan:
+        windows = [window for window, _ in plan]
+        fields["range"] = iso_range(min(windows).start, max(windows).end)
+    logger.info("run planned", extra=fields)
+
+
 def _inside(window: Window, only: Interval | None) -> bool:
     return only is None or (only[0] <= window.start and window.end <= only[1])
 
@@ -240,7 +263,7 @@ def _work(
     except (OutOfTimeError, StopRunError) as error:
         stopped = error
         if isinstance(error, OutOfTimeError) and tools.machine is None:
-            tools.exporter.fail_slow()
+            tools.exporter.fail_slow(checkpoint)
     tools.exporter.finish()
     return stopped
 

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 from urllib.parse import quote
 
@@ -24,16 +24,22 @@ RACES = 20
 UPLOADS = 8
 # Bodies up to this go as bytes and side by side; larger ones one at a time, from the spool.
 SMALL_BYTES = 1024 * 1024
+# Key, cluster, and bytes written: 0 where the file was kept as it was.
+Upload = tuple[str, str, int]
 
 
 @dataclass
 class WriteStats:
-    """`kept` files stayed as they were, because the bucket had more samples than Mimir."""
+    """`kept` files stayed as they were, because the bucket had more samples than Mimir.
+
+    `by_cluster` has the bytes of the files that were written.
+    """
 
     objects: int = 0
     kept: int = 0
     removed: int = 0
     bytes: int = 0
+    by_cluster: dict[str, int] = field(default_factory=dict)
 
 
 class Writer:
@@ -66,15 +72,17 @@ class Writer:
             return stats
         written: set[str] = set()
 
-        def upload(file: ClusterFile, body: bytes | BinaryIO) -> tuple[str, int]:
+        def upload(file: ClusterFile, body: bytes | BinaryIO) -> Upload:
             # What is written stays, and counts for nothing until all of it is.
             self._deadline.check()
             key = object_key(self._prefix, file.cluster, metric.name, window.start)
             done = self._write_one(key, file, body, window, force=force or key in older)
-            return key, file.size if done else 0
+            return key, file.cluster, file.size if done else 0
 
-        for key, size in _side_by_side(upload, spool.files()):
+        for key, cluster, size in _side_by_side(upload, spool.files()):
             written.add(key)
+            if size:
+                stats.by_cluster[cluster] = size
             stats.objects += size > 0
             stats.kept += size == 0
             stats.bytes += size
@@ -137,12 +145,12 @@ class Writer:
 
 
 def _side_by_side(
-    upload: Callable[[ClusterFile, bytes | BinaryIO], tuple[str, int]],
+    upload: Callable[[ClusterFile, bytes | BinaryIO], Upload],
     files: Iterator[ClusterFile],
-) -> Iterator[tuple[str, int]]:
+) -> Iterator[Upload]:
     """Each upload's result. At most UPLOADS small bodies are held at once."""
     with ThreadPoolExecutor(UPLOADS) as pool:
-        running: deque[Future[tuple[str, int]]] = deque()
+        running: deque[Future[Upload]] = deque()
         for file in files:
             if file.size > SMALL_BYTES:
                 yield upload(file, file.body)

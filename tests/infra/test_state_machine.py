@@ -63,8 +63,15 @@ def run(make_cloud: Callable[..., Cloud], template: Template) -> Run:
             ended = cloud.stepfunctions.describe_execution(executionArn=execution)
             if ended["status"] != "RUNNING":
                 listed = cloud.s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
-                calls = [int(key["Key"].split("/")[0]) for key in listed]
-                return {**ended, "calls": [start for start in calls if start in starts]}
+                keys = [one["Key"] for one in listed if int(one["Key"].split("/")[0]) in starts]
+                return {
+                    **ended,
+                    "calls": [int(key.split("/")[0]) for key in keys],
+                    "events": [
+                        json.loads(cloud.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+                        for key in keys
+                    ],
+                }
             time.sleep(0.2)
         raise TimeoutError(execution)
 
@@ -87,6 +94,12 @@ def test_all_windows_exported_is_a_success_with_a_small_output(run: Run) -> None
     assert ended["status"] == "SUCCEEDED"
     assert json.loads(ended["output"]) == {"windows": 3, "exported": 3}
     assert sorted(ended["calls"]) == [110, 120, 130]
+
+
+def test_an_item_names_its_window_and_the_execution(run: Run) -> None:
+    """The log of a window is found by its own name, and by that of who had it."""
+    ended = run([510])
+    assert ended["events"] == [{"start": 510, "end": 510 + 3600, "execution": ended["name"]}]
 
 
 def test_an_unfinished_window_is_called_again_until_it_is_finished(run: Run) -> None:

@@ -109,7 +109,7 @@ def test_a_race_is_lost_to_whom_has_more(function: Function, s3: Proxy) -> None:
     result = function.export()
     assert result["outcome"] == "complete"
     assert function.read(FILE) == b"theirs"
-    (line,) = function.messages("files kept: the bucket has more samples than Mimir has now")
+    (line,) = function.messages("files kept")
     assert (line["metric"], line["kept"]) == ("node_info", 1)
 
 
@@ -153,7 +153,7 @@ def test_a_file_with_more_samples_is_kept_but_for_force(
     function.put(FILE, more, samples="100000")
     assert export_again(function)["outcome"] == "complete"
     assert function.read(FILE) == more
-    assert function.messages("files kept: the bucket has more samples than Mimir has now")
+    assert function.messages("files kept")
     assert export_again(function, force=True)["outcome"] == "complete"
     assert function.differences(mimir, 1) == []
 

@@ -96,6 +96,27 @@ def test_what_passes_is_waited_for(
     assert len(proxy.queries) == 4
 
 
+def test_a_few_waits_are_told_and_all_are_counted(through: Function, proxy: Proxy) -> None:
+    refused = faults.answer(422, "err-mimir-max-chunks-per-query")
+    proxy.spoil(refused, lambda request: asks_for("pod_info")(request) and request.span_s > 300)
+    asked: set[tuple[str, str]] = set()
+
+    def asks_first(request: Request) -> bool:
+        part = (request.fields.get("start", ""), request.fields.get("end", ""))
+        if not asks_for("pod_info")(request) or request.span_s > 300 or part in asked:
+            return False
+        asked.add(part)
+        return True
+
+    proxy.spoil(faults.answer(503), asks_first)
+    assert through.export()["outcome"] == "complete"
+    (told,) = [line for line in through.messages("metric exported") if line["metric"] == "pod_info"]
+    assert told["retries"] == told["parts"] > 10
+    waits = through.messages("query retried")
+    assert len(waits) == 5
+    assert all(line["level"] == "WARNING" and "503" in line["reason"] for line in waits)
+
+
 def test_annotations_about_the_query_are_no_warning(
     through: Function, proxy: Proxy, mimir: Prometheus
 ) -> None:

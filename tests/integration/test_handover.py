@@ -83,6 +83,69 @@ def test_what_the_time_does_not_suffice_for_is_handed_over(
     assert status_of(function)["outcome"] == "complete"
 
 
+def test_the_story_of_a_window_is_found_by_its_name(
+    slow: Function, make_machine: MakeMachine, proxy: Proxy
+) -> None:
+    """From the run that had no time for it, through the Map and what it met there, to its end."""
+    machine = make_machine(PASSING)
+    function = slow.with_env(BACKFILL_STATE_MACHINE_ARN=machine)
+    window = str(Window(LAST_END - 4 * HOUR_S, LAST_END - 3 * HOUR_S, 60))
+    item = {"start": LAST_END - 4 * HOUR_S, "end": LAST_END - 3 * HOUR_S}
+    story: list[dict[str, Any]] = []
+
+    def keep() -> None:
+        story.extend(line for line in function.logs if line.get("window") == window)
+
+    execution = function.export(seconds=SHORT_S)["execution"]
+    keep()
+    proxy.heal()
+    proxy.spoil(faults.answer(429), asks_for_pods, times=1)
+    proxy.spoil(faults.answer(422, "err-mimir-max-chunks-per-query"), asks_for_an_hour_of_pods)
+    # The execution is over without it: this item's call came from a Map that nobody runs here.
+    wait_for_end(function.cloud, machine)
+    proxy.spoil(faults.answer(400, "a bad query"), asks_for_nodes, times=1)
+    assert function.backfill({**item, "execution": execution})["failed"]
+    keep()
+    function.clock.advance(300)
+    assert function.export()["outcome"] == "complete"
+    keep()
+    assert [(line["message"], line.get("metric")) for line in story] == [
+        ("window handed over", None),
+        ("item started", None),
+        ("metric failed", "node_info"),
+        ("query retried", "pod_info"),
+        ("query cut", "pod_info"),
+        ("metric exported", "pod_info"),
+        ("window incomplete", None),
+        ("item failed", None),
+        ("window came back", None),
+        ("metric exported", "node_info"),
+        ("window exported", None),
+    ]
+    assert {line["execution"] for line in story[:9]} == {execution}
+    assert [len({line["run"] for line in part}) for part in (story[:1], story[1:8], story[8:])] == [
+        1,
+        1,
+        1,
+    ]
+    failed, retried, cut = story[2:5]
+    assert (failed["level"], failed["attempt"], failed["gap"]) == ("ERROR", 1, False)
+    assert (retried["attempt"], "429" in retried["reason"]) == (1, True)
+    assert (cut["cut"], cut["parts"], cut["part_s"]) == ("in time", 2, HOUR_S // 2)
+
+
+def asks_for_nodes(request: Request) -> bool:
+    return request.is_query and "kube_node_info" in request.fields["query"]
+
+
+def asks_for_pods(request: Request) -> bool:
+    return request.is_query and "kube_pod_info" in request.fields["query"]
+
+
+def asks_for_an_hour_of_pods(request: Request) -> bool:
+    return asks_for_pods(request) and request.span_s == HOUR_S - 60
+
+
 @pytest.mark.parametrize(
     ("state", "ended"), [(PASSING, "SUCCEEDED"), (FAILING, "FAILED"), (WAITING, "ABORTED")]
 )

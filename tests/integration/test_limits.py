@@ -60,6 +60,26 @@ def test_what_is_too_large_is_cut_until_it_fits(
     assert all(parts > 10 for parts in answered)
 
 
+def test_the_log_tells_of_each_smaller_size_once(limited: Function) -> None:
+    """A metric that is refused fifty times does not fill the log with it."""
+    limited.export()
+    cuts = {
+        (line["metric"], line["window"]): line["cuts"]
+        for line in limited.messages("metric exported")
+    }
+    told: dict[tuple[str, str], list[tuple[str, int]]] = {key: [] for key in cuts}
+    for line in limited.messages("query cut"):
+        told[line["metric"], line["window"]].append((line["cut"], line["part_s"]))
+    assert max(cuts.values()) > 30
+    for sizes in told.values():
+        assert len(sizes) == len(set(sizes)) <= 8
+    first = next(sizes for (metric, _), sizes in told.items() if metric == "pod_info")
+    assert first[-1] == ("by cluster", HOUR_S)
+    assert [size for _, size in first[:-1]] == sorted(
+        {size for _, size in first[:-1]}, reverse=True
+    )
+
+
 def test_one_file_holds_all_parts(limited: Function) -> None:
     """A series stands once for each part, and the metadata counts what stands there."""
     limited.export()
