@@ -165,6 +165,20 @@ def parse_time(name: str, value: object) -> datetime:
     )
 
 
+def parse_month(name: str, value: object) -> tuple[int, int]:
+    """The month `2026-10` in unix seconds, from its first midnight to the next month's, UTC.
+
+    Raises SettingsError.
+    """
+    text = value if isinstance(value, str) else ""
+    match = re.fullmatch(r"(19[7-9][0-9]|[2-8][0-9]{3})-(0[1-9]|1[0-2])", text)
+    if not match:
+        raise SettingsError(f"{name} is {value!r}; a year and a month such as 2026-10 is allowed.")
+    first = datetime(int(match[1]), int(match[2]), 1, tzinfo=UTC)
+    following = (first + timedelta(days=31)).replace(day=1)
+    return int(first.timestamp()), int(following.timestamp())
+
+
 _ALLOWED = {
     "S3_BUCKET": "a bucket's name alone is allowed, without s3:// and without a path",
     "CLUSTER_LABEL_NAME": "a label name is allowed: letters, digits and _, no digit first",

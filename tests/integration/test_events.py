@@ -12,7 +12,7 @@ from localcloud.processes import free_port
 from localcloud.prometheus import Prometheus
 from mimir_exporter.errors import SettingsError
 from tests.integration import faults
-from tests.integration.deployment import FEW, HOUR_S, LAST_END, Function, start_of
+from tests.integration.deployment import FEW, HOUR_S, LAST_END, PREFIX, Function, start_of
 from tests.integration.faults import Proxy
 from tests.integration.sandbox import Event
 
@@ -150,7 +150,9 @@ def test_the_ready_made_events_are_known(path: Path, small: Function) -> None:
     small.export()
     if {"start", "end"} <= event.keys():
         event |= HOUR_ISO
-    assert small.export(event)["outcome"] in ("complete", "fit")
+    if "month" in event:
+        event["month"] = "2025-03"
+    assert small.export(event)["outcome"] in ("complete", "fit", "partial")
 
 
 # Check
@@ -262,6 +264,40 @@ def test_status_tells_what_is_exported_and_what_is_not(small: Function) -> None:
         "complete",
         "2025-03-01T10:00:00Z/2025-03-01T11:00:00Z",
     )
+
+
+def test_status_answers_for_a_month(small: Function) -> None:
+    small = small.with_env(BACKFILL_DAYS="13h")  # from an hour of February on
+    small.export()
+    february = small.export({"action": "status", "month": "2025-02"})
+    assert february["message"] == (
+        "February 2025 is complete only from 28 February 2025, 23:00 UTC on: 1 of 1 window of "
+        "3 metrics, 3 of 3; the export begins on 28 February 2025, 23:00 UTC."
+    )
+    march = small.export({"action": "status", "month": "2025-03", "files": True})
+    assert march["message"] == (
+        "March 2025 is complete so far, up to 1 March 2025, 12:00 UTC: 12 of 12 windows of "
+        "3 metrics, 36 of 36."
+    )
+    assert march["files"]["counted_whole"]
+
+
+def test_status_misses_a_file_that_somebody_deleted(small: Function) -> None:
+    """And the export of that range, which it advises, brings it back."""
+    small.export()
+    lost = [key for key in small.file_keys() if f"/{LAST_END - HOUR_S}_pod_info" in key]
+    for key in lost[1:]:
+        small.delete(key)
+    assert small.export({"action": "status"})["outcome"] == "complete"
+    small.delete(lost[0])
+    status = small.export({"action": "status", "files": True})
+    assert status["outcome"] == "incomplete"
+    assert "the bucket lacks 1 file that the checkpoint promises" in status["message"]
+    (named,) = status["files"]["missing"]
+    assert named == lost[0].replace(f"{PREFIX}/{lost[0].split('/')[2]}/", f"{PREFIX}/*/")
+    small.export({"action": "export", **HOUR_ISO})
+    assert small.export({"action": "status", "files": True})["outcome"] == "complete"
+    assert set(lost) <= set(small.file_keys())
 
 
 def test_status_asks_nothing_of_mimir_and_writes_nothing(through: Function, proxy: Proxy) -> None:

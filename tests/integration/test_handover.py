@@ -70,7 +70,8 @@ def test_what_the_time_does_not_suffice_for_is_handed_over(
     assert (result["outcome"], result["windows"]["pending"]) == ("unfinished", len(items))
     assert proxy.queries == []
     assert [one["status"] for one in status_of(function)["executions"]] == ["running"]
-    assert "100 % of that time is in the hands of Step Functions" in status_of(function)["message"]
+    waiting = status_of(function)["windows_of_metrics"]["in Step Functions"]
+    assert f"; {waiting} are in Step Functions." in status_of(function)["message"]
 
     # Its items do the work, and it ends.
     for item in items:

@@ -1,5 +1,6 @@
 """What status says of a checkpoint and of the bucket, in words and numbers."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -11,11 +12,13 @@ from mimir_exporter import status as module
 from mimir_exporter.checkpoint import GAP_ATTEMPTS, Checkpoint, Handover
 from mimir_exporter.deadline import Deadline
 from mimir_exporter.errors import SettingsError
+from mimir_exporter.intervals import subtract
 from mimir_exporter.layout import object_key
 from mimir_exporter.objects import Folder
 from mimir_exporter.settings import Settings, load_settings
 from mimir_exporter.status import report_status
 from mimir_exporter.tools import Tools
+from mimir_exporter.windows import window_at, windows_within
 
 PREFIX = "k8s/prometheus"
 NAMES = ("cpu", "memory")
@@ -44,19 +47,37 @@ def exported(settings: Settings, until: int = NOW) -> Checkpoint:
     return checkpoint
 
 
+def promised(checkpoint: Checkpoint) -> tuple[str, ...]:
+    return tuple(
+        object_key(PREFIX, "eu", name, window.start)
+        for name, progress in checkpoint.metrics.items()
+        for low, high in progress.exported
+        for window in windows_within(checkpoint.grids, low, high)
+    )
+
+
 def status(
     checkpoint: Checkpoint,
     settings: Settings,
     event: Mapping[str, object] | None = None,
-    keys: tuple[str, ...] = (),
+    keys: tuple[str, ...] | None = None,
     deadline: Deadline | None = None,
 ) -> dict[str, Any]:
+    """`keys` are what the bucket has, by default a file of each exported window."""
+    keys = promised(checkpoint) if keys is None else keys
+
+    folders: dict[str, dict[str, None]] = {}
+    for key in keys:
+        for place in [at for at, letter in enumerate(key) if letter == "/"]:
+            rest = key[place + 1 :].partition("/")
+            folders.setdefault(key[: place + 1], {})[key[: place + 1] + rest[0] + rest[1]] = None
+
     def list_folder(prefix: str) -> Folder:
-        names = [key.removeprefix(prefix) for key in keys if key.startswith(prefix)]
-        folders = dict.fromkeys(
-            f"{prefix}{name.partition('/')[0]}/" for name in names if "/" in name
+        names = folders.get(prefix, {})
+        return Folder(
+            tuple(name for name in names if name.endswith("/")),
+            {name: 7 for name in names if not name.endswith("/")},
         )
-        return Folder(tuple(folders), {prefix + name: 7 for name in names if "/" not in name})
 
     tools = SimpleNamespace(
         settings=settings,
@@ -80,7 +101,12 @@ def test_all_that_is_due_being_there_is_complete() -> None:
     found = status(exported(configure()), configure())
     span = "2026-10-28T12:00:00Z/2026-10-31T12:00:00Z"
     assert found["outcome"] == "complete"
-    assert found["message"] == f"{span} is complete: every metric of every window is exported."
+    assert found["message"] == (
+        "28 October 2026, 12:00 UTC to 31 October 2026, 12:00 UTC is complete: 72 of 72 windows of "
+        "2 metrics, 144 of 144."
+    )
+    assert found["covered"] == [span]
+    assert found["windows_of_metrics"] == {"exported": 144}
     assert (found["range"], found["pending_windows"], found["lag_s"]) == (span, 0, 34 * 60)
     assert found["coverage"] == [
         {"metrics": list(NAMES), "exported": [span], "without_series": [], "missing": []}
@@ -97,12 +123,19 @@ def test_what_lacks_is_told_by_metric_with_what_is_in_work_and_what_is_given_up(
         checkpoint.mark_failed("memory", windows[1], "too large", NOW + attempt)
     checkpoint.hand_over(Handover("running", ((windows[3].start, windows[3].end),), NOW))
     checkpoint.hand_over(Handover("dead", ((windows[2].start, windows[2].end),), NOW))
-    checkpoint.hand_over(Handover("lost", (), NOW))
+    checkpoint.hand_over(Handover("elsewhere", ((0, 3600),), NOW))
     found = status(checkpoint, settings)
     assert found["outcome"] == "incomplete"
-    assert "4 windows lack at least one metric" in found["message"]
-    assert "50 % of that time" in found["message"]
-    assert "1 ranges are gaps" in found["message"]
+    assert "72 of 76 windows of 2 metrics, 145 of 152" in found["message"]
+    assert "1 is a gap, 2 are pending, 4 are in Step Functions." in found["message"]
+    assert found["windows_of_metrics"] == {
+        "without series": 1,
+        "exported": 144,
+        "in Step Functions": 4,
+        "pending": 2,
+        "gap": 1,
+    }
+    assert found["covered"] == ["2026-10-28T08:00:00Z/2026-10-31T08:00:00Z"]
     assert found["pending_windows"] == 4
     by_name = {group["metrics"][0]: group for group in found["coverage"]}
     assert by_name["cpu"]["missing"] == ["2026-10-31T08:00:00Z/2026-10-31T11:00:00Z"]
@@ -114,6 +147,7 @@ def test_what_lacks_is_told_by_metric_with_what_is_in_work_and_what_is_given_up(
             "range": "2026-10-31T10:00:00Z/2026-10-31T11:00:00Z",
             "attempts": 5,
             "gap": True,
+            "last_tried": "2026-10-31T12:34:04Z",
             "reason": "too large",
         }
     ]
@@ -123,7 +157,13 @@ def test_what_lacks_is_told_by_metric_with_what_is_in_work_and_what_is_given_up(
     assert {one["name"]: one["status"] for one in found["executions"]} == {
         "running": "running",
         "dead": "FAILED",
-        "lost": "never started",
+    }
+    checkpoint.hand_over(Handover("lost", ((windows[0].start, windows[0].end),), NOW))
+    (lost,) = (one for one in status(checkpoint, settings)["executions"] if one["name"] == "lost")
+    assert lost == {
+        "name": "lost",
+        "status": "never started",
+        "ranges": ["2026-10-31T11:00:00Z/2026-10-31T12:00:00Z"],
     }
 
 
@@ -148,7 +188,61 @@ def test_a_range_can_be_asked_for_in_whole_windows() -> None:
     assert found["range"] == "2026-10-30T10:00:00Z/2026-10-30T12:00:00Z"
     assert found["outcome"] == "complete"
     before = status(checkpoint, configure(), {"start": "2026-10-01", "end": "2026-10-02"})
-    assert (before["outcome"], before["pending_windows"]) == ("incomplete", 24)
+    assert (before["outcome"], before["pending_windows"]) == ("not wanted", 0)
+    ahead = status(checkpoint, configure(), {"start": "2026-11-01", "end": "2026-12-01"})
+    assert (ahead["outcome"], ahead["message"]) == ("not due", "November 2026 is still to come.")
+
+
+def test_a_month_can_be_asked_for_by_its_name() -> None:
+    settings = configure(INITIAL_BACKFILL_DATE="2026-09-01", RETENTION_DAYS="0")
+    checkpoint = exported(settings)
+    found = status(checkpoint, settings, {"month": "2026-09"})
+    assert found["range"] == "2026-09-01T00:00:00Z/2026-10-01T00:00:00Z"
+    assert found["message"] == (
+        "September 2026 is complete: 720 of 720 windows of 2 metrics, 1,440 of 1,440."
+    )
+    (october,) = status(checkpoint, settings, {"month": "2026-10"})["coverage"]
+    assert october == {
+        "metrics": list(NAMES),
+        "exported": ["2026-10-01T00:00:00Z/2026-10-31T12:00:00Z"],
+        "without_series": [],
+        "missing": [],
+        "not_yet_due": ["2026-10-31T12:00:00Z/2026-11-01T00:00:00Z"],
+    }
+
+
+def test_a_metric_that_no_run_has_taken_up_yet_stands_as_the_next_run_will_see_it() -> None:
+    settings = configure()
+    checkpoint = exported(settings)
+    del checkpoint.metrics["memory"]
+    found = status(checkpoint, settings)
+    assert found["outcome"] == "incomplete"
+    assert "0 of 72 windows of 2 metrics, 72 of 144; 72 are pending" in found["message"]
+
+
+def test_a_year_with_much_amiss_stays_small() -> None:
+    """The console shows it; a thousand clusters and a thousand gaps are counted, not listed."""
+    settings = configure(INITIAL_BACKFILL_DATE="2025-11-01", RETENTION_DAYS="0")
+    checkpoint = exported(settings)
+    for number in range(1000):
+        window = window_at(checkpoint.grids, unix("2025-11-02") + number * 7 * 3600)
+        name = NAMES[number % 2]
+        cut = [(window.start, window.end)]
+        checkpoint.metrics[name].exported = subtract(checkpoint.metrics[name].exported, cut)
+        checkpoint.mark_failed(name, window, f"{number} {'x' * 400}", NOW)
+    keys = tuple(
+        object_key(PREFIX, f"cluster-{number}", "cpu", unix("2026-10-30T10:00"))
+        for number in range(1000)
+    )
+    event = {"start": "2025-11-01", "end": "2026-11-01", "files": True}
+    found = status(checkpoint, settings, event, keys)
+    assert len(json.dumps(found)) < 100_000
+    assert found["windows_of_metrics"]["failed, will be tried again"] == 1000
+    assert found["failures"][-1] == {"more": 970}
+    assert found["coverage"][0]["missing"][-1] == "and 470 more"
+    assert found["files"]["clusters"]["800 more"] == {"objects": 800, "bytes": 5600}
+    assert found["files"]["objects"] == 1000
+    assert found["files"]["missing"][-1].startswith("and ")
 
 
 @pytest.mark.parametrize(
@@ -158,6 +252,11 @@ def test_a_range_can_be_asked_for_in_whole_windows() -> None:
         ({"start": "2026-12-01"}, "windows are due up to 2026-10-31T12:00:00Z now"),
         ({"start": "soon"}, "start is 'soon'"),
         ({"end": [1]}, "end is [1]"),
+        ({"month": "2026-13"}, "month is '2026-13'; a year and a month such as 2026-10"),
+        ({"month": 202610}, "month is 202610"),
+        ({"month": "2026-10", "end": "2026-11-01"}, "month and start or end"),
+        ({"start": "1969-01-01"}, "lies before 1970 or ten years ahead"),
+        ({"start": "2026-10-01", "end": "9999-12-31"}, "lies before 1970 or ten years ahead"),
     ],
 )
 def test_a_range_that_cannot_be_is_refused(event: dict[str, object], words: str) -> None:
@@ -180,8 +279,8 @@ def test_files_are_counted_by_cluster_within_the_range() -> None:
         f"{PREFIX}/us/end=20261101/day=30/metric=cpu/x.json.gz",
     )
     event = {"start": "2026-10-30T10:00:00Z", "end": "2026-10-31T01:00:00Z"}
-    files = status(exported(configure()), configure(), event, keys + others)["files"]
-    assert files == {
+    found = status(exported(configure()), configure(), event, keys + others)
+    assert found["files"] == {
         "clusters": {
             "eu%2F1": {"objects": 6, "bytes": 42},
             "us": {"objects": 6, "bytes": 42},
@@ -189,7 +288,29 @@ def test_files_are_counted_by_cluster_within_the_range() -> None:
         "objects": 12,
         "bytes": 84,
         "counted_whole": True,
+        "missing": found["files"]["missing"],
     }
+
+
+def test_a_file_that_is_promised_and_not_there_is_named() -> None:
+    """Where a window had series there is a file of some cluster, whoever deleted it."""
+    settings = configure(BACKFILL_DAYS="3h")
+    checkpoint = exported(settings)
+    hours = [unix(f"2026-10-31T{hour:02}:00") for hour in (9, 10, 11)]
+    checkpoint.mark_exported("memory", window_at(checkpoint.grids, hours[1]), empty=True)
+    keys = [object_key(PREFIX, "eu", name, hour) for name in NAMES for hour in hours]
+    keys.remove(object_key(PREFIX, "eu", "memory", hours[1]))
+    assert status(checkpoint, settings, keys=tuple(keys))["files"]["missing"] == []
+    keys.remove(object_key(PREFIX, "eu", "cpu", hours[0]))
+    keys.append(object_key(PREFIX, "us", "cpu", hours[2]))
+    found = status(checkpoint, settings, keys=tuple(keys))
+    assert found["outcome"] == "incomplete"
+    assert "the bucket lacks 1 file that the checkpoint promises" in found["message"]
+    assert found["files"]["missing"] == [
+        f"{PREFIX}/*/end=20261101/day=31/metric=cpu/{hours[0]}_cpu.json.gz"
+    ]
+    unsure = status(checkpoint, settings, keys=tuple(keys), deadline=Deadline(0))
+    assert (unsure["outcome"], unsure["files"]["missing"]) == ("complete", [])
 
 
 @pytest.mark.parametrize("event", [{}, {"files": True}])

@@ -1,0 +1,201 @@
+"""Every window of a range has one state, and it is the one that the checkpoint's own rules say."""
+
+from collections import Counter
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import settings as effort
+from hypothesis import strategies as st
+
+from mimir_exporter.checkpoint import GAP_ATTEMPTS, Checkpoint, Handover, Repeat, keep_from
+from mimir_exporter.coverage import DUE, MISSING, THERE, Coverage, State, survey
+from mimir_exporter.intervals import covers, union
+from mimir_exporter.settings import Settings, load_settings
+from mimir_exporter.windows import (
+    DAY_S,
+    Grid,
+    Window,
+    adopt_grid,
+    count_windows,
+    window_at,
+    windows_within,
+)
+
+NAMES = ("cpu", "memory", "labels")
+
+
+def unix(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+
+
+NOW = unix("2026-10-31T12:34")
+
+
+def configure(**variables: str) -> Settings:
+    required = {"S3_BUCKET": "bucket", "S3_PREFIX": "k8s", "CLUSTER_NAME": "prod"}
+    return load_settings({**required, **variables})
+
+
+def state_of(coverage: Coverage, name: str, window: Window) -> State:
+    """The state of a window, which must lie in one span as a whole."""
+    (line,) = (line for line in coverage.lines if name in line.metrics)
+    (span,) = (span for span in line.spans if span.start <= window.start < span.end)
+    assert window.end <= span.end
+    return span.state
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[Checkpoint, Settings]:
+    """A checkpoint after some days of any luck, and the settings of its last run."""
+    first = {
+        "TIME_FRAME": draw(st.sampled_from(["1h", "90m", "7h", "1d"])),
+        "BACKFILL_DAYS": draw(st.sampled_from(["0", "1", "3"])),
+        "RETENTION_DAYS": draw(st.sampled_from(["0", "1", "2", "30"])),
+        "SETTLE_TIME": draw(st.sampled_from(["0", "10m", "5h"])),
+    }
+    checkpoint = Checkpoint()
+    begun = NOW - draw(st.integers(0, 4)) * DAY_S
+    checkpoint.adopt(configure(**first), NAMES[:2], begun)
+    last = first | {"TIME_FRAME": draw(st.sampled_from([first["TIME_FRAME"], "1h", "5h"]))}
+    settings = configure(**last)
+    changed = draw(st.integers(begun, NOW))
+    checkpoint.adopt(settings, NAMES, changed)
+    windows = st.integers(NOW - 6 * DAY_S, NOW).map(lambda at: window_at(checkpoint.grids, at))
+    for number in range(draw(st.integers(0, 12))):
+        low = draw(windows)
+        high = window_at(checkpoint.grids, low.start + draw(st.integers(0, 20)) * 3600)
+        names = draw(st.lists(st.sampled_from(NAMES), min_size=1, unique=True))
+        touched = list(windows_within(checkpoint.grids, low.start, high.end))
+        match draw(st.sampled_from(["exported", "empty", "failed", "gap", "handed", "again"])):
+            case "exported" | "empty" as what:
+                for window in touched:
+                    for name in names:
+                        checkpoint.mark_exported(name, window, empty=what == "empty")
+            case "failed" | "gap" as what:
+                times = GAP_ATTEMPTS if what == "gap" else 1
+                at = changed - draw(st.integers(0, 2)) * DAY_S
+                for attempt in range(times):
+                    checkpoint.mark_failed(names[0], touched[0], "too large", at + attempt)
+            case "handed":
+                checkpoint.hand_over(Handover(f"run-{number}", ((low.start, high.end),), changed))
+            case "again":
+                checkpoint.ask_again(Repeat(low.start, high.end, tuple(names)))
+    checkpoint.adopt(settings, NAMES, NOW)
+    return checkpoint, settings
+
+
+RANGES = st.tuples(st.integers(NOW - 9 * DAY_S, NOW + 2 * DAY_S), st.integers(60, 9 * DAY_S)).map(
+    lambda pair: (pair[0], pair[0] + pair[1])
+)
+
+
+@effort(max_examples=150)
+@given(histories(), RANGES)
+def test_the_states_are_those_of_the_checkpoint_s_own_rules(
+    history: tuple[Checkpoint, Settings], span: tuple[int, int]
+) -> None:
+    checkpoint, settings = history
+    coverage = survey(checkpoint, NAMES, settings, NOW, span)
+    assert coverage.start <= span[0]
+    assert span[1] <= coverage.end
+    for line in coverage.lines:
+        edges = [span.start for span in line.spans] + [line.spans[-1].end]
+        assert (edges[0], edges[-1]) == (coverage.start, coverage.end)
+        assert edges == sorted(set(edges))
+        assert all(one.end == edge for one, edge in zip(line.spans, edges[1:], strict=True))
+    assert sorted(coverage.metrics) == sorted(NAMES)
+
+    wanted = {
+        (name, window)
+        for window, lacking in checkpoint.wanted(NAMES, settings, NOW)
+        for name in lacking
+    }
+    planned = {
+        (name, window) for window, due in checkpoint.plan(NAMES, settings, NOW) for name in due
+    }
+    kept_from = keep_from(settings, NOW)
+    held = union(*(one.ranges for one in checkpoint.handovers))
+    counted: Counter[State] = Counter()
+    for window in windows_within(coverage.grids, coverage.start, coverage.end):
+        for name in NAMES:
+            state = state_of(coverage, name, window)
+            counted[state] += 1
+            one = (name, window)
+            assert (state in MISSING | {State.AGAIN}) == (one in wanted)
+            if state in (State.PENDING, State.FAILED):
+                assert one in planned
+            if one in planned:
+                assert state in (State.PENDING, State.FAILED, State.GAP, State.AGAIN)
+            assert (state is State.IN_WORK) <= covers(held, window.start, window.end)
+            failure = checkpoint.failure_of(name, window)
+            if state in (State.GAP, State.FAILED):
+                assert failure is not None
+                assert failure.is_gap == (state is State.GAP)
+            exported = covers(checkpoint.metrics[name].exported, window.start, window.end)
+            kept = exported and window.start >= kept_from
+            assert (state in THERE) == kept
+            assert not kept or (state is State.EMPTY) <= covers(
+                checkpoint.metrics[name].empty, window.start, window.end
+            )
+            if state is State.DELETED:
+                assert exported
+            if state is State.BEFORE:
+                assert window.start < checkpoint.metrics[name].since
+            if state is State.NOT_DUE:
+                assert window.end > NOW - settings.settle_time_s
+    assert coverage.counts() == +counted
+
+
+@effort(max_examples=60)
+@given(histories(), RANGES)
+def test_side_by_side_each_metric_stands_once_at_every_moment(
+    history: tuple[Checkpoint, Settings], span: tuple[int, int]
+) -> None:
+    checkpoint, settings = history
+    coverage = survey(checkpoint, NAMES, settings, NOW, span)
+    pieces = list(coverage.side_by_side())
+    assert union(piece for piece, _ in pieces) == ((coverage.start, coverage.end),)
+    counted: Counter[State] = Counter()
+    for (start, end), states in pieces:
+        assert sorted(name for names in states.values() for name in names) == sorted(NAMES)
+        for state, names in states.items():
+            counted[state] += coverage.windows(start, end) * len(names)
+    assert counted == coverage.counts()
+    due = coverage.ranges_where(any_of=DUE)
+    for (start, end), states in pieces:
+        assert covers(due, start, end) == bool(states.keys() & DUE)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3 * DAY_S), st.sampled_from([1800, 3600, 5400, 50_000, DAY_S])),
+        max_size=3,
+    ),
+    st.integers(0, 6 * DAY_S),
+    st.integers(0, 6 * DAY_S),
+)
+def test_windows_are_counted_without_going_through_them(
+    changes: list[tuple[int, int]], start: int, length: int
+) -> None:
+    """Also where the grid changed, which may cut a window short."""
+    grids: tuple[Grid, ...] = adopt_grid((), 7200, 60, 0)
+    for at, width_s in sorted(changes):
+        grids = adopt_grid(grids, width_s, 60, at)
+    windows = windows_within(grids, 0, 14 * DAY_S)
+    begun = sum(1 for window in windows if start <= window.start < start + length)
+    assert count_windows(grids, start, start + length) == begun
+
+
+def test_a_year_is_no_more_work_than_a_day() -> None:
+    """States change where the checkpoint has an edge, and nowhere else."""
+    settings = configure(RETENTION_DAYS="0", TIME_FRAME="1m", INITIAL_BACKFILL_DATE="2025-10-01")
+    checkpoint = Checkpoint()
+    checkpoint.adopt(settings, NAMES, NOW)
+    for progress in checkpoint.metrics.values():
+        progress.exported = ((unix("2025-10-01"), unix("2026-10-31")),)
+    year = (unix("2025-10-01"), unix("2026-11-01"))
+    coverage = survey(checkpoint, NAMES, settings, NOW, year)
+    assert [len(line.spans) for line in coverage.lines] == [3]
+    counts = coverage.counts()
+    assert counts[State.EXPORTED] == 395 * 1440 * len(NAMES)
+    assert sum(counts.values()) == 396 * 1440 * len(NAMES)

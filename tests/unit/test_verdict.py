@@ -1,0 +1,241 @@
+"""Is October complete? What is said of every kind of month, in one sentence."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from mimir_exporter.checkpoint import GAP_ATTEMPTS, Checkpoint, Handover, Repeat
+from mimir_exporter.coverage import survey
+from mimir_exporter.intervals import subtract
+from mimir_exporter.settings import Settings, load_settings, parse_month
+from mimir_exporter.verdict import Verdict, judge, range_name, spoken
+from mimir_exporter.windows import Window, windows_within
+
+NAMES = tuple(f"metric_{number}" for number in range(20))
+OCTOBER = parse_month("month", "2026-10")
+HOUR_S = 3600
+
+
+def unix(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+
+
+NOVEMBER_5 = unix("2026-11-05T12:34")
+
+
+def configure(**variables: str) -> Settings:
+    required = {
+        "S3_BUCKET": "bucket",
+        "S3_PREFIX": "k8s",
+        "CLUSTER_NAME": "prod",
+        "RETENTION_DAYS": "0",
+        "INITIAL_BACKFILL_DATE": "2026-09-15",
+    }
+    return load_settings({**required, **variables})
+
+
+def exported(settings: Settings, until: int = NOVEMBER_5, *, empty: bool = False) -> Checkpoint:
+    """All is exported that was due `until` then."""
+    checkpoint = Checkpoint()
+    checkpoint.adopt(settings, NAMES, until)
+    for window, lacking in list(checkpoint.wanted(NAMES, settings, until)):
+        for name in lacking:
+            checkpoint.mark_exported(name, window, empty=empty)
+    return checkpoint
+
+
+def ask(
+    checkpoint: Checkpoint,
+    settings: Settings,
+    span: tuple[int, int] = OCTOBER,
+    now: int = NOVEMBER_5,
+    names: tuple[str, ...] = NAMES,
+) -> Verdict:
+    checkpoint.adopt(settings, names, now)
+    return judge(survey(checkpoint, names, settings, now, span))
+
+
+def forget(checkpoint: Checkpoint, name: str, start: str, hours: int) -> list[Window]:
+    """As if these windows had never been exported."""
+    low = unix(start)
+    cut = ((low, low + hours * HOUR_S),)
+    progress = checkpoint.metrics[name]
+    progress.exported = subtract(progress.exported, cut)
+    return list(windows_within(checkpoint.grids, *cut[0]))
+
+
+def test_a_complete_month() -> None:
+    settings = configure()
+    found = ask(exported(settings), settings)
+    assert found == Verdict(
+        "complete",
+        "October 2026 is complete: 744 of 744 windows of 20 metrics, 14,880 of 14,880.",
+    )
+    assert found.message == found.answer
+
+
+def test_a_month_with_gaps_and_what_else_can_be_missing() -> None:
+    settings = configure()
+    checkpoint = exported(settings)
+    for window in forget(checkpoint, "metric_3", "2026-10-20T03:00", 3):
+        for attempt in range(GAP_ATTEMPTS):
+            checkpoint.mark_failed("metric_3", window, "too large", NOVEMBER_5 + attempt)
+    (failed,) = forget(checkpoint, "metric_4", "2026-10-20T04:00", 1)
+    checkpoint.mark_failed("metric_4", failed, "timeout", NOVEMBER_5)
+    forget(checkpoint, "metric_5", "2026-10-21T00:00", 2)
+    (held,) = forget(checkpoint, "metric_6", "2026-10-22T00:00", 1)
+    checkpoint.hand_over(Handover("backfill-1", ((held.start, held.end),), NOVEMBER_5))
+    assert ask(checkpoint, settings) == Verdict(
+        "incomplete",
+        "October 2026 is not complete: 738 of 744 windows of 20 metrics, 14,873 of 14,880; "
+        "3 are gaps, 1 failed and will be tried again, 2 are pending, 1 is in Step Functions.",
+    )
+
+
+def test_a_month_in_which_the_export_began() -> None:
+    settings = configure(INITIAL_BACKFILL_DATE="2026-10-10T12:00")
+    found = ask(exported(settings), settings)
+    assert found == Verdict(
+        "partial",
+        "October 2026 is complete only from 10 October 2026, 12:00 UTC on: 516 of 516 windows of "
+        "20 metrics, 10,320 of 10,320; the export begins on 10 October 2026, 12:00 UTC.",
+    )
+    before = ask(exported(settings), settings, parse_month("month", "2026-09"))
+    assert before.outcome == "not wanted"
+    assert "September 2026 is not exported: it lies before the beginning" in before.answer
+
+
+def test_a_month_that_is_not_over() -> None:
+    settings = configure()
+    now = unix("2026-10-15T10:20")
+    checkpoint = exported(settings, now)
+    found = ask(checkpoint, settings, now=now)
+    assert found == Verdict(
+        "complete so far",
+        "October 2026 is complete so far, up to 15 October 2026, 10:00 UTC: 346 of 346 windows of "
+        "20 metrics, 6,920 of 6,920.",
+    )
+    forget(checkpoint, "metric_0", "2026-10-15T09:00", 1)
+    found = ask(checkpoint, settings, now=now)
+    assert found.outcome == "incomplete"
+    assert found.answer.startswith(
+        "October 2026 is not complete so far, up to 15 October 2026, 10:00 UTC: 345 of 346"
+    )
+    later = ask(checkpoint, settings, parse_month("month", "2026-11"), now=now)
+    assert later == Verdict("not due", "November 2026 is still to come.")
+    today = ask(checkpoint, settings, (now, now + 60), now=now)
+    assert today.outcome == "not due"
+    assert "nothing of it is due yet" in today.answer
+
+
+def test_a_month_that_began_and_is_not_over() -> None:
+    settings = configure(INITIAL_BACKFILL_DATE="2026-10-10")
+    now = unix("2026-10-15T10:20")
+    assert ask(exported(settings, now), settings, now=now).answer == (
+        "October 2026 is complete only from 10 October 2026 on and up to 15 October 2026, 10:00 "
+        "UTC: 130 of 130 windows of 20 metrics, 2,600 of 2,600; the export begins on 10 October "
+        "2026."
+    )
+
+
+def test_a_month_that_retention_deletes() -> None:
+    settings = configure()
+    checkpoint = exported(settings)
+    gone = configure(RETENTION_DAYS="30")
+    assert ask(checkpoint, gone, now=unix("2026-12-10")) == Verdict(
+        "deleted",
+        "October 2026 is no longer here: RETENTION_DAYS has deleted its files; 14,880 of 14,880 "
+        "windows of metrics had been exported.",
+    )
+    half = ask(checkpoint, gone, now=unix("2026-11-15T01:00"))
+    assert half == Verdict(
+        "partial",
+        "October 2026 is complete only from 16 October 2026 on: 384 of 384 windows of 20 metrics, "
+        "7,680 of 7,680; the files before 16 October 2026 were deleted by RETENTION_DAYS.",
+    )
+
+
+def test_what_was_missed_until_retention_came_is_not_forgotten() -> None:
+    settings = configure()
+    checkpoint = exported(settings)
+    forget(checkpoint, "metric_1", "2026-10-20T00:00", 2)
+    gone = configure(RETENTION_DAYS="30")
+    found = ask(checkpoint, gone, now=unix("2026-11-25T01:00"))
+    assert found.outcome == "incomplete"
+    assert "2 were never exported and are past retention" in found.answer
+    assert "14,878 of 14,880" in ask(checkpoint, gone, now=unix("2026-12-10")).answer
+
+
+def test_a_metric_that_came_later_takes_nothing_from_the_month() -> None:
+    settings = configure(INITIAL_BACKFILL_DATE="", BACKFILL_DAYS="50")
+    checkpoint = exported(settings)
+    later = configure(INITIAL_BACKFILL_DATE="", BACKFILL_DAYS="1")
+    found = ask(checkpoint, later, names=(*NAMES, "mine"))
+    assert found == Verdict(
+        "complete",
+        "October 2026 is complete: 744 of 744 windows of 20 metrics, 14,880 of 14,880.",
+        ("Wanted only later, and not counted before that: mine.",),
+    )
+
+
+def test_a_month_without_any_series_is_no_success() -> None:
+    settings = configure()
+    found = ask(exported(settings, empty=True), settings)
+    assert found.outcome == "empty"
+    assert found.answer == (
+        "October 2026 is exported but empty: Mimir had no series of any metric in 744 of 744 "
+        "windows of 20 metrics, 14,880 of 14,880; check the tenant and the data source, then "
+        "export it again."
+    )
+
+
+def test_hours_in_which_no_metric_had_a_series_are_named() -> None:
+    settings = configure()
+    checkpoint = exported(settings)
+    for name in NAMES:
+        for window in windows_within(
+            checkpoint.grids, unix("2026-10-20T03:00"), unix("2026-10-20T05:00")
+        ):
+            checkpoint.mark_exported(name, window, empty=True)
+        # A metric without series by itself is nothing to look at: most clusters have no GPU.
+    for window in windows_within(checkpoint.grids, *OCTOBER):
+        checkpoint.mark_exported("metric_7", window, empty=True)
+    found = ask(checkpoint, settings)
+    assert found.outcome == "complete"
+    (note,) = found.notes
+    assert note == (
+        "No metric had any series in 2 windows (from 20 October 2026, 03:00 UTC to 20 October "
+        "2026, 05:00 UTC): check whether the source was down."
+    )
+
+
+def test_what_was_asked_for_again_is_there_meanwhile() -> None:
+    settings = configure()
+    checkpoint = exported(settings)
+    checkpoint.ask_again(Repeat(*OCTOBER, NAMES[:2]))
+    found = ask(checkpoint, settings)
+    assert found.outcome == "complete"
+    assert found.notes == ("1,488 windows of metrics are asked for again.",)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "name"),
+    [
+        ("2026-10-01", "2026-11-01", "October 2026"),
+        ("2026-12-01", "2027-01-01", "December 2026"),
+        ("2024-02-01", "2024-03-01", "February 2024"),
+        ("2026-01-01", "2027-01-01", "2026"),
+        ("2026-10-31", "2026-11-01", "31 October 2026"),
+        ("2026-10-01", "2026-10-31", "1 October 2026 to 31 October 2026"),
+        ("2026-10-01", "2026-12-01", "1 October 2026 to 1 December 2026"),
+        ("2026-10-01T06:00", "2026-10-02", "1 October 2026, 06:00 UTC to 2 October 2026"),
+        ("2026-10-01", "2026-10-01T01:00", "1 October 2026 to 1 October 2026, 01:00 UTC"),
+    ],
+)
+def test_a_range_is_called_as_people_call_it(start: str, end: str, name: str) -> None:
+    assert range_name(unix(start), unix(end)) == name
+
+
+def test_a_moment_is_said_with_its_zone() -> None:
+    assert spoken(unix("2026-10-05")) == "5 October 2026"
+    assert spoken(unix("2026-10-05T09:30")) == "5 October 2026, 09:30 UTC"
