@@ -11,6 +11,7 @@ OWN_PYTHON = Path(__file__).resolve().parent / ".venv" / "bin" / "python3"
 try:
     from aws_cdk import App, CliCredentialsStackSynthesizer, Environment
 
+    from infra.certificates import CA_BUNDLE_FILE
     from infra.context import DeploymentError
     from infra.deployment import read_deployment
     from infra.package import PackageError, build_package
@@ -31,7 +32,9 @@ def main() -> None:
             deployment.stack_name,
             deployment=deployment,
             package=build_package(
-                architecture=deployment.architecture, python_version=deployment.python_version
+                architecture=deployment.architecture,
+                python_version=deployment.python_version,
+                beside={CA_BUNDLE_FILE: deployment.ca_bundle} if deployment.ca_bundle else {},
             ),
             # Without an account and a region in it, the template fits any.
             env=Environment(account=deployment.account, region=deployment.region)

@@ -12,7 +12,9 @@ from mimir_exporter.catalog import load_catalog
 from mimir_exporter.errors import SettingsError
 from mimir_exporter.settings import Settings, load_settings
 
+from .certificates import CA_BUNDLE_FILE, read_ca_bundle
 from .context import Context, DeploymentError
+from .workspace import workspace_id
 
 # Settings that go to the function's environment as they are, in capitals.
 PASSED_ON = (
@@ -23,6 +25,8 @@ PASSED_ON = (
     "path_prefix",
     "metrics_readiness_path",
     "wire_gzip",
+    "sigv4_region",
+    "sigv4_role_arn",
     "cluster_label_name",
     "split_by_cluster",
     "s3_prefix",
@@ -43,6 +47,7 @@ PASSED_ON = (
 # Settings whose value the stack may make, or that only the stack needs.
 OWN = (
     "s3_bucket",
+    "ca_bundle",
     "auth_secret_arn",
     "auth_secret_kms_key_arn",
     "stack_name",
@@ -85,7 +90,7 @@ class Deployment:
 
     `bucket_name` and `secret_arn` are None where the stack makes the thing itself; `has_secret`
     is False where Mimir asks for no login. `vpc_id` is "new", "none" or an existing VPC's id. Of
-    `alarm_email` and `alarm_topic_arn` at most one is set.
+    `alarm_email` and `alarm_topic_arn` at most one is set. `ca_bundle` is PEM text, or "".
     """
 
     stack_name: str
@@ -110,6 +115,7 @@ class Deployment:
     alarm_email: str
     alarm_topic_arn: str
     alarm_lag_s: int
+    ca_bundle: str
     environment: Mapping[str, str]
     settings: Settings
 
@@ -131,7 +137,11 @@ def read_deployment(values: Mapping[str, object], environ: Mapping[str, str]) ->
     has_secret, secret_arn = _secret(context)
     vpc_id, subnet_ids, security_group_id = _vpc(context)
     environment = _environment(context)
+    ca_bundle = read_ca_bundle(context)
+    if ca_bundle:
+        environment["CA_BUNDLE"] = CA_BUNDLE_FILE
     settings = _settings(environment, bucket_name, secret_arn, has_secret=has_secret)
+    workspace_id(settings)
     schedule_minutes = context.number("schedule_minutes", 1, 1440)
     alarm_email, alarm_topic_arn = _alarm_target(context)
     deployment = Deployment(
@@ -163,6 +173,7 @@ def read_deployment(values: Mapping[str, object], environ: Mapping[str, str]) ->
         alarm_email=alarm_email,
         alarm_topic_arn=alarm_topic_arn,
         alarm_lag_s=_alarm_lag_s(context, settings, schedule_minutes * 60),
+        ca_bundle=ca_bundle,
         environment=environment,
         settings=settings,
     )

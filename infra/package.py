@@ -11,9 +11,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from . import LAMBDA, ROOT
 
@@ -40,18 +41,23 @@ def build_package(
     *,
     architecture: str,
     python_version: str,
+    beside: Mapping[str, str] = MappingProxyType({}),
     source: Path = LAMBDA,
     build: Path = BUILD,
 ) -> Package:
     """Build the package, or find it built already.
 
-    `source` holds requirements.txt and mimir_exporter/. Raises PackageError.
+    `beside` are files to lie beside the exporter's package: their text by name. `source` holds
+    requirements.txt and mimir_exporter/. Raises PackageError.
     """
     requirements = source / "requirements.txt"
     platforms = wheel_platforms(architecture, python_version)
     recipe = json.dumps([python_version, platforms, sorted(AWS_SERVICES)]).encode()
     dependencies_hash = _hash(recipe, Path(__file__).read_bytes(), requirements.read_bytes())
-    package_hash = _hash(dependencies_hash.encode(), *_fingerprint(source / "mimir_exporter"))
+    texts = [part.encode() for item in sorted(beside.items()) for part in item]
+    package_hash = _hash(
+        dependencies_hash.encode(), *texts, *_fingerprint(source / "mimir_exporter")
+    )
 
     def install(folder: Path) -> None:
         _pip_install(folder, requirements, platforms, python_version)
@@ -66,6 +72,8 @@ def build_package(
             folder / "mimir_exporter",
             ignore=shutil.ignore_patterns("__pycache__"),
         )
+        for name, text in beside.items():
+            (folder / name).write_text(text)
         # Lambda runs as a user of its own: a strict umask here must not lock it out there.
         for path in folder.rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)

@@ -16,6 +16,7 @@ from .network import Network
 from .outputs import add_outputs
 from .package import Package
 from .schedule import RegularRun
+from .workspace import grant_queries
 
 
 class ExporterStack(Stack):
@@ -114,7 +115,9 @@ class ExporterStack(Stack):
         services = [ec2.InterfaceVpcEndpointAwsService.STEP_FUNCTIONS]
         if deployment.has_secret:
             services.append(ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER)
-        if deployment.settings.role_arn:
+        if deployment.settings.sigv4_region:
+            services.append(ec2.InterfaceVpcEndpointAwsService.PROMETHEUS_WORKSPACES)
+        if deployment.settings.role_arn or deployment.settings.sigv4_role_arn:
             services.append(ec2.InterfaceVpcEndpointAwsService.STS)
         return Network(
             self,
@@ -163,6 +166,7 @@ class ExporterStack(Stack):
         self.bucket.grant(made.role)
         if self.login:
             self.login.grant(made.role)
+        grant_queries(made.role, self._deployment.settings)
         return made
 
     def _let_exporter_hand_over(self) -> None:

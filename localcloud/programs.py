@@ -9,6 +9,7 @@ from localcloud.processes import StartError
 PACKAGES = {
     "chromium": "chromium",
     "nginx": "nginx-light",
+    "openssl": "openssl",
     "victoria-metrics": "victoria-metrics",
 }
 # Debian keeps daemons out of a user's PATH.

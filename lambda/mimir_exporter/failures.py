@@ -45,6 +45,8 @@ _FEWER_SERIES = (
     "the query hit the max number of series limit",
     "exceeded series limit",
 )
+# What nginx and Go's servers say to plain HTTP.
+_TLS_ONLY = ("plain http request was sent to https port", "http request to an https server")
 _BUSY = ("throttlingexception", "too many outstanding requests", "err-mimir-query-limited")
 
 
@@ -63,6 +65,8 @@ def classify(status: int, body: str, *, url: str, retry_after: str | None = None
             f"The query API is not to be had there ({what}); check PATH_PREFIX (Mimir's is "
             "/prometheus), SCHEME, PORT and what this login and tenant may read."
         )
+    if status == 400 and any(word in text for word in _TLS_ONLY):
+        return StopRunError(f"The port speaks TLS ({what}); set SCHEME to https.")
     if status in (400, 429) and any(word in text for word in _BUSY):
         return TryLaterError(f"Mimir is busy ({what}).", retry_after_s=wait_s)
     if any(word in text for word in _FEWER_SERIES):

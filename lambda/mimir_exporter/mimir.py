@@ -6,33 +6,34 @@ now and then outlasts that too, so at the deadline the connection is shut down f
 """
 
 import json
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import Any, ClassVar
+from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlencode
 
 import urllib3
 from aws_lambda_powertools import Logger
 from isal import igzip_lib
-from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
 from . import __version__
 from .auth import Credentials, CredentialSource, hide
+from .connection import Sockets, explain_failure, open_pool
 from .deadline import Deadline
 from .errors import (
     ExportError,
     OutOfTimeError,
     QueryError,
+    SettingsError,
     StopRunError,
     TryLaterError,
 )
 from .failures import classify, missing_data
 from .settings import Settings
+from .sigv4 import Signer
 
 logger = Logger()
 
@@ -54,17 +55,20 @@ class Mimir:
         settings: Settings,
         credentials: CredentialSource,
         deadline: Deadline,
+        signer: Signer | None = None,
         *,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`signer` signs each request, where the endpoint takes no other login."""
         self._settings = settings
         self._credentials = credentials
+        self._signer = signer
         self._deadline = deadline
         self._sleep = sleep
         self._clock = clock
         self._api = settings.origin + settings.path_prefix + "/api/v1"
-        self._pool = _pool(settings)
+        self._pool = open_pool(settings)
         self._login: Credentials | None = None
         self._last_query_end: float | None = None
         self._closed = threading.Event()
@@ -79,14 +83,14 @@ class Mimir:
         """End every read that is still waiting when the time is up; ours is in another thread."""
         while not self._closed.wait(max(0.1, self._deadline.remaining_s())):
             if self._deadline.remaining_s() <= 0:
-                _Sockets.hang_up()
+                Sockets.hang_up()
 
     def find_ready(self) -> str:
         """The path that says the endpoint is ready.
 
         Mimir answers at /ready, Prometheus and its kin at /-/ready, always at the host's root;
         a gateway that shows neither still answers a query. Raises StopRunError when it is not
-        ready or not there.
+        ready or no such endpoint, TryLaterError when it may be in a moment.
         """
         paths = [self._settings.readiness_path]
         if "/ready" not in paths:
@@ -106,6 +110,8 @@ class Mimir:
                     )
         try:
             self.query("vector(1)")
+        except TryLaterError:
+            raise
         except QueryError as error:
             raise StopRunError(f"The endpoint does not answer queries: {error}") from error
         return f"{self._settings.path_prefix}/api/v1/query"
@@ -210,19 +216,28 @@ class Mimir:
                 raise self._error(response, url)
             yield response
 
+    def _log_in(self) -> Credentials:
+        if self._login is None:
+            self._login = self._credentials.get()
+        if self._signer is not None and self._login.method != "none":
+            raise SettingsError(
+                f"SIGV4_REGION is set and there is a login too ({self._login.method}); keep one "
+                "and remove the other."
+            )
+        return self._login
+
     @contextmanager
     def _request(
         self, method: str, url: str, fields: Mapping[str, str] | None = None
     ) -> Iterator[BaseHTTPResponse]:
-        if self._login is None:
-            self._login = self._credentials.get()
+        login = self._log_in()
         headers = {
             # gzip makes a server slower, and saves far more in traffic between zones than the wait
             # costs: docs/performance.md. Within one zone WIRE_GZIP=false is the better one.
             "Accept-Encoding": "gzip" if self._settings.wire_gzip else "identity",
             "Cache-Control": "no-store",  # Mimir's result cache has a freshness of its own
             "User-Agent": f"mimir-exporter/{__version__}",
-            **self._login.headers(),
+            **login.headers(),
         }
         if method == "POST":
             # The token method sends Content-Type: application/json on every request, as the
@@ -234,12 +249,15 @@ class Mimir:
                 headers["Content-Type"] = "application/x-www-form-urlencoded"
         elif fields:
             url, fields = f"{url}?{urlencode(fields or {})}", None
+        body = urlencode(fields).encode() if fields else None
+        if self._signer is not None:
+            headers |= self._signer.sign(method, url, body, headers.get("Content-Type", ""))
         try:
             response = self._pool.request(
                 method,
                 # The path alone: a whole URL in the request line is how one speaks to a proxy.
                 url.removeprefix(self._settings.origin),
-                body=urlencode(fields) if fields else None,
+                body=body,
                 headers=headers,
                 timeout=urllib3.Timeout(
                     connect=min(CONNECT_TIMEOUT_S, self._patience_s()),
@@ -266,7 +284,7 @@ class Mimir:
         inflate = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP) if gzipped else None
         try:
             while True:
-                _Sockets.set_timeout(min(STALL_TIMEOUT_S, self._patience_s()))
+                Sockets.set_timeout(min(STALL_TIMEOUT_S, self._patience_s()))
                 block = response.read(BLOCK_BYTES, decode_content=False)
                 self._deadline.check()
                 if not block:
@@ -297,7 +315,7 @@ class Mimir:
 
     def _read_error(self, response: BaseHTTPResponse) -> str:
         """The body of an error, without the login, which some gateways send back in it."""
-        _Sockets.set_timeout(CONNECT_TIMEOUT_S)
+        Sockets.set_timeout(CONNECT_TIMEOUT_S)
         try:
             body = response.read(ERROR_BODY_BYTES, decode_content=True)
         except HTTPError:
@@ -310,7 +328,8 @@ class Mimir:
 
     def hide(self, text: str) -> str:
         """The text without the login."""
-        return text if self._login is None else hide(text, self._login.secrets)
+        secrets = () if self._login is None else self._login.secrets
+        return hide(text, secrets if self._signer is None else secrets + self._signer.secrets)
 
     def _patience_s(self) -> float:
         self._deadline.check()
@@ -319,60 +338,7 @@ class Mimir:
     def _network_error(self, error: HTTPError, *, in_answer: bool = False) -> ExportError:
         if self._deadline.remaining_s() <= 0:
             return OutOfTimeError("The time of this invocation was used up waiting for Mimir.")
-        return TryLaterError(
-            f"No answer from {self._settings.origin} ({_reason(error)}); check HOSTNAME, PORT, "
-            "SCHEME and that the function's subnets and security group reach it.",
-            # No answer in time, or one that breaks off: a smaller one may get through.
-            cut_if_persistent=in_answer or isinstance(error, urllib3.exceptions.ReadTimeoutError),
-        )
-
-
-class _Sockets:
-    """The socket of the open connection, whose time-out each block sets anew.
-
-    urllib3 fixes a read time-out when the request begins; that of the first byte is far longer
-    than that between two blocks.
-    """
-
-    current: ClassVar[socket.socket | None] = None
-
-    @classmethod
-    def set_timeout(cls, seconds: float) -> None:
-        if cls.current is not None and cls.current.fileno() != -1:
-            cls.current.settimeout(seconds)
-
-    @classmethod
-    def hang_up(cls) -> None:
-        if cls.current is not None:
-            # Of the plain socket: TLS's own would take the connection's state from under a read.
-            with suppress(OSError):
-                socket.socket.shutdown(cls.current, socket.SHUT_RDWR)
-
-
-class _PlainConnection(HTTPConnection):
-    def connect(self) -> None:
-        super().connect()
-        _Sockets.current = self.sock
-
-
-class _TlsConnection(HTTPSConnection):
-    def connect(self) -> None:
-        super().connect()
-        _Sockets.current = self.sock
-
-
-class _PlainPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _PlainConnection
-
-
-class _TlsPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
-
-
-def _pool(settings: Settings) -> urllib3.HTTPConnectionPool:
-    if settings.scheme == "https":
-        return _TlsPool(settings.hostname, settings.port, maxsize=1, cert_reqs="CERT_REQUIRED")
-    return _PlainPool(settings.hostname, settings.port, maxsize=1)
+        return explain_failure(error, self._settings, in_answer=in_answer)
 
 
 def _parse(body: bytes | bytearray) -> dict[str, Any] | None:
@@ -381,9 +347,3 @@ def _parse(body: bytes | bytearray) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return answer if isinstance(answer, dict) else None
-
-
-def _reason(error: HTTPError) -> str:
-    reason = getattr(error, "reason", None) or error
-    text = str(reason).rsplit(">: ", 1)[-1]
-    return text if len(text) < 200 else type(error).__name__

@@ -20,6 +20,7 @@ _LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # A host name, or an IPv6 address, which has two colons at least: with one it is host and port.
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]+")
 _ROLE = re.compile(r"arn:[a-z-]+:iam::[0-9]{12}:role/.+")
 
 
@@ -38,6 +39,9 @@ class Settings:
     path_prefix: str
     readiness_path: str
     wire_gzip: bool
+    ca_bundle: str
+    sigv4_region: str
+    sigv4_role_arn: str
     role_arn: str
     role_external_id: str
     auth_secret_arn: str
@@ -108,6 +112,9 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         path_prefix=_path("PATH_PREFIX", text("PATH_PREFIX")),
         readiness_path=_path("METRICS_READINESS_PATH", text("METRICS_READINESS_PATH")),
         wire_gzip=_boolean("WIRE_GZIP", text("WIRE_GZIP")),
+        ca_bundle=text("CA_BUNDLE"),
+        sigv4_region=text("SIGV4_REGION", _REGION),
+        sigv4_role_arn=text("SIGV4_ROLE_ARN", _ROLE),
         role_arn=text("ROLE_ARN", _ROLE),
         role_external_id=text("ROLE_EXTERNAL_ID"),
         auth_secret_arn=text("AUTH_SECRET_ARN"),
@@ -123,6 +130,10 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     )
     if settings.role_external_id and not settings.role_arn:
         raise SettingsError("ROLE_EXTERNAL_ID is set but ROLE_ARN is not; set both or neither.")
+    if settings.ca_bundle and settings.scheme != "https":
+        raise SettingsError("CA_BUNDLE is set but SCHEME is http; set SCHEME to https.")
+    if settings.sigv4_role_arn and not settings.sigv4_region:
+        raise SettingsError("SIGV4_ROLE_ARN is set but SIGV4_REGION is not; set both or neither.")
     if settings.query_delay_s > 300:
         raise SettingsError(
             f"QUERY_DELAY is {settings.query_delay_s:g} s; at most 300 s is allowed."
@@ -185,6 +196,8 @@ _ALLOWED = {
     "HOSTNAME": "a host name or an address alone is allowed; scheme, port and path have their "
     "own variables SCHEME, PORT and PATH_PREFIX",
     "ROLE_ARN": "a role's ARN such as arn:aws:iam::123456789012:role/exporter is allowed",
+    "SIGV4_ROLE_ARN": "a role's ARN such as arn:aws:iam::123456789012:role/reader is allowed",
+    "SIGV4_REGION": "a region such as eu-central-1 is allowed",
 }
 
 

@@ -14,6 +14,7 @@ from .fetch import Fetcher
 from .mimir import Mimir
 from .objects import ObjectStore
 from .settings import Settings
+from .sigv4 import open_signer
 from .store import CheckpointStore
 from .write import Writer
 
@@ -56,7 +57,9 @@ def open_tools(
     """Make the tools of one run, and close at the end what they opened. Raises SettingsError."""
     catalog = load_catalog(settings.extra_metrics)
     store = CheckpointStore(bucket, settings.prefix, settings.cluster_name, clock=clock)
-    mimir = Mimir(settings, credential_source(settings.auth_secret_arn), deadline)
+    mimir = Mimir(
+        settings, credential_source(settings.auth_secret_arn), deadline, open_signer(settings)
+    )
     writer = Writer(
         bucket,
         settings.prefix,
@@ -84,6 +87,9 @@ def open_tools(
 
 def describe_login(settings: Settings) -> str:
     """Who we are to the endpoint, without any secret in it. Raises SettingsError, StopRunError."""
+    if settings.sigv4_region:
+        signer = settings.sigv4_role_arn or "the exporter's own role"
+        return f"SigV4 in {settings.sigv4_region} as {signer}"
     source = settings.auth_secret_arn or "the environment"
     credentials = credential_source(settings.auth_secret_arn).get()
     tenant = "with a tenant" if credentials.tenant else "without a tenant"

@@ -45,6 +45,12 @@ ENDPOINT = (
         "ask for answers in gzip; `false` is quicker where no traffic crosses a zone "
         "([measured](performance.md))",
     ),
+    Variable(
+        "CA_BUNDLE",
+        "",
+        "PEM file of the authorities that may sign the endpoint's certificate, instead of the "
+        "system's; a deployment takes it from your machine and ships it with the function",
+    ),
 )
 FILES = (
     Variable(
@@ -120,8 +126,21 @@ LOGIN = (
         "Mimir's tenant, or several as `a\\|b`; alone or beside a login",
     ),
 )
+SIGNATURE = (
+    Variable(
+        "SIGV4_REGION",
+        "",
+        "sign each request for Amazon Managed Service for Prometheus in this region, instead of a "
+        "login ([sources](sources.md))",
+    ),
+    Variable(
+        "SIGV4_ROLE_ARN",
+        "",
+        "role to sign as, such as one of the workspace's account; without it the function's own",
+    ),
+)
 SET_BY_THE_STACK = (
     Variable("BACKFILL_STATE_MACHINE_ARN", "", "where what is left over goes; set by the stack"),
 )
 
-VARIABLES = _by_name(ENDPOINT, FILES, TIME, METRICS, LOGIN, SET_BY_THE_STACK)
+VARIABLES = _by_name(ENDPOINT, FILES, TIME, METRICS, LOGIN, SIGNATURE, SET_BY_THE_STACK)

@@ -12,6 +12,7 @@ PAGE = (ROOT / "docs" / "permissions.md").read_text()
 # Every setting that brings rights with it.
 VARIANTS: dict[str, dict[str, object]] = {
     "as cdk.json has it": {},
+    "with a workspace": {"sigv4_region": "eu-central-1", "path_prefix": "workspaces/ws-1a2b"},
     "with a role and a key": {
         "s3_bucket": "costs",
         "role_arn": "arn:aws:iam::123456789012:role/exporter",

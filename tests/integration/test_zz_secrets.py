@@ -12,13 +12,18 @@ from urllib.parse import quote
 import pytest
 
 from mimir_exporter.errors import ExportError
-from tests.integration import faults
+from tests.integration import faults, test_sigv4, test_tls
 from tests.integration.deployment import Function
 from tests.integration.faults import Fault, Proxy
 from tests.integration.sandbox import SAID
 from tests.integration.test_login import BEARER, METHODS, PASSWORD, TOKEN, WRONG
 
-SECRETS = (TOKEN, BEARER, PASSWORD, WRONG["PROMETHEUS_PASSWORD"], "three-days-of-metrics")
+SECRETS = (
+    *(TOKEN, BEARER, PASSWORD, WRONG["PROMETHEUS_PASSWORD"], "three-days-of-metrics"),
+    *(test_sigv4.SECRET, test_sigv4.SESSION, test_tls.BEARER),
+)
+LOGINS = {name: METHODS[name][0] for name in ("token", "bearer", "basic")}
+LOGINS["SigV4"] = test_sigv4.SIGNED
 
 
 def echo(status: int) -> Fault:
@@ -63,7 +68,7 @@ def spellings(secret: str) -> set[str]:
     return {secret, login, quote(secret, safe=""), json.dumps(secret)[1:-1], repr(secret)[1:-1]}
 
 
-@pytest.mark.parametrize("method", ["token", "bearer", "basic"])
+@pytest.mark.parametrize("method", LOGINS)
 @pytest.mark.parametrize(
     "fault",
     [
@@ -83,7 +88,7 @@ def spellings(secret: str) -> set[str]:
 def test_no_secret_is_said(
     method: str, fault: Fault | None, through: Function, proxy: Proxy
 ) -> None:
-    function = through.with_env(**METHODS[method][0])
+    function = through.with_env(**LOGINS[method])
     if fault:
         proxy.spoil(fault, lambda request: "/api/v1/" in request.path)
     before = len(SAID)

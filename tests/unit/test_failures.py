@@ -37,6 +37,8 @@ CASES: list[tuple[int, str, type[ExportError]]] = [
     ),
     (400, "the total query time range exceeds (err-mimir-max-total-query-length)", LARGE),
     (400, '{"message":"ThrottlingException: Rate exceeded"}', LATER),
+    (400, "<h1>400</h1>The plain HTTP request was sent to HTTPS port", STOP),
+    (400, "Client sent an HTTP request to an HTTPS server.", STOP),
     (401, "no org id", STOP),
     (401, "", STOP),
     (403, "<html><body>Forbidden</body></html>", STOP),

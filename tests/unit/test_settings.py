@@ -31,6 +31,7 @@ SEED = [
 OURS = [
     *("AUTH_SECRET_ARN", "QUERY_DELAY", "QUERY_STEP"),
     *("SETTLE_TIME", "RETENTION_DAYS", "SPLIT_BY_CLUSTER", "WIRE_GZIP"),
+    *("CA_BUNDLE", "SIGV4_REGION", "SIGV4_ROLE_ARN"),
     *("BACKFILL_STATE_MACHINE_ARN", "EXTRA_METRICS", "INITIAL_BACKFILL_DATE"),
 ]
 
@@ -83,6 +84,9 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         path_prefix="",
         readiness_path="/-/ready",
         wire_gzip=True,
+        ca_bundle="",
+        sigv4_region="",
+        sigv4_role_arn="",
         role_arn="",
         role_external_id="",
         auth_secret_arn="",
