@@ -18,6 +18,11 @@ class Deadline:
         """All but a reserve for handing over and the checkpoint: a tenth, 5 to 30 s."""
         return cls(remaining_s - min(30.0, max(5.0, remaining_s / 10)))
 
+    @classmethod
+    def open_ended(cls) -> "Deadline":
+        """None to speak of: a hundred years, so that it can still be counted down."""
+        return cls(100 * 365 * 86_400)
+
     def remaining_s(self) -> float:
         """Seconds left, never below 0."""
         return max(0.0, self._end - self._clock())

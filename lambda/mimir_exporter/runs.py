@@ -1,13 +1,13 @@
 """The three ways to work: the regular run, a range again by hand, and one item of the Map."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from aws_lambda_powertools import Logger
 
 from .backfill import hand_over, settle
-from .checkpoint import Checkpoint, Repeat
+from .checkpoint import Checkpoint, Repeat, keep_from
 from .errors import (
     CheckpointError,
     ExportError,
@@ -17,7 +17,7 @@ from .errors import (
     TryLaterError,
 )
 from .export import Totals
-from .intervals import Interval
+from .intervals import Intervals, subtract
 from .retention import delete_expired
 from .retry import with_retries
 from .settings import parse_time
@@ -28,6 +28,26 @@ logger = Logger()
 
 # A lease outlasts its run's deadline by this, for the last writes.
 LEASE_MARGIN_S = 60
+# And lasts no longer than an invocation can; a run that goes on, outside of Lambda, renews it.
+LEASE_S = 15 * 60
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run is limited to: whole windows of [start, end), and these metrics."""
+
+    start: int
+    end: int
+    metrics: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return iso_range(self.start, self.end)
+
+    def of(self, window: Window, names: Sequence[str]) -> tuple[str, ...]:
+        """The metrics of this window that are asked for."""
+        if not (self.start <= window.start and window.end <= self.end):
+            return ()
+        return tuple(name for name in names if name in self.metrics)
 
 
 @dataclass
@@ -77,10 +97,10 @@ class Summary:
         }
 
 
-def run_regular(tools: Tools, only: Interval | None = None) -> Summary:
+def run_regular(tools: Tools, only: Asked | None = None) -> Summary:
     """Export what is due, newest first; hand over what the time does not suffice for.
 
-    `only` limits the run to a range. Raises StopRunError when nothing can be done at all.
+    `only` limits the run. Raises StopRunError when nothing can be done at all.
     """
     started = tools.clock()
     checkpoint, leased = _begin(tools)
@@ -124,23 +144,22 @@ def wait_until_ready(tools: Tools) -> str:
 
 
 def run_again(tools: Tools, event: dict[str, Any]) -> Summary:
-    """Export a range again: `start`, `end`, optional `metrics` and `force`.
+    """Export a range again: `start`, `end`, optional `metrics`, `force` and `again`.
 
-    The range is widened to whole windows. It is recorded first, so that it is done in the end
-    whatever happens to this run. Raises SettingsError for an event that cannot be done.
+    `again` false leaves alone what is exported already. The range is widened to whole windows. It
+    is recorded first, so that it is done in the end whatever happens to this run. Raises
+    SettingsError for an event that cannot be done.
     """
     start = int(parse_time("start", event.get("start")).timestamp())
     end = int(parse_time("end", event.get("end")).timestamp())
     metrics = _asked_metrics(tools, event.get("metrics"))
-    force = event.get("force", False)
-    if not isinstance(force, bool):
-        raise SettingsError(f"force is {force!r}; true or false is allowed.")
+    force, again = _flag(event, "force", False), _flag(event, "again", True)
     if start >= end:
         raise SettingsError(
             f"start is {iso(start)} and end is {iso(end)}; start has to be before end."
         )
 
-    def record(fresh: Checkpoint) -> Interval:
+    def record(fresh: Checkpoint) -> Asked:
         fresh.adopt(tools.settings, tools.names, tools.now())
         newest = tools.now() - tools.settings.settle_time_s
         low = window_at(fresh.grids, start).start
@@ -151,14 +170,25 @@ def run_again(tools: Tools, event: dict[str, Any]) -> Summary:
                 f"{iso(start)}/{iso(end)} holds no whole window that is "
                 f"{tools.settings.settle_time_s} s old; nothing was exported."
             )
-        fresh.ask_again(Repeat(low, high, metrics, force))
-        return low, high
+        if low < (kept := keep_from(tools.settings, tools.now())):
+            raise SettingsError(
+                f"{iso_range(low, high)} begins before {iso(kept)}, and RETENTION_DAYS has files "
+                "of older days deleted; raise it, or set it to 0 to keep them, and export again."
+            )
+        lacking: dict[Intervals, list[str]] = {}
+        for name in metrics:
+            done = () if again else fresh.metrics[name].exported
+            lacking.setdefault(subtract([(low, high)], done), []).append(name)
+        for ranges, names in lacking.items():
+            for one in ranges:
+                fresh.ask_again(Repeat(*one, tuple(names), force))
+        return Asked(low, high, metrics)
 
     _, only = tools.store.update(record)
     summary = run_regular(tools, only)
     if summary.outcome == "skipped":
         summary.message = (
-            f"{iso(only[0])}/{iso(only[1])} is recorded; another run is at work, and the next "
+            f"{only} is recorded; another run is at work, and the next "
             "regular run exports it again."
         )
     return summary
@@ -215,10 +245,29 @@ def _begin(tools: Tools) -> tuple[Checkpoint, bool]:
         if fresh.lease_until > now and fresh.lease_owner not in ("", tools.run_id):
             return False
         fresh.lease_owner = tools.run_id
-        fresh.lease_until = now + int(tools.deadline.remaining_s()) + LEASE_MARGIN_S
+        fresh.lease_until = _lease_end(tools, now)
         return True
 
     return tools.store.update(record)
+
+
+def _lease_end(tools: Tools, now: int) -> int:
+    return now + int(min(LEASE_S, tools.deadline.remaining_s())) + LEASE_MARGIN_S
+
+
+def _renew(tools: Tools, checkpoint: Checkpoint) -> None:
+    """Hold the lease for longer where the run may outlast it."""
+    left_s = checkpoint.lease_until - tools.now()
+    if left_s > min(LEASE_S / 2, tools.deadline.remaining_s()):
+        return
+
+    def record(fresh: Checkpoint) -> None:
+        if fresh.lease_owner == tools.run_id:
+            fresh.lease_until = _lease_end(tools, tools.now())
+
+    tools.store.update(record)
+    # Where somebody else has it by now, nothing is wrong but the load on Mimir.
+    checkpoint.lease_until = _lease_end(tools, tools.now())
 
 
 def _release(tools: Tools) -> None:
@@ -234,22 +283,29 @@ def _release(tools: Tools) -> None:
 
 
 def _plan(
-    tools: Tools, checkpoint: Checkpoint, only: Interval | None
+    tools: Tools, checkpoint: Checkpoint, only: Asked | None
 ) -> list[tuple[Window, tuple[str, ...]]]:
     plan = checkpoint.plan(tools.names, tools.settings, tools.now())
-    return [(window, names) for window, names in plan if _inside(window, only)]
+    return list(plan if only is None else _only(only, plan))
+
+
+def _only(
+    only: Asked, plan: Iterable[tuple[Window, tuple[str, ...]]]
+) -> Iterator[tuple[Window, tuple[str, ...]]]:
+    for window, names in plan:
+        if asked := only.of(window, names):
+            yield window, asked
 
 
 def _tell_plan(plan: Sequence[tuple[Window, tuple[str, ...]]]) -> None:
-    fields: dict[str, object] = {"windows": len(plan)}
+    fields: dict[str, object] = {
+        "windows": len(plan),
+        "metrics": sum(len(names) for _, names in plan),
+    }
     if plan:
         windows = [window for window, _ in plan]
         fields["range"] = iso_range(min(windows).start, max(windows).end)
     logger.info("run planned", extra=fields)
-
-
-def _inside(window: Window, only: Interval | None) -> bool:
-    return only is None or (only[0] <= window.start and window.end <= only[1])
 
 
 def _work(
@@ -259,6 +315,7 @@ def _work(
     stopped: OutOfTimeError | StopRunError | None = None
     try:
         for window, names in plan:
+            _renew(tools, checkpoint)
             tools.exporter.export_window(checkpoint, window, names)
     except (OutOfTimeError, StopRunError) as error:
         stopped = error
@@ -271,7 +328,7 @@ def _work(
 def _conclude(
     tools: Tools,
     plan: Sequence[tuple[Window, tuple[str, ...]]],
-    only: Interval | None,
+    only: Asked | None,
     left_off: OutOfTimeError | StopRunError | None,
 ) -> Summary:
     """Hand over what is left where time was what lacked, and say how things stand."""
@@ -300,17 +357,17 @@ def _conclude(
     summary.pending = len(wanted)
     summary.gaps = len(checkpoint.gaps())
     summary.lag_s = checkpoint.lag_s(tools.names, now)
-    if summary.outcome == "complete" and any(_inside(window, only) for window, _ in wanted):
+    if summary.outcome == "complete" and (wanted if only is None else any(_only(only, wanted))):
         summary.outcome = "unfinished"
     if not wanted:
         tools.store.update(lambda fresh: setattr(fresh, "last_complete", now))
     newest = now - tools.settings.settle_time_s
     summary.covered_until = window_at(checkpoint.grids, newest).start
-    summary.message = _message(summary)
+    summary.message = _message(summary, only)
     return summary
 
 
-def _message(summary: Summary) -> str:
+def _message(summary: Summary, only: Asked | None) -> str:
     totals = summary.totals
     did = f"{totals.windows} of {summary.planned} windows exported"
     if not summary.planned:
@@ -330,11 +387,22 @@ def _message(summary: Summary) -> str:
         )
     if summary.gaps:
         parts.append(f"{summary.gaps} gaps; ask for the status")
-    if summary.pending:
+    if only is not None and summary.outcome == "complete":
+        parts.append(f"{only} is exported")
+        if summary.pending:
+            parts.append(f"beside it {summary.pending} windows are pending")
+    elif summary.pending:
         parts.append(f"{summary.pending} windows are pending")
     else:
         parts.append(f"everything up to {iso(summary.covered_until)} is exported")
     return "; ".join(parts) + "."
+
+
+def _flag(event: dict[str, Any], name: str, default: bool) -> bool:
+    value = event.get(name, default)
+    if not isinstance(value, bool):
+        raise SettingsError(f"{name} is {value!r}; true or false is allowed.")
+    return value
 
 
 def _asked_metrics(tools: Tools, asked: object) -> tuple[str, ...]:

@@ -1,0 +1,221 @@
+"""The exporter without Lambda: `python -m mimir_exporter export --from 2026-10-31`.
+
+The actions are those of the function's events, the settings its variables. docs/local.md.
+"""
+
+import argparse
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, MutableMapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+import boto3
+from aws_lambda_powertools import Logger
+from botocore.exceptions import BotoCoreError
+
+from .bucket import Bucket, s3_client
+from .check import run_check
+from .console import Console, readable
+from .deadline import Deadline
+from .errors import ExportError, SettingsError
+from .objects import ObjectStore
+from .runs import run_again, run_regular
+from .settings import Settings, duration_s, load_settings, parse_time
+from .status import report_status
+from .tools import Tools, describe_login, open_tools
+
+logger = Logger()
+
+COMPLETE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
+FINE = ("complete", "fit")
+
+ACTIONS: dict[str, Callable[[Tools, dict[str, Any]], dict[str, Any]]] = {
+    "export": lambda tools, event: run_again(tools, event).as_dict(),
+    "run": lambda tools, _: run_regular(tools).as_dict(),
+    "check": lambda tools, _: run_check(tools, lambda: describe_login(tools.settings)),
+    "status": report_status,
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Do what the command line asks for; the process's exit status.
+
+    0: complete, 1: something is not, as the result says, 2: wrong usage or settings.
+    """
+    options = _parser().parse_args(argv)
+    console = Console(
+        sys.stderr, as_json=options.json or not sys.stderr.isatty(), verbose=options.verbose
+    )
+    try:
+        result = _act(options, os.environ, console)
+    except SettingsError as error:
+        return _end(str(error), WRONG)
+    except ExportError as error:
+        return _end(str(error), FAILED)
+    finally:
+        console.end()
+    if isinstance(result, str):
+        return _end(result, INTERRUPTED)
+    as_json = options.json or not sys.stdout.isatty()
+    sys.stdout.write(f"{json.dumps(result, indent=2) if as_json else readable(result)}\n")
+    fine = result["outcome"] in FINE and not result.get("failures")
+    return COMPLETE if fine else FAILED
+
+
+def _act(
+    options: argparse.Namespace, environ: MutableMapping[str, str], console: Console
+) -> dict[str, Any] | str:
+    """The action's result; a sentence if Ctrl-C ended it."""
+    event = _event(options)
+    deadline = Deadline.open_ended()
+    if options.seconds:
+        deadline = Deadline(duration_s("--for", options.seconds, "s"))
+    _fill_in(environ, options.folder)
+    settings = load_settings(environ)
+    run_id = f"{socket.gethostname()}-{os.getpid()}-{time.time_ns()}"
+    logger.append_keys(run=run_id)
+    with open_tools(settings, _place(settings, options.folder), deadline, run_id=run_id) as tools:
+        try:
+            return ACTIONS[options.action](tools, event)
+        except KeyboardInterrupt:
+            console.end()
+            totals = tools.exporter.totals
+            return (
+                f"Interrupted: {totals.metrics} metrics of windows are exported and recorded, in "
+                f"{totals.objects} files; the same command goes on with the rest."
+            )
+
+
+def _event(options: argparse.Namespace) -> dict[str, Any]:
+    """The event that asks the function for the same."""
+    event: dict[str, Any] = {}
+    for key, name in (("start", "from"), ("end", "to")):
+        value = getattr(options, key, None)
+        if value is not None:
+            event[key] = int(parse_time(f"--{name}", value).timestamp())
+    if options.action == "export":
+        event.setdefault("end", int(time.time()))
+        event |= {"force": options.force, "again": options.again or options.force}
+        if options.metrics is not None:
+            event["metrics"] = [name for name in options.metrics.split(",") if name]
+    if options.action == "status":
+        event["files"] = options.files
+    return event
+
+
+def _fill_in(environ: MutableMapping[str, str], folder: Path | None) -> None:
+    """What the stack sets for the function, and what a folder makes needless."""
+    if folder is None and not environ.get("S3_BUCKET"):
+        raise SettingsError("S3_BUCKET is not set; set it, or give a folder with --folder.")
+    environ.setdefault("S3_PREFIX", "k8s/prometheus")
+    # botocore reads the second alone, and Lambda sets both.
+    if environ.get("AWS_REGION"):
+        environ.setdefault("AWS_DEFAULT_REGION", environ["AWS_REGION"])
+    if folder is not None:
+        environ["S3_BUCKET"] = "local-folder"
+        for name in ("ROLE_ARN", "ROLE_EXTERNAL_ID"):
+            environ.pop(name, None)
+        # A folder is a person's own: nothing in it goes unless it is asked for.
+        environ.setdefault("RETENTION_DAYS", "0")
+
+
+def _place(settings: Settings, folder: Path | None) -> ObjectStore:
+    if folder is not None:
+        # Imported here: it needs a system with file locks.
+        from .folder import LocalFolder  # noqa: PLC0415
+
+        return LocalFolder(folder)
+    instead = "or export into a folder of this machine with --folder."
+    try:
+        session = boto3.Session()
+        credentials = session.get_credentials()
+        if credentials is not None:
+            credentials.get_frozen_credentials()  # as far as a login that has run out
+    except BotoCoreError as error:
+        raise SettingsError(
+            f"The AWS credentials cannot be used ({str(error).rstrip('.')}); log in again or check "
+            f"AWS_PROFILE, {instead}"
+        ) from error
+    if credentials is None:
+        raise SettingsError(
+            "There are no AWS credentials; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
+            f"AWS_SECRET_ACCESS_KEY, {instead}"
+        )
+    if not session.region_name and not os.environ.get("AWS_ENDPOINT_URL"):
+        raise SettingsError(f"There is no AWS region; set AWS_REGION to the bucket's, {instead}")
+    return Bucket(s3_client(settings), settings.bucket, settings.role_arn)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One sentence, as everywhere."""
+        self.exit(WRONG, f"{message[:1].upper()}{message[1:]}; {self.prog} --help says more.\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = _Parser(add_help=False)
+    common.add_argument(
+        "--folder", type=Path, metavar="PATH", help="a folder in the place of S3_BUCKET"
+    )
+    common.add_argument(
+        "--json",
+        action="store_true",
+        help="log lines and the result as JSON, as where they are no terminal's",
+    )
+    common.add_argument("--verbose", action="store_true", help="a log line for each metric too")
+    common.set_defaults(seconds=None)
+    limited = _Parser(add_help=False)
+    limited.add_argument(
+        "--for",
+        dest="seconds",
+        metavar="TIME",
+        help="stop after that long, such as 10m; the next run goes on",
+    )
+    parser = _Parser(
+        prog="python -m mimir_exporter",
+        description="Exports cost metrics from a Prometheus HTTP API to S3 or to a folder. "
+        "Settings are the variables of docs/settings.md.",
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    export = actions.add_parser(
+        "export", parents=[common, limited], help="export what a range of time still lacks"
+    )
+    _add_range(export, required=True)
+    export.add_argument("--metrics", metavar="A,B", help="only these of the catalogue")
+    export.add_argument("--again", action="store_true", help="what is exported already, too")
+    export.add_argument(
+        "--force", action="store_true", help="again, and also where files would get fewer samples"
+    )
+    actions.add_parser("run", parents=[common, limited], help="a regular run: all that is due")
+    actions.add_parser("check", parents=[common], help="say whether everything works")
+    status = actions.add_parser("status", parents=[common], help="what is exported and missing")
+    _add_range(status, required=False)
+    status.add_argument("--files", action="store_true", help="count all files of the range")
+    return parser
+
+
+def _add_range(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    form = "2026-10-31, 2026-10-31T06:00:00Z or unix seconds; UTC"
+    parser.add_argument("--from", dest="start", required=required, metavar="TIME", help=form)
+    parser.add_argument("--to", dest="end", metavar="TIME", help="the range's end; default: now")
+
+
+def _end(sentence: str, status: int) -> int:
+    sys.stderr.write(f"{sentence}\n")
+    return status
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _interrupt)
+    with suppress(BrokenPipeError):
+        sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,290 @@
+"""The exporter as a command, without any cloud: a process of its own, as a person starts it."""
+
+import itertools
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcloud.aws import Cloud
+from localcloud.prometheus import Prometheus
+from mimir_exporter.catalog import load_catalog
+from mimir_exporter.folder import STATE
+from tests.compare import Contract, compare
+from tests.integration.deployment import CENTRAL, HOUR_S, LAST_END, PREFIX
+
+LAMBDA = Path(__file__).parents[2] / "lambda"
+HOURS = 4
+FROM = str(LAST_END - HOURS * HOUR_S)
+RANGE = ("--from", FROM, "--to", "2025-03-01T12:00:00Z")
+FEW = ("cpu_usage", "node_info", "pod_info")
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command ended with. `said` are its log lines."""
+
+    status: int
+    result: dict[str, Any]
+    errors: str
+
+    @property
+    def said(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.errors.splitlines() if line.startswith("{")]
+
+    def messages(self, message: str) -> list[dict[str, Any]]:
+        return [line for line in self.said if line["message"] == message]
+
+
+@dataclass(frozen=True)
+class Command:
+    """`python -m mimir_exporter` with these variables."""
+
+    env: Mapping[str, str]
+
+    def start(self, *arguments: str, **env: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(  # noqa: S603 - a program of this project
+            [sys.executable, "-m", "mimir_exporter", *arguments],
+            env={**self.env, **env},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str, **env: str) -> Done:
+        process = self.start(*arguments, **env)
+        try:
+            out, errors = process.communicate(timeout=120)
+        finally:
+            process.kill()
+        return Done(process.returncode, json.loads(out or "{}"), errors)
+
+
+@pytest.fixture
+def command(mimir: Prometheus) -> Command:
+    usual = {
+        "PYTHONPATH": str(LAMBDA),
+        "PATH": os.environ["PATH"],
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "CLUSTER_NAME": CENTRAL,
+        "HOSTNAME": "127.0.0.1",
+        "PORT": str(mimir.port),
+        "PATH_PREFIX": mimir.path_prefix,
+        "QUERY_DELAY": "0",
+        "BACKFILL_DAYS": "1h",
+    }
+    return Command(usual)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Every file by its key, without the exporter's own."""
+    found = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    keys = {path.relative_to(folder).as_posix(): path for path in found}
+    return {
+        key: path.read_bytes()
+        for key, path in keys.items()
+        if not key.startswith(STATE) and not key.endswith("/checkpoint.json")
+    }
+
+
+def differences(mimir: Prometheus, files: Mapping[str, bytes], *metrics: str) -> list[str]:
+    return compare(
+        mimir.query_range,
+        files.items(),
+        catalogue={
+            one.name: one.promql("cluster")
+            for one in load_catalog()
+            if not metrics or one.name in metrics
+        },
+        start=int(FROM),
+        end=LAST_END,
+        contract=Contract(prefix=PREFIX, cluster_name=CENTRAL),
+    )
+
+
+def test_a_folder_gets_the_files_that_a_bucket_gets(
+    command: Command, cloud: Cloud, mimir: Prometheus, tmp_path: Path
+) -> None:
+    local = command.run("export", *RANGE, "--folder", str(tmp_path))
+    assert (local.status, local.result["outcome"]) == (0, "complete")
+    done = "2025-03-01T08:00:00Z/2025-03-01T12:00:00Z is exported"
+    assert local.result["message"].startswith(f"{HOURS} of {HOURS} windows exported; {done}")
+    files = files_of(tmp_path)
+    assert local.result["objects"] == len(files)
+    assert differences(mimir, files) == []
+
+    bucket = f"local-{next(_numbers)}"
+    cloud.s3.create_bucket(
+        Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    where = {"AWS_ENDPOINT_URL": cloud.endpoint, "S3_BUCKET": bucket, "AWS_REGION": "eu-central-1"}
+    remote = command.run("export", *RANGE, **keys, **where, RETENTION_DAYS="0")
+    assert (remote.status, remote.result["outcome"]) == (0, "complete")
+    pages = cloud.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    listed = [entry["Key"] for page in pages for entry in page["Contents"]]
+    listed.remove(f"{PREFIX}/{CENTRAL}/checkpoint.json")
+    assert sorted(listed) == sorted(files)
+    for key in listed:
+        assert cloud.s3.get_object(Bucket=bucket, Key=key)["Body"].read() == files[key], key
+
+
+def test_the_same_command_again_does_what_is_left(command: Command, tmp_path: Path) -> None:
+    few = ("export", *RANGE, "--metrics", "node_info", "--folder", str(tmp_path))
+    assert command.run(*few).result["windows"]["planned"] == HOURS
+    before = files_of(tmp_path)
+    again = command.run(*few)
+    assert (again.status, again.result["windows"]["planned"]) == (0, 0)
+    assert command.run(*few, "--again").result["windows"]["exported"] == HOURS
+    assert files_of(tmp_path) == before
+    other = command.run(*few[:-4], "--metrics", "node_info,pod_info", "--folder", str(tmp_path))
+    assert {line["metric"] for line in other.messages("metric exported")} == {"pod_info"}
+
+
+def test_what_ctrl_c_leaves_is_done_by_the_same_command(
+    command: Command, mimir: Prometheus, tmp_path: Path
+) -> None:
+    few = ("export", *RANGE, "--metrics", ",".join(FEW), "--folder", str(tmp_path))
+    process = command.start(*few, QUERY_DELAY="0.2")
+    try:
+        assert process.stderr is not None
+        lines = (json.loads(line) for line in process.stderr)
+        exported = (line for line in lines if line["message"] == "metric exported")
+        assert len(list(itertools.islice(exported, 4))) == 4
+        process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert (process.returncode, out) == (130, "")
+    assert errors.splitlines()[-1].startswith("Interrupted: ")
+    assert errors.splitlines()[-1].endswith("the same command goes on with the rest.")
+    rest = command.run(*few)
+    assert (rest.status, rest.result["outcome"]) == (0, "complete")
+    assert len(rest.messages("metric exported")) <= len(FEW) * HOURS - 4
+    assert differences(mimir, files_of(tmp_path), *FEW) == []
+
+
+def test_two_commands_at_once_do_no_harm(
+    command: Command, mimir: Prometheus, tmp_path: Path
+) -> None:
+    few = ("export", *RANGE, "--metrics", ",".join(FEW), "--folder", str(tmp_path))
+    both = [command.start(*few), command.start(*few)]
+    for process in both:
+        process.communicate(timeout=60)
+        assert process.returncode in (0, 1)  # 1: the other one was at work
+    assert command.run(*few).status == 0
+    assert differences(mimir, files_of(tmp_path), *FEW) == []
+
+
+def test_a_failed_metric_is_said_and_the_status_is_1(command: Command, tmp_path: Path) -> None:
+    extra = json.dumps({"broken": "sum by (cluster)("})
+    done = command.run(
+        "export", *RANGE, "--metrics", "broken,node_info", "--folder", str(tmp_path),
+        EXTRA_METRICS=extra,
+    )  # fmt: skip
+    assert (done.status, done.result["outcome"]) == (1, "unfinished")
+    assert "failed: broken (" in done.result["message"]
+    assert any("/metric=node_info/" in key for key in files_of(tmp_path))
+
+
+def test_check_and_status_are_the_function_s(command: Command, tmp_path: Path) -> None:
+    here = ("--folder", str(tmp_path))
+    found = command.run("check", *here)
+    assert (found.status, found.result["outcome"]) == (0, "fit")
+    assert f"{tmp_path}/{PREFIX}/{CENTRAL}/probe.json" in json.dumps(found.result)
+    status = command.run("status", *here)
+    assert (status.status, status.result["outcome"]) == (1, "nothing yet")
+    command.run("export", *RANGE, "--metrics", "node_info", *here)
+    one = command.run("status", "--from", FROM, "--to", str(LAST_END), "--files", *here)
+    assert one.result["outcome"] == "incomplete"
+    assert one.result["files"]["objects"] == len(files_of(tmp_path))
+
+
+NOWHERE = {"S3_BUCKET": "bucket-name", "AWS_REGION": "eu-central-1"}
+WRONG: dict[str, tuple[tuple[str, ...], dict[str, str], str]] = {
+    "no action": ((), {}, "The following arguments are required: ACTION; "),
+    "no time": (("export",), {}, "The following arguments are required: --from; "),
+    "a bad time": (("export", "--from", "monday"), {}, "--from is 'monday'; a time such as"),
+    "no place": (("run",), {}, "S3_BUCKET is not set; set it, or give a folder with --folder."),
+    "no credentials": (("run",), NOWHERE, "There are no AWS credentials; set AWS_PROFILE, or "),
+    "no such profile": (
+        ("run",),
+        {**NOWHERE, "AWS_PROFILE": "nobody"},
+        "The AWS credentials cannot be used (The config profile (nobody) could not be found)",
+    ),
+    "no region": (
+        ("run",),
+        {"S3_BUCKET": "bucket-name", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"},
+        "There is no AWS region; set AWS_REGION to the bucket's, ",
+    ),
+    "a bad setting": (("run",), {**NOWHERE, "TIME_FRAME": "soon"}, "TIME_FRAME is 'soon'; "),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_usage_is_one_sentence_and_status_2(case: str, command: Command) -> None:
+    arguments, env, says = WRONG[case]
+    done = command.run(*arguments, **env)
+    assert done.status == 2
+    assert done.errors.startswith(says)
+    assert done.errors.count("\n") == 1
+    assert done.result == {}
+
+
+def test_an_endpoint_that_is_not_there_is_one_sentence_and_status_1(
+    command: Command, tmp_path: Path
+) -> None:
+    done = command.run("export", *RANGE, "--folder", str(tmp_path), PORT="9")
+    assert done.status == 1
+    assert "127.0.0.1" in done.errors.splitlines()[-1]
+    assert "Traceback" not in done.errors
+
+
+@contextmanager
+def terminal() -> Iterator[tuple[int, Callable[[], str]]]:
+    """A terminal: where to write to, and what was written in all once that is closed."""
+    ours, theirs = pty.openpty()
+
+    def read() -> str:
+        said = b""
+        try:
+            while block := os.read(ours, 65536):
+                said += block
+        except OSError:  # so Linux says that nobody writes any more
+            pass
+        return said.decode()
+
+    try:
+        yield theirs, read
+    finally:
+        os.close(ours)
+
+
+def test_a_terminal_shows_a_bar_and_then_the_result(command: Command, tmp_path: Path) -> None:
+    few = ("export", *RANGE, "--metrics", "node_info", "--folder", str(tmp_path))
+    with terminal() as (theirs, read):
+        process = subprocess.Popen(  # noqa: S603 - a program of this project
+            [sys.executable, "-m", "mimir_exporter", *few],
+            env={**command.env, "COLUMNS": "120"},
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        said = read()
+        assert process.wait(timeout=60) == 0
+    assert f"windows 2/{HOURS} ########........ node_info, " in said
+    last = said.rpartition("\x1b[K")[2].splitlines()
+    assert last[0].startswith(f"{HOURS} of {HOURS} windows exported; ")
+    assert f"  windows: planned {HOURS}, exported {HOURS}, failed 0" in last[1]
