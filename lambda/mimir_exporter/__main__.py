@@ -105,7 +105,7 @@ def _event(options: argparse.Namespace) -> dict[str, Any]:
         if options.metrics is not None:
             event["metrics"] = [name for name in options.metrics.split(",") if name]
     if options.action == "status":
-        event["files"] = options.files
+        event |= {"files": options.files, "month": options.month}
     return event
 
 
@@ -196,6 +196,7 @@ def _parser() -> argparse.ArgumentParser:
     actions.add_parser("check", parents=[common], help="say whether everything works")
     status = actions.add_parser("status", parents=[common], help="what is exported and missing")
     _add_range(status, required=False)
+    status.add_argument("--month", metavar="2026-10", help="instead of a range")
     status.add_argument("--files", action="store_true", help="count all files of the range")
     return parser
 
