@@ -5,7 +5,7 @@ That policy allows Put, Get and Delete under the prefix, and ListBucket only wit
 ListBucket grant would make it 404.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -26,7 +26,7 @@ _CONDITION_CODES = ("PreconditionFailed", "ConditionalRequestConflict", "412", "
 _MISSING_CODES = ("NoSuchKey", "NotFound", "404")
 _DENIED_CODES = ("AccessDenied", "Forbidden", "403")
 _BUSY_CODES = ("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "503", "500")
-_CLIENT = Config(
+CLIENT = Config(
     retries={"mode": "standard", "total_max_attempts": 5},
     connect_timeout=5,
     read_timeout=20,
@@ -38,10 +38,19 @@ _CLIENT = Config(
 class Bucket:
     """One bucket through one client: an ObjectStore."""
 
-    def __init__(self, client: "S3Client", name: str, role_arn: str = "") -> None:
-        self._client = client
+    def __init__(
+        self, client: "S3Client | Callable[[], S3Client]", name: str, role_arn: str = ""
+    ) -> None:
+        self._made = client
         self._name = name
         self._role_arn = role_arn
+
+    @property
+    def _client(self) -> "S3Client":
+        # Made at the first use, where a role that cannot be assumed is an error like any other.
+        if callable(self._made):
+            self._made = self._made()
+        return self._made
 
     def where(self, key: str) -> str:
         """`s3://bucket/key`."""
@@ -183,7 +192,7 @@ def s3_client(settings: Settings) -> "S3Client":
     this kind is made for each. Raises StopRunError.
     """
     if not settings.role_arn:
-        return boto3.client("s3", config=_CLIENT)
+        return boto3.client("s3", config=CLIENT)
     request: AssumeRoleRequestTypeDef = {
         "RoleArn": settings.role_arn,
         "RoleSessionName": "mimir-exporter",
@@ -191,7 +200,7 @@ def s3_client(settings: Settings) -> "S3Client":
     if settings.role_external_id:
         request["ExternalId"] = settings.role_external_id
     try:
-        answer = boto3.client("sts", config=_CLIENT).assume_role(**request)
+        answer = boto3.client("sts", config=CLIENT).assume_role(**request)
     except (ClientError, BotoCoreError) as error:
         raise StopRunError(
             f"The role {settings.role_arn} could not be assumed ({type(error).__name__}: "
@@ -201,7 +210,7 @@ def s3_client(settings: Settings) -> "S3Client":
     keys = answer["Credentials"]
     return boto3.client(
         "s3",
-        config=_CLIENT,
+        config=CLIENT,
         aws_access_key_id=keys["AccessKeyId"],
         aws_secret_access_key=keys["SecretAccessKey"],
         aws_session_token=keys["SessionToken"],

@@ -12,7 +12,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from .backfill import StateMachine
-from .bucket import Bucket, s3_client
+from .bucket import CLIENT, Bucket, s3_client
 from .check import run_check
 from .deadline import Deadline
 from .errors import ExportError, SettingsError
@@ -78,7 +78,7 @@ def _tools(context: LambdaContext) -> AbstractContextManager[Tools]:
     settings = load_settings(os.environ)
     return open_tools(
         settings,
-        Bucket(_s3(settings), settings.bucket, settings.role_arn),
+        Bucket(lambda: _s3(settings), settings.bucket, settings.role_arn),
         Deadline.for_invocation(context.get_remaining_time_in_millis() / 1000),
         run_id=context.aws_request_id,
         machine=_machine(settings.state_machine_arn),
@@ -169,4 +169,4 @@ def _own_s3(_bucket: str) -> Any:
 
 @lru_cache(maxsize=1)
 def _machine(arn: str) -> StateMachine | None:
-    return StateMachine(boto3.client("stepfunctions"), arn) if arn else None
+    return StateMachine(boto3.client("stepfunctions", config=CLIENT), arn) if arn else None

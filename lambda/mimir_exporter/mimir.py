@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -47,6 +48,14 @@ STALL_TIMEOUT_S = 30.0
 FIRST_BYTE_TIMEOUT_S = 150.0
 
 
+@dataclass(frozen=True)
+class Ready:
+    """The path that said so, and what was asked before it, such as `/-/ready answered 404`."""
+
+    path: str
+    before: tuple[str, ...] = ()
+
+
 class Mimir:
     """Asks one endpoint. Raises the errors of `errors.py`, classified by `failures.py`."""
 
@@ -71,21 +80,38 @@ class Mimir:
         self._pool = open_pool(settings)
         self._login: Credentials | None = None
         self._last_query_end: float | None = None
-        self._closed = threading.Event()
+        self._closed = False
+        self._changed = threading.Event()  # closed, or another deadline
+        self.date: tuple[str, float] | None = None  # the last answer's Date, and when it came
         threading.Thread(target=self._watch, daemon=True).start()
 
     def close(self) -> None:
         """Close the connection."""
-        self._closed.set()
+        self._closed = True
+        self._changed.set()
         self._pool.close()
 
     def _watch(self) -> None:
         """End every read that is still waiting when the time is up; ours is in another thread."""
-        while not self._closed.wait(max(0.1, self._deadline.remaining_s())):
-            if self._deadline.remaining_s() <= 0:
+        while not self._closed:
+            self._changed.wait(max(0.1, self._deadline.remaining_s()))
+            self._changed.clear()
+            if not self._closed and self._deadline.remaining_s() <= 0:
                 Sockets.hang_up()
 
-    def find_ready(self) -> str:
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """What is asked in here raises OutOfTimeError after `seconds`, if not before."""
+        whole = self._deadline
+        self._deadline = Deadline(min(seconds, whole.remaining_s()))
+        self._changed.set()
+        try:
+            yield
+        finally:
+            self._deadline = whole
+            self._changed.set()
+
+    def find_ready(self) -> Ready:
         """The path that says the endpoint is ready.
 
         Mimir answers at /ready, Prometheus and its kin at /-/ready, always at the host's root;
@@ -95,11 +121,13 @@ class Mimir:
         paths = [self._settings.readiness_path]
         if "/ready" not in paths:
             paths.append("/ready")
+        before: list[str] = []
         for path in paths:
             url = self._settings.origin + path
             with self._request("GET", url) as response:
                 if response.status == 200:
-                    return path
+                    return Ready(path, tuple(before))
+                before.append(f"{path} answered {response.status}")
                 body = self._read_error(response)
                 # A gateway may guard or hide the path; only a 5xx speaks of readiness.
                 if response.status >= 500:
@@ -114,13 +142,20 @@ class Mimir:
             raise
         except QueryError as error:
             raise StopRunError(f"The endpoint does not answer queries: {error}") from error
-        return f"{self._settings.path_prefix}/api/v1/query"
+        return Ready(f"{self._settings.path_prefix}/api/v1/query", tuple(before))
 
     def query(self, promql: str, moment: int | None = None) -> list[dict[str, Any]]:
         """An instant query's result. `moment` is unix seconds, now by default."""
         form = {"query": promql} | ({} if moment is None else {"time": str(moment)})
         result = self._small("POST", f"{self._api}/query", form)
         return list(result["result"]) if isinstance(result, dict) else []
+
+    def label_names(self, start: int, end: int, selector: str | None = None) -> list[str]:
+        """The labels of all series between two moments (unix seconds), or of those selected."""
+        fields = {"start": str(start), "end": str(end)}
+        if selector is not None:
+            fields["match[]"] = selector
+        return [str(name) for name in self._small("GET", f"{self._api}/labels", fields) or ()]
 
     def label_values(self, label: str, start: int, end: int) -> list[str]:
         """The values of a label between two moments (unix seconds)."""
@@ -270,6 +305,8 @@ class Mimir:
             )
         except HTTPError as error:
             raise self._network_error(error) from error
+        if "Date" in response.headers:
+            self.date = response.headers["Date"], time.time()
         try:
             yield response
         except HTTPError as error:

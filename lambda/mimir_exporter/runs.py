@@ -18,6 +18,7 @@ from .errors import (
 )
 from .export import Totals
 from .intervals import Intervals, subtract
+from .mimir import Ready
 from .retention import delete_expired
 from .retry import with_retries
 from .settings import parse_time
@@ -115,7 +116,8 @@ def run_regular(tools: Tools, only: Asked | None = None) -> Summary:
             checkpoint = settle(
                 checkpoint, tools.store, tools.machine, tools.names, tools.settings, tools.now()
             )
-        logger.info("endpoint ready", extra={"path": wait_until_ready(tools)})
+        ready = wait_until_ready(tools)
+        logger.info("endpoint ready", extra={"path": ready.path, "before": ready.before})
         plan = _plan(tools, checkpoint, only)
         _tell_plan(plan)
         left_off = _work(tools, checkpoint, plan)
@@ -128,8 +130,8 @@ def run_regular(tools: Tools, only: Asked | None = None) -> Summary:
         _release(tools)
 
 
-def wait_until_ready(tools: Tools) -> str:
-    """The path that says so; see Mimir.find_ready. Raises StopRunError."""
+def wait_until_ready(tools: Tools) -> Ready:
+    """Which path says so; see Mimir.find_ready. Raises StopRunError."""
 
     def tell(error: TryLaterError, attempt: int, wait_s: float) -> None:
         logger.warning(

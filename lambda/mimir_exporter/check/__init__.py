@@ -1,0 +1,55 @@
+"""Says whether everything the exporter needs is there, and what to change where it is not.
+
+Each thing is tried once, the quick ones first; none takes so long that the others have no turn.
+`findings` is what a thing found is, the other files are what is looked at: `places` the bucket,
+the checkpoint and the state machine, `endpoint` who answers, `metrics` what it has, and `amounts`
+how much of it, how late and how far back.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from .. import __version__
+from ..layout import state_key
+from ..tools import Tools
+from .amounts import look_at_amounts
+from .endpoint import look_at_endpoint
+from .findings import Findings, some
+from .metrics import look_at_metrics
+from .places import look_at_places
+from .questions import Questions
+
+
+def run_check(tools: Tools, login: Callable[[], str]) -> dict[str, Any]:
+    """The findings, as JSON and as lines of text. Writes nothing but a probe that it removes.
+
+    `login` says who we are to the endpoint, without any secret in it.
+    """
+    settings = tools.settings
+    findings = Findings()
+    findings.add(
+        "ok",
+        "exporter",
+        f"{__version__}; {len(tools.catalog)} metrics from {settings.origin}"
+        f"{settings.path_prefix} to "
+        f"{tools.bucket.where(state_key(settings.prefix, settings.cluster_name, ''))}",
+    )
+    look_at_places(tools, findings)
+    metrics: dict[str, Any] = {}
+    if findings.attempt("login", login) and look_at_endpoint(tools, findings):
+        questions = Questions(tools)
+        counts = look_at_metrics(tools, questions, findings)
+        look_at_amounts(tools, questions, counts, findings)
+        metrics = {name: count.as_dict() for name, count in counts.items()}
+    result = findings.as_dict()
+    result["report"] += [_line(name, metric) for name, metric in metrics.items()]
+    return result | {"metrics": metrics}
+
+
+def _line(name: str, metric: dict[str, Any]) -> str:
+    """A metric in the report: its series by cluster, the largest first, and the time it took."""
+    if "error" in metric:
+        return f"{name:<18} not counted"
+    clusters = some(f"{cluster} {series}" for cluster, series in metric["by_cluster"].items())
+    of_them = f": {clusters}" if clusters else ""
+    return f"{name:<18} {metric['series']} series, {metric['seconds']:.2f} s{of_them}"

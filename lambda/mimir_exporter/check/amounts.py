@@ -1,0 +1,220 @@
+"""How much there is, how late it comes and how far back it goes; and so, how long it takes."""
+
+from collections.abc import Callable, Mapping
+
+from ..checkpoint import Checkpoint
+from ..errors import ExportError, TooLargeError, TryLaterError
+from ..tools import Tools
+from ..windows import DAY_S, Grid, Window, iso, window_at, windows_within
+from .findings import Findings, some
+from .metrics import Count
+from .questions import Questions
+
+# A sample with its share of its series' labels, as measured in docs/performance.md: rather more
+# than less, as labels differ.
+SAMPLE_BYTES = 37
+GZIP_RATIO = 10
+# Splitting, compressing and receiving in a function of 256 MB, which has a seventh of a CPU.
+BYTES_PER_S = 20e6
+# An upload waits some 30 ms for S3, eight at a time.
+OBJECT_S = 0.004
+# Of a window's length: past it, new windows come faster than they are done.
+BUSY = 0.8
+POINTS = 100
+HALF = 0.5
+
+
+def look_at_amounts(
+    tools: Tools, questions: Questions, counts: Mapping[str, Count], findings: Findings
+) -> None:
+    """Ask a handful of questions of what has been counted. What cannot be asked is said."""
+    full = {name: count for name, count in counts.items() if count.series}
+    if not full:
+        return
+    try:
+        checkpoint = tools.store.read()
+    except ExportError:
+        checkpoint = Checkpoint()  # said where the bucket was looked at
+    steps: dict[str, Callable[[], None]] = {
+        "late data": lambda: _look_at_lateness(tools, questions, full, findings),
+        # Before the other range query, so that it has no wait for QUERY_DELAY in it.
+        "size": lambda: _look_at_size(tools, questions, full, checkpoint, findings),
+        "history": lambda: _look_at_history(tools, questions, full, checkpoint, findings),
+    }
+    for what, step in steps.items():
+        try:
+            step()
+        except ExportError as error:
+            findings.add(
+                "warning", what, f"not known: {str(error).rstrip('.')}", "run the check again"
+            )
+
+
+def _look_at_lateness(
+    tools: Tools, questions: Questions, counts: Mapping[str, Count], findings: Findings
+) -> None:
+    """Whether samples are there once a window is exported; and if not, how late they come."""
+    settle_s = tools.settings.settle_time_s
+    label = tools.settings.cluster_label
+    ages = questions.values(
+        f"time() - max by ({label})(max_over_time(timestamp(kube_node_info)[1h:1m]))", questions.now
+    )
+    late = {cluster: age for cluster, age in ages.items() if age > settle_s}
+    # The same metrics an hour earlier: what had series then and has half of them now is late too.
+    for metric in tools.catalog:
+        if metric.name not in ("memory_usage", "node_info") or metric.name not in counts:
+            continue
+        earlier = questions.count(metric.promql(label), questions.settled - 3600)
+        for cluster, series in earlier.items():
+            if counts[metric.name].by_cluster.get(cluster, 0) < series * HALF:
+                late.setdefault(cluster, settle_s)
+    if not late:
+        oldest = f"; the oldest newest sample is {max(ages.values()):.0f} s old" if ages else ""
+        findings.add("ok", "late data", f"what is {settle_s} s old is there{oldest}")
+        return
+    worst = max(late, key=lambda cluster: late[cluster])
+    names = some(sorted(cluster or f"those without {label}" for cluster in late))
+    findings.add(
+        "warning",
+        "late data",
+        f"{len(late)} clusters lack samples that are {settle_s} s old ({names}): the newest of "
+        f"{worst or f'those without {label}'} is "
+        f"{'more than ' if late[worst] == settle_s else ''}{late[worst]:.0f} s old",
+        f"mend what scrapes or sends there; if it is always so late, set SETTLE_TIME above "
+        f"{late[worst]:.0f}, and export the last windows again",
+    )
+
+
+def _look_at_history(
+    tools: Tools,
+    questions: Questions,
+    counts: Mapping[str, Count],
+    checkpoint: Checkpoint,
+    findings: Findings,
+) -> None:
+    """Whether the endpoint still has what the backfill reaches back to, of the smallest metric."""
+    begin = _begin(tools, checkpoint, _grids(tools, checkpoint))
+    smallest = min(counts, key=lambda name: counts[name].series)
+    (metric,) = (one for one in tools.catalog if one.name == smallest)
+    step_s = max(300, -(-(questions.settled - begin) // (POINTS * 300)) * 300)
+    first = questions.first_moment(
+        f"count({metric.promql(tools.settings.cluster_label)})", begin, step_s
+    )
+    if first is None or first < begin + 2 * step_s:
+        findings.add(
+            "ok", "history", f"there is data from {iso(begin)} on, where the export begins"
+        )
+        return
+    days = max(0.0, (questions.now - first) / DAY_S)
+    findings.add(
+        "warning",
+        "history",
+        f"the export begins at {iso(begin)}, and {smallest} only at about {iso(first)}",
+        f"leave it if the clusters are no older; else lower BACKFILL_DAYS to {days:.1f}, or raise "
+        "the retention (compactor_blocks_retention_period) and max_query_lookback of Mimir",
+    )
+
+
+def _look_at_size(
+    tools: Tools,
+    questions: Questions,
+    counts: Mapping[str, Count],
+    checkpoint: Checkpoint,
+    findings: Findings,
+) -> None:
+    """What a window takes, from how long Mimir works on the largest metric of a whole one."""
+    settings = tools.settings
+    grids = _grids(tools, checkpoint)
+    newest = window_at(grids, questions.settled).start - 1
+    window = window_at(grids, newest)
+    largest = max(counts, key=lambda name: counts[name].series)
+    (metric,) = (one for one in tools.catalog if one.name == largest)
+    cut, query_s = "", 0.0
+    try:
+        query_s = questions.work_s(
+            f"count({metric.promql(settings.cluster_label)})",
+            window.start,
+            window.last,
+            window.step_s,
+        )
+    except TooLargeError:
+        cut = f"; Mimir finds a whole window of {largest} too large: it is cut, which takes longer"
+    except TryLaterError as error:
+        findings.add(
+            "warning",
+            "size",
+            f"how long a window of {largest} takes is not known: {str(error).rstrip('.')}",
+            "nothing yet: a run waits longer, and cuts it; if windows stay pending, set a smaller "
+            "TIME_FRAME",
+        )
+        return
+    steps = (window.last - window.start) // window.step_s + 1
+    seconds = {
+        name: query_s * count.series / counts[largest].series
+        + count.series * steps * SAMPLE_BYTES / BYTES_PER_S
+        + len(count.by_cluster) * OBJECT_S
+        for name, count in counts.items()
+    }
+    window_s = sum(seconds.values()) + settings.query_delay_s * (len(tools.catalog) - 1)
+    samples = sum(count.series for count in counts.values()) * steps
+    pending = _pending(tools, checkpoint, grids)
+    found = (
+        f"a window has about {_short(samples)} samples, {_short(samples * SAMPLE_BYTES)}B of JSON, "
+        f"{_short(samples * SAMPLE_BYTES / GZIP_RATIO)}B in "
+        f"{sum(len(count.by_cluster) for count in counts.values())} files, and takes about "
+        f"{_duration(window_s)}; what is due, {pending} x {_duration(window.end - window.start)}, "
+        f"takes {_duration(pending * window_s)} one after another, less where the backfill does "
+        f"several at once{cut}"
+    )
+    budget_s = questions.budget_s
+    if max(seconds.values()) > budget_s:
+        change = "set a smaller TIME_FRAME, a longer timeout_s or more memory_mb"
+        found = f"{largest} alone takes longer than a run may ({_duration(budget_s)}): {found}"
+        findings.add("warning", "size", found, change)
+    elif window_s > BUSY * (window.end - window.start):
+        change = "raise memory_mb and backfill_concurrency, or lower QUERY_DELAY"
+        found = f"windows come about as fast as they can be exported: {found}"
+        findings.add("warning", "size", found, change)
+    else:
+        findings.add("ok", "size", found)
+
+
+def _grids(tools: Tools, checkpoint: Checkpoint) -> tuple[Grid, ...]:
+    fresh = Grid(0, tools.settings.time_frame_s, tools.settings.query_step_s)
+    return checkpoint.grids or (fresh,)
+
+
+def _begin(tools: Tools, checkpoint: Checkpoint, grids: tuple[Grid, ...]) -> int:
+    """Where the export begins: as recorded, or as a first run now would have it."""
+    known = [one.since for name, one in checkpoint.metrics.items() if name in tools.names]
+    if known:
+        return min(known)
+    begin = tools.now() - tools.settings.backfill_s
+    if tools.settings.initial_backfill is not None:
+        begin = int(tools.settings.initial_backfill.timestamp())
+    return window_at(grids, begin).start
+
+
+def _pending(tools: Tools, checkpoint: Checkpoint, grids: tuple[Grid, ...]) -> int:
+    now = tools.now()
+    if checkpoint.metrics:
+        return len(list(checkpoint.wanted(tools.names, tools.settings, now)))
+    begin = _begin(tools, checkpoint, grids)
+    windows: list[Window] = list(windows_within(grids, begin, now - tools.settings.settle_time_s))
+    return len(windows)
+
+
+def _short(number: float) -> str:
+    """1.2 k, 3.4 M: for people."""
+    for unit in ("", "k", "M", "G"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if not unit else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} T"
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("days", DAY_S), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 1 else "less than a second"

@@ -1,0 +1,61 @@
+"""Who answers, whether it is ready, and whether its clock is right."""
+
+from email.utils import parsedate_to_datetime
+
+from ..errors import ExportError
+from ..runs import wait_until_ready
+from ..tools import Tools
+from .findings import Findings
+
+# A sample is asked for by its time; past this, the newest windows are others than one thinks.
+SKEW_S = 60
+
+
+def look_at_endpoint(tools: Tools, findings: Findings) -> bool:
+    """Whether it can be asked for more."""
+    try:
+        with tools.mimir.within(tools.deadline.remaining_s() / 3):
+            ready = wait_until_ready(tools)
+    except ExportError as error:
+        findings.add_error("endpoint", error)
+        return False
+    before = "".join(f"; {text}" for text in ready.before)
+    findings.add("ok", "endpoint", f"{tools.settings.origin} is ready, says {ready.path}{before}")
+    _look_at_server(tools, findings)
+    _look_at_clock(tools, findings)
+    return True
+
+
+def _look_at_server(tools: Tools, findings: Findings) -> None:
+    try:
+        with tools.mimir.within(tools.deadline.remaining_s() / 3):
+            info = tools.mimir.build_info()
+    except ExportError as error:
+        findings.add_error("server", error)
+        return
+    # Mimir says what it is; Prometheus and those that copy its answer only say a version.
+    name = info.get("application", "Prometheus API")
+    said = f"{name} {info.get('version', '')}".strip()
+    findings.add("ok", "server", said if info else "does not say what it is")
+
+
+def _look_at_clock(tools: Tools, findings: Findings) -> None:
+    if tools.mimir.date is None:
+        return
+    text, came = tools.mimir.date
+    try:
+        skew_s = parsedate_to_datetime(text).timestamp() - came
+    except ValueError:
+        return
+    found = f"the endpoint's is {abs(skew_s):.0f} s {'ahead of' if skew_s > 0 else 'behind'} ours"
+    if abs(skew_s) <= SKEW_S:
+        # The header has whole seconds.
+        findings.add("ok", "clock", f"the endpoint's and ours agree to {abs(skew_s) + 1:.0f} s")
+    else:
+        findings.add(
+            "warning",
+            "clock",
+            found,
+            "set the time of the endpoint's hosts (or of the proxy in front of it): windows are "
+            "cut by our clock",
+        )

@@ -1,0 +1,136 @@
+"""The bucket, the checkpoint in it, and the state machine: what the role has to be allowed."""
+
+from collections.abc import Callable
+
+from ..errors import ExportError, StopRunError
+from ..layout import PROBE, state_key
+from ..objects import ConditionFailedError
+from ..tools import Tools
+from ..windows import iso
+from .findings import Findings
+
+BODY = b'{"probe": true}'
+# As bucket.py names them in its errors.
+NOT_CONNECTED = ("(EndpointConnectionError)", "(ConnectTimeoutError)")
+
+
+def look_at_places(tools: Tools, findings: Findings) -> None:
+    """All of them; what needs a bucket that cannot be reached is not tried."""
+    if tools.settings.role_arn and not findings.attempt("role", lambda: _assume(tools)):
+        findings.add("warning", "bucket", "not tried without the role", "see role")
+        _look_at_machine(tools, findings)
+        return
+    if _look_at_bucket(tools, findings):
+        _look_at_checkpoint(tools, findings)
+    _look_at_machine(tools, findings)
+
+
+def _assume(tools: Tools) -> str:
+    """Asking for an object that may be missing is allowed to whom the bucket's policy is given."""
+    try:
+        tools.bucket.list(f"{tools.settings.prefix}/")
+    except StopRunError as error:
+        if "could not be assumed" in str(error):
+            raise
+    return f"{tools.settings.role_arn} is assumed"
+
+
+def _look_at_bucket(tools: Tools, findings: Findings) -> bool:
+    """Whether it is worth asking for the checkpoint: it was reached at all."""
+    bucket, settings = tools.bucket, tools.settings
+    key = state_key(settings.prefix, settings.cluster_name, PROBE)
+
+    def write() -> str:
+        bucket.put(key, BODY)
+        return f"{bucket.where(key)} is written"
+
+    def condition() -> str:
+        try:
+            bucket.put(key, BODY, if_none_match="*")
+        except ConditionFailedError:
+            return "the object that is there is not written over where that is asked"
+        raise StopRunError(
+            "The bucket wrote over an object in spite of If-None-Match; use S3 itself, or a "
+            "service that has its conditional writes: without them two runs at once can lose "
+            "each other's progress."
+        )
+
+    def read() -> str:
+        found = bucket.get(key)
+        if found is None or found[0] != BODY:
+            raise StopRunError(
+                f"{bucket.where(key)} is not there right after it was written; use a bucket that "
+                "is consistent, as S3 is."
+            )
+        return "the probe is there"
+
+    def list_folder() -> str:
+        folders = bucket.list(f"{settings.prefix}/").folders
+        return f"folders under {settings.prefix}/: {len(folders)}"
+
+    def delete() -> str:
+        bucket.delete(key)
+        return "the probe is gone"
+
+    steps: list[tuple[str, Callable[[], str]]] = [("bucket list", list_folder)]
+    if findings.attempt("bucket write", write):
+        steps = [("bucket conditions", condition), ("bucket read", read), *steps]
+    elif any(error in findings.last.found for error in NOT_CONNECTED):
+        # Each further try would take half a minute to give up, and there is nothing to remove.
+        findings.add("warning", "bucket", "nothing more was tried of it", "see bucket write")
+        return False
+    # Removed whatever the other steps came to; what may have been written counts as written.
+    for what, step in [*steps, ("bucket delete", delete)]:
+        findings.attempt(what, step)
+    return True
+
+
+def _look_at_checkpoint(tools: Tools, findings: Findings) -> None:
+    try:
+        checkpoint = tools.store.read()
+    except ExportError as error:
+        findings.add_error("checkpoint", error)
+        return
+    if not checkpoint.metrics:
+        findings.add("ok", "checkpoint", "none yet: the next run is the first one")
+        return
+    now = tools.now()
+    pending = len(list(checkpoint.wanted(tools.names, tools.settings, now)))
+    found = [
+        f"{len(checkpoint.metrics)} metrics",
+        f"exported up to {iso(now - checkpoint.lag_s(tools.names, now))}",
+        f"{pending} windows pending",
+        f"{len(checkpoint.handovers)} executions at work",
+    ]
+    if checkpoint.lease_until > now:
+        found.append(f"a run is at work until {iso(checkpoint.lease_until)} at the latest")
+    findings.add("ok", "checkpoint", ", ".join(found))
+    gaps = checkpoint.gaps()
+    if gaps:
+        names = sorted({gap.metric for gap in gaps})
+        findings.add(
+            "warning",
+            "gaps",
+            f"{len(gaps)} ranges of {', '.join(names[:5])} failed too often, the first because: "
+            f"{gaps[0].reason.rstrip('.')}",
+            'correct that and export them again; {"action": "status"} lists them',
+        )
+
+
+def _look_at_machine(tools: Tools, findings: Findings) -> None:
+    machine = tools.machine
+    if machine is None:
+        findings.add("ok", "state machine", "none: what a run has no time for waits for the next")
+        return
+
+    def start() -> str:
+        # The machine exports each window of its input: of none, it does nothing and is over.
+        machine.start(f"check-{tools.run_id}"[:80], [])
+        return "an execution with no windows, which does nothing, could be started"
+
+    def describe() -> str:
+        machine.ending(f"check-{tools.run_id}"[:80])
+        return "executions can be asked about"
+
+    findings.attempt("state machine start", start)
+    findings.attempt("state machine ask", describe)

@@ -1,0 +1,99 @@
+"""Asking the endpoint for the check: small answers, and a part of the time for each."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from ..errors import OutOfTimeError, TryLaterError
+from ..tools import Tools
+
+T = TypeVar("T")
+
+# Of one question. What takes longer to count than this will be slow to export too.
+LIMIT_S = 30.0
+# Of what is left: so each slow answer leaves two thirds of the time to the others.
+SHARE = 3
+LEAST_S = 0.5
+
+
+class Questions:
+    """Instant queries, label names, the time of a range query: each within its share of the time.
+
+    All of them raise the errors of `Mimir`; OutOfTimeError only where no time is left at all.
+    """
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self.now = tools.now()
+        # What is exported is as old as this; younger samples are still on their way.
+        self.settled = self.now - tools.settings.settle_time_s
+        # What a run has, or nearly: the check itself has just begun.
+        self.budget_s = tools.deadline.remaining_s()
+
+    def count(self, promql: str, moment: int | None = None) -> dict[str, int]:
+        """How many series `promql` has by cluster; "" has those without the cluster label."""
+        label = self._tools.settings.cluster_label
+        found = self.values(f"count by ({label})({promql})", moment)
+        return {cluster: int(value) for cluster, value in found.items()}
+
+    def values(self, promql: str, moment: int | None = None) -> dict[str, float]:
+        """The value for each cluster of a query that is grouped by the cluster label."""
+        label = self._tools.settings.cluster_label
+        found = self._answer(
+            lambda: self._tools.mimir.query(promql, self.settled if moment is None else moment)
+        )
+        return {one["metric"].get(label, ""): float(one["value"][1]) for one in found}
+
+    def has_series(self, promql: str) -> bool:
+        """Whether there is any."""
+        return bool(self._answer(lambda: self._tools.mimir.query(f"count({promql})", self.settled)))
+
+    def label_values_now(self, label: str, selector: str) -> list[str]:
+        """The values of a label in the series selected."""
+        found = self._answer(
+            lambda: self._tools.mimir.query(f"count by ({label})({selector})", self.settled)
+        )
+        return sorted(one["metric"].get(label, "") for one in found)
+
+    def label_names(self, selector: str | None = None) -> list[str]:
+        """The labels that series have now, or those selected."""
+        return self._answer(
+            lambda: self._tools.mimir.label_names(self.settled - 600, self.settled, selector)
+        )
+
+    def first_moment(self, promql: str, begin: int, step_s: int) -> float | None:
+        """About when, from `begin` on, a query without labels first has a value."""
+        # A subquery, so that no range query's QUERY_DELAY has to be waited for.
+        span_s = self.settled - begin
+        promql = f"min_over_time(timestamp({promql})[{span_s}s:{step_s}s])"
+        found = self._answer(lambda: self._tools.mimir.query(promql, self.settled))
+        return float(found[0]["value"][1]) if found else None
+
+    def work_s(self, promql: str, first: int, last: int, step_s: int) -> float:
+        """How long the endpoint works on a range query, whose answer should be small."""
+
+        def ask() -> float:
+            begun = time.monotonic()
+            with self._tools.mimir.query_range(promql, first, last, step_s) as blocks:
+                for _ in blocks:
+                    pass
+            return time.monotonic() - begun
+
+        return self._answer(ask)
+
+    def _answer(self, ask: Callable[[], T]) -> T:
+        with self._share():
+            return ask()
+
+    @contextmanager
+    def _share(self) -> Iterator[None]:
+        left_s = self._tools.deadline.remaining_s()
+        share_s = min(LIMIT_S, left_s / SHARE)
+        if share_s < LEAST_S:
+            raise OutOfTimeError("The time of this invocation was used up before it was asked.")
+        try:
+            with self._tools.mimir.within(share_s):
+                yield
+        except OutOfTimeError as error:
+            raise TryLaterError(f"No answer within {share_s:.0f} s.") from error

@@ -1,0 +1,370 @@
+"""What the check says of sources and places in which something is really wrong."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from email.utils import formatdate
+
+import pytest
+
+from localcloud.history import SCRAPES_A_REQUEST, History, make_history
+from localcloud.prometheus import Prometheus
+from localcloud.remote_write import RemoteWriter
+from tests.conftest import MakePrometheus
+from tests.integration import faults
+from tests.integration.conftest import MakeFunction, MakeMachine, MakeProxy
+from tests.integration.deployment import FEW, HOUR_S, NOW, Function
+from tests.integration.faults import Exchange, Proxy, Request
+from tests.integration.machines import PASSING, executions
+from tests.integration.sandbox import Event
+
+Labels = dict[str, str]
+# What becomes of a series: other labels, or none at all.
+Change = Callable[[Labels], Labels | None]
+HISTORY_H = 3
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A cluster whose samples stop so long before NOW."""
+
+    cluster: str
+    minutes: int
+
+
+def push(prometheus: Prometheus, change: Change, ended: Ended | None = None) -> None:
+    """Some hours of the usual clusters up to NOW, each series changed."""
+    history = History(end_s=NOW, days=HISTORY_H / 24)
+    writer = RemoteWriter(prometheus.write_url, prometheus.headers)
+    changed = [(change(dict(run.labels)), run) for run in make_history(history)]
+    runs = [replace(run, labels=labels) for labels, run in changed if labels is not None]
+    length = history.grid.length
+    for first in range(0, length, SCRAPES_A_REQUEST):
+        last = min(first + SCRAPES_A_REQUEST, length)
+        parts = []
+        for run in runs:
+            is_ended = ended and run.labels.get("cluster") == ended.cluster
+            parts.append(run.between(first, last - ended.minutes if ended and is_ended else last))
+        writer.send(part for part in parts if part is not None)
+
+
+def check(function: Function) -> Event:
+    return function.export({"action": "check"})
+
+
+def found(result: Event, what: str) -> Event:
+    """The only finding of this name, and not a warning about something else."""
+    (one,) = (one for one in result["findings"] if one["what"] == what)
+    assert set(one) == {"level", "what", "found", "change"}
+    # What is not well says what to change.
+    assert bool(one["change"]) == (one["level"] != "ok")
+    return dict(one)
+
+
+def levels(result: Event) -> dict[str, str]:
+    """Of what is not well."""
+    return {one["what"]: one["level"] for one in result["findings"] if one["level"] != "ok"}
+
+
+def is_from(labels: Labels, source: str) -> bool:
+    return labels["__name__"].startswith(source)
+
+
+# What a source lacks
+
+
+@pytest.fixture(scope="module")
+def sick(module_function: MakeFunction, make_prometheus: MakePrometheus) -> Event:
+    """The check of clusters each of which has something else wrong."""
+
+    def change(labels: Labels) -> Labels | None:
+        cluster = labels.get("cluster")
+        if is_from(labels, "container_"):
+            if cluster in ("prod-eu", "prod-us"):
+                del labels["node"]
+            if cluster == "prod-us":
+                labels["instance"] = f"kubelet-of-{labels['instance']}"
+        if labels["__name__"] == "kube_pod_status_phase":
+            return None
+        if cluster == "staging" and is_from(labels, "kube_"):
+            return None
+        if labels["__name__"] in ("kube_pod_labels", "kube_namespace_labels"):
+            labels = {k: v for k, v in labels.items() if not k.startswith("label_")}
+        return None if labels["__name__"] == "kubelet_volume_stats_used_bytes" else labels
+
+    prometheus = make_prometheus()
+    push(prometheus, change, Ended("prod-eu", minutes=40))
+    return check(module_function(PORT=str(prometheus.port), BACKFILL_DAYS="2d"))
+
+
+def test_each_cause_is_one_finding(sick: Event) -> None:
+    assert sick["outcome"] == "fit"
+    assert levels(sick) == {
+        "cluster label": "warning",
+        "clusters lacking": "warning",
+        "requests": "warning",
+        "node label": "warning",
+        "Kubernetes labels": "warning",
+        "kubelet": "warning",
+        "late data": "warning",
+        "history": "warning",
+    }
+    assert sick["message"].startswith("Fit to run; 8 to look at, the first: ")
+
+
+def test_the_worst_stands_first(sick: Event) -> None:
+    order = [one["level"] for one in sick["findings"]]
+    assert order == sorted(order, key=["error", "warning", "ok"].index)
+
+
+def test_requests_without_phases_are_explained(sick: Event) -> None:
+    one = found(sick, "requests")
+    assert "cpu_requests and memory_requests are empty" in one["found"]
+    assert "no kube_pod_status_phase" in one["found"]
+
+
+def test_a_cluster_without_kube_state_metrics_is_named(sick: Event) -> None:
+    one = found(sick, "clusters lacking")
+    assert one["found"].startswith("staging have no series of kube-state-metrics (")
+    assert "scrape kube-state-metrics" in one["change"]
+
+
+def test_cadvisor_without_node_is_joined_by_instance_where_that_is_a_node(sick: Event) -> None:
+    one = found(sick, "node label")
+    assert "(of prod-us)" in one["found"]  # prod-eu has ended
+    assert "values of instance are no node of kube_node_info" in one["found"]
+    assert "__meta_kubernetes_node_name" in one["change"]
+
+
+def test_missing_kubernetes_labels_name_the_flag(sick: Event) -> None:
+    one = found(sick, "Kubernetes labels")
+    assert "kube_pod_labels, kube_namespace_labels without any label_*" in one["found"]
+    assert one["change"].endswith("--metric-labels-allowlist=pods=[*],namespaces=[*]")
+
+
+def test_a_late_cluster_says_how_late(sick: Event) -> None:
+    one = found(sick, "late data")
+    assert "600 s old (prod-eu)" in one["found"]
+    late_s = int(one["found"].rpartition(" is ")[2].split()[0])
+    assert 40 * 60 <= late_s <= 42 * 60
+    assert f"set SETTLE_TIME above {late_s}" in one["change"]
+
+
+def test_a_backfill_past_the_retention_says_from_when_there_is_data(sick: Event) -> None:
+    one = found(sick, "history")
+    assert "begins at 2025-02-27T12:00:00Z" in one["found"]
+    assert "2025-03-01T09:" in one["found"] or "2025-03-01T10:" in one["found"]
+    assert "lower BACKFILL_DAYS to 0.1" in one["change"]
+
+
+def test_the_report_reads_without_json(sick: Event) -> None:
+    report = sick["report"]
+    assert all(len(line) <= 110 for line in report)
+    assert report[0].startswith("warning  ")
+    assert any(line.startswith("ok       clock ") for line in report)
+    assert any(line.strip().startswith("-> scrape kube-state-metrics") for line in report)
+    nodes = sick["metrics"]["node_info"]
+    (line,) = (line for line in report if line.startswith("node_info "))
+    assert f"{nodes['series']} series" in line
+    assert f"prod-us {nodes['by_cluster']['prod-us']}" in line
+
+
+def test_another_name_of_the_cluster_label_is_suggested(
+    make_function: MakeFunction, make_prometheus: MakePrometheus
+) -> None:
+    def change(labels: Labels) -> Labels | None:
+        if "cluster" in labels:
+            labels["k8s_cluster_name"] = labels.pop("cluster")
+        if labels["__name__"] == "kube_pod_info":
+            labels["cluster_ip"] = "10.1.1.1"  # sounds alike, and is something else
+        if is_from(labels, "container_") and "k8s_cluster_name" in labels:
+            del labels["node"]
+        return labels
+
+    prometheus = make_prometheus()
+    push(prometheus, change)
+    function = make_function(PORT=str(prometheus.port), BACKFILL_DAYS="2h")
+    result = check(function)
+    one = found(result, "cluster label")
+    assert one["level"] == "warning"
+    assert one["change"] == (
+        "set CLUSTER_LABEL_NAME to k8s_cluster_name, which has the values prod-eu, prod-us, staging"
+    )
+    # With that done it is well, but for the cluster that has no such label.
+    better = check(function.with_env(CLUSTER_LABEL_NAME="k8s_cluster_name"))
+    assert levels(better) == {"cluster label": "warning"}
+    assert better["metrics"]["node_info"]["clusters"] == 3
+    node = found(better, "node label")
+    assert "instance is a node of kube_node_info" in node["found"]
+    # And where all goes into one folder anyway, it need not be there at all.
+    assert "cluster label" not in levels(check(function.with_env(SPLIT_BY_CLUSTER="false")))
+
+
+@pytest.mark.parametrize(
+    ("gone", "source"), [("kube_", "kube-state-metrics"), ("container_", "cAdvisor")]
+)
+def test_a_source_that_is_missing_is_one_finding(
+    gone: str, source: str, make_function: MakeFunction, make_prometheus: MakePrometheus
+) -> None:
+    prometheus = make_prometheus()
+    push(prometheus, lambda labels: None if is_from(labels, gone) else labels)
+    result = check(make_function(PORT=str(prometheus.port), BACKFILL_DAYS="2h"))
+    assert result["outcome"] == "fit"
+    assert levels(result) == {source: "warning", "cluster label": "warning"}
+    assert f"metrics of {source} has a series" in found(result, source)["found"]
+
+
+def test_no_series_at_all_is_not_fit(
+    make_function: MakeFunction, make_prometheus: MakePrometheus
+) -> None:
+    prometheus = make_prometheus()
+    result = check(make_function(PORT=str(prometheus.port)))
+    assert levels(result) == {"metrics": "error"}
+    assert result["message"] == "Not fit to run: metrics: none of the 20 metrics has a series."
+    assert "tenant" in found(result, "metrics")["change"]
+
+
+def test_old_requests_ask_for_a_newer_kube_state_metrics(
+    make_function: MakeFunction, make_prometheus: MakePrometheus
+) -> None:
+    def change(labels: Labels) -> Labels | None:
+        if labels["__name__"] == "kube_pod_container_resource_requests":
+            if labels["resource"] != "cpu":
+                return None
+            labels["__name__"] += "_cpu_cores"
+            del labels["resource"], labels["unit"]
+        return labels
+
+    prometheus = make_prometheus()
+    push(prometheus, change)
+    result = check(make_function(PORT=str(prometheus.port), BACKFILL_DAYS="2h"))
+    assert "2.0 or later" in found(result, "requests")["change"]
+
+
+# How long it takes, and the time it has
+
+
+def test_a_slow_query_does_not_keep_the_report(through: Function, proxy: Proxy) -> None:
+    def is_counted(request: Request) -> bool:
+        return request.path.endswith("/query") and "pod_info" in request.fields["query"]
+
+    proxy.spoil(faults.never_answer, is_counted)
+    result = through.export({"action": "check"}, seconds=12)
+    one = found(result, "metric pod_info")
+    assert one["level"] == "warning"
+    assert "could not be counted: No answer within 2 s" in one["found"]
+    # The others had their turn.
+    assert result["metrics"]["node_info"]["series"] == 10
+    assert result["metrics"]["cpu_usage"]["series"] > 10
+    assert found(result, "size")["level"] == "ok"
+
+
+def test_a_drip_does_not_keep_the_report(through: Function, proxy: Proxy) -> None:
+    proxy.spoil(faults.drip(), lambda request: request.path.endswith("/labels"))
+    proxy.spoil(faults.drip(), lambda request: "cpu" in request.fields.get("query", ""))
+    result = through.export({"action": "check"}, seconds=12)
+    assert found(result, "metric cpu_usage")["level"] == "warning"
+    assert result["metrics"]["node_info"]["series"] == 10
+
+
+def test_a_window_that_is_too_much_for_a_run_is_foreseen(through: Function, proxy: Proxy) -> None:
+    """One that Mimir itself takes longer for than the function has."""
+    proxy.spoil(faults.late(1.5))
+    result = through.with_env(TIME_FRAME="60").export({"action": "check"}, seconds=12)
+    size = found(result, "size")
+    assert size["level"] == "ok"
+    # Here a minute's window takes nearly two seconds for each metric, and four with its waits.
+    slow = through.with_env(TIME_FRAME="60", QUERY_DELAY="30")
+    size = found(slow.export({"action": "check"}, seconds=40), "size")
+    assert size["level"] == "warning"
+    assert size["found"].startswith("windows come about as fast as they can be exported")
+
+
+def test_a_wrong_clock_is_found(single: Function, proxy: Proxy) -> None:
+    def an_hour_ahead(exchange: Exchange) -> None:
+        answer = exchange.forward({"accept-encoding": "identity"})
+        date = f"Date: {formatdate(time.time() + HOUR_S, usegmt=True)}"
+        exchange.send_head(answer, f"Content-Length: {len(answer.body)}", date)
+        exchange.connection.sendall(answer.body)
+
+    proxy.spoil(an_hour_ahead, lambda _: True)
+    one = found(check(single), "clock")
+    assert one["level"] == "warning"
+    assert "s ahead of ours" in one["found"]
+
+
+# The places
+
+
+def test_the_probe_goes_though_it_cannot_be_read(
+    make_function: MakeFunction, make_proxy: MakeProxy
+) -> None:
+    function = replace(make_function(), metrics=FEW)
+    aws = make_proxy(function.cloud.endpoint)
+    function = function.with_env(AWS_ENDPOINT_URL=aws.url)
+    aws.spoil(
+        faults.answer(403, "<Error><Code>AccessDenied</Code></Error>"),
+        lambda request: request.method == "GET" and request.path.endswith("probe.json"),
+    )
+    result = check(function)
+    assert result["outcome"] == "unfit"
+    assert levels(result)["bucket read"] == "error"
+    assert function.keys() == {}
+
+
+def test_the_probe_goes_though_its_write_had_no_answer(
+    make_function: MakeFunction, make_proxy: MakeProxy
+) -> None:
+    function = replace(make_function(), metrics=FEW)
+    aws = make_proxy(function.cloud.endpoint)
+    function = function.with_env(AWS_ENDPOINT_URL=aws.url)
+    aws.spoil(
+        faults.lose_answer,
+        lambda request: request.method == "PUT" and request.path.endswith("probe.json"),
+    )
+    result = check(function)
+    assert levels(result)["bucket write"] == "error"
+    assert function.keys() == {}
+
+
+def test_a_store_without_conditional_writes_is_not_fit(
+    make_function: MakeFunction, make_proxy: MakeProxy
+) -> None:
+    function = replace(make_function(), metrics=FEW)
+    aws = make_proxy(function.cloud.endpoint)
+
+    def forget_condition(exchange: Exchange) -> None:
+        del exchange.request.headers["if-none-match"]  # type: ignore[attr-defined]
+        exchange.send(exchange.forward())
+
+    aws.spoil(forget_condition, lambda request: "if-none-match" in request.headers)
+    result = check(function.with_env(AWS_ENDPOINT_URL=aws.url))
+    assert levels(result)["bucket conditions"] == "error"
+    assert "conditional writes" in found(result, "bucket conditions")["change"]
+    assert function.keys() == {}
+
+
+def test_starting_and_asking_of_the_machine_are_tried(
+    single: Function, make_machine: MakeMachine
+) -> None:
+    machine = make_machine(PASSING)
+    result = check(single.with_env(BACKFILL_STATE_MACHINE_ARN=machine))
+    assert found(result, "state machine start")["level"] == "ok"
+    assert found(result, "state machine ask")["level"] == "ok"
+    (name,) = executions(single.cloud, machine)
+    assert name.startswith("check-")
+    told = single.cloud.stepfunctions.describe_execution(
+        executionArn=f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
+    )
+    assert told["input"] == '{"windows": []}'
+
+
+def test_gaps_are_told_with_their_reason(single: Function, proxy: Proxy) -> None:
+    proxy.spoil(faults.answer(400, "a bad query"))
+    for _ in range(5):
+        single.export()
+        single.clock.advance(60)
+    result = check(single)
+    one = found(result, "gaps")
+    assert "1 ranges of pod_info failed too often" in one["found"]
+    assert "a bad query" in one["found"]
