@@ -110,11 +110,13 @@ def running_prometheus(
     *,
     login: Login | None = None,
     max_samples: int | None = None,
+    native_histograms: bool = False,
 ) -> Iterator[Prometheus]:
     """Run an empty Prometheus until the block ends; its data goes with it.
 
     With a login every request needs it. `max_samples` is how many samples a query may hold in
-    memory, past which Prometheus refuses it with 422. Raises StartError.
+    memory, past which Prometheus refuses it with 422. `native_histograms` are not taken unless
+    asked for. Raises StartError.
     """
     binary = find_prometheus()
     with tempfile.TemporaryDirectory(prefix="prometheus-", ignore_cleanup_errors=True) as folder:
@@ -135,6 +137,8 @@ def running_prometheus(
             ]
             if max_samples is not None:
                 argv.append(f"--query.max-samples={max_samples}")
+            if native_histograms:
+                argv.append("--enable-feature=native-histograms")
             if login is not None:
                 Path(folder, "web.yml").write_text(login.web_config)
                 argv.append(f"--web.config.file={folder}/web.yml")

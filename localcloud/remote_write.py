@@ -68,21 +68,25 @@ class RemoteWriter:
         for batch in batches:
             message += encode_series(batch)
             total += batch.samples
+        self.push(message)
+        return total
+
+    def push(self, message: bytes | bytearray) -> None:
+        """Push an encoded WriteRequest. Raises RuntimeError as `send` does."""
         body = bytes(cramjam.snappy.compress_raw(message))
         answer = self._http.request("POST", self._url, body=body, headers=self._headers)
         if answer.status >= 300:
             raise RuntimeError(f"remote write answered {answer.status}: {answer.data[:300]!r}")
-        return total
 
 
 def encode_series(batch: Batch) -> bytes:
     """One `timeseries` field of a WriteRequest. Labels must be sorted by name on the wire."""
     body = bytearray()
     for name, value in sorted(batch.labels.items()):
-        label = _text(0x0A, name) + _text(0x12, value)
-        body += b"\x0a" + _varint(len(label)) + label
+        label = encode_text(0x0A, name) + encode_text(0x12, value)
+        body += b"\x0a" + encode_varint(len(label)) + label
     body += _samples(batch.times, batch.values)
-    return b"\x0a" + _varint(len(body)) + bytes(body)
+    return b"\x0a" + encode_varint(len(body)) + bytes(body)
 
 
 def encode_times(times_ms: Iterable[int]) -> bytes:
@@ -91,7 +95,7 @@ def encode_times(times_ms: Iterable[int]) -> bytes:
     for time_ms in times_ms:
         if not 1 << 35 <= time_ms < 1 << 42:
             raise ValueError(f"{time_ms} ms is not a time between 2004 and 2109")
-        encoded += _varint(time_ms)
+        encoded += encode_varint(time_ms)
     return bytes(encoded)
 
 
@@ -114,12 +118,14 @@ def _samples(times: bytes, values: bytes) -> bytearray:
     return encoded
 
 
-def _text(tag: int, text: str) -> bytes:
+def encode_text(tag: int, text: str) -> bytes:
+    """A field that holds text."""
     encoded = text.encode()
-    return bytes([tag]) + _varint(len(encoded)) + encoded
+    return bytes([tag]) + encode_varint(len(encoded)) + encoded
 
 
-def _varint(number: int) -> bytes:
+def encode_varint(number: int) -> bytes:
+    """Seven bits a byte, the lowest first."""
     encoded = bytearray()
     while number > 0x7F:
         encoded.append(number & 0x7F | 0x80)

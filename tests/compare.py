@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
 
@@ -42,7 +43,13 @@ class Contract:
 
     def folder(self, labels: Mapping[str, str]) -> str:
         value = labels.get(self.cluster_label) if self.split_by_cluster else None
-        encoded = quote(value or self.cluster_name, safe="")
+        text = value or self.cluster_name
+        encoded = quote(text, safe="")
+        if len(encoded) > 500:  # too long for a key: its beginning, and a digest of the whole
+            begin = encoded[:400]
+            while begin.rpartition("%")[2] in ("", *"0123456789ABCDEF"):
+                begin = begin.rpartition("%")[0]
+            return f"{begin}%s{sha256(text.encode()).hexdigest()}"
         return encoded.replace(".", "%2E") if encoded in (".", "..") else encoded
 
     def window_end(self, start: int) -> int:

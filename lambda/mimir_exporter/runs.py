@@ -143,6 +143,11 @@ def wait_until_ready(tools: Tools) -> Ready:
         return with_retries(tools.mimir.find_ready, tools.deadline, waiting=tell)
     except TryLaterError as error:
         raise StopRunError(f"{error} Nothing was exported, the next run tries again.") from error
+    except OutOfTimeError as error:
+        raise StopRunError(
+            "This invocation's time was used up before Mimir said that it is ready. Nothing was "
+            "exported, the next run tries again."
+        ) from error
 
 
 def run_again(tools: Tools, event: dict[str, Any]) -> Summary:

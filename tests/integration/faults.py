@@ -289,7 +289,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def serve(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
-        body = self.rfile.read(int(headers.get("content-length", 0)))
+        length = int(headers.get("content-length", 0))
+        body = self.rfile.read(length)
+        if len(body) < length:
+            raise ConnectionAbortedError  # the client died: nothing of this is for the real server
         assert self.command is not None
         request = Request(self.command, self.path, headers, body, time.monotonic())
         self.server.proxy.handle(request, self.connection)

@@ -1,0 +1,35 @@
+"""How the minutes of `make torture` are shared out, and what each part may take in `make test`."""
+
+import os
+from dataclasses import dataclass
+
+# Set by `make torture`; without it the tests of this folder are the quick ones of `make test`.
+TOTAL_MINUTES = float(os.environ.get("TORTURE_MINUTES") or 0)
+
+
+@dataclass(frozen=True)
+class Share:
+    """A file's part of the time: a weight among the others, and seconds in `make test`."""
+
+    weight: float
+    quick_s: float
+
+
+# By file of tests; the tests of a file that take `budget_s` share its part equally.
+SHARES = {
+    "test_killed": Share(weight=5.0, quick_s=5.0),
+    "test_at_once": Share(weight=1.5, quick_s=5.0),
+    "test_hostile": Share(weight=1.0, quick_s=3.0),
+    "test_fuzz": Share(weight=2.5, quick_s=4.0),
+    "test_bad_mimir": Share(weight=2.5, quick_s=4.0),
+    "test_bad_s3": Share(weight=2.5, quick_s=4.0),
+}
+
+
+def budget_s(module: str, tests: int) -> float:
+    """Seconds for one of so many tests of a file. KeyError for a file that has no share yet."""
+    share = SHARES[module]
+    if TOTAL_MINUTES:
+        weights = sum(one.weight for one in SHARES.values())
+        return TOTAL_MINUTES * 60 * share.weight / weights / tests
+    return share.quick_s / tests

@@ -1,0 +1,222 @@
+"""A Mimir that does everything wrong, one thing after another at random, over many windows.
+
+Whatever it did, once it is left in peace the bucket holds exactly the samples that it has.
+"""
+
+import json
+import time
+from collections import Counter
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from localcloud.prometheus import Prometheus
+from mimir_exporter import mimir as client
+from mimir_exporter.errors import ExportError
+from tests.integration import faults
+from tests.integration.conftest import MakeFunction, MakeProxy
+from tests.integration.deployment import FEW, LAST_END, Function
+from tests.integration.faults import Exchange, Fault, Request
+from tests.torture.conftest import Record
+
+HOURS = 24
+HOURS_QUICK = 6
+# Past this span what is too large is refused; at or under it the same query is answered, as the
+# real limits do. A limit that no query can keep would be no fault but a wrong setting.
+LARGE_S = 10 * 60
+HTML = "<html><head><title>502 Bad Gateway</title></head><body><h1>502</h1></body></html>"
+PARTIAL = "partial response: store 10.0.0.7 did not answer"
+
+
+def only(when: bool, fault: Fault) -> Fault:
+    return fault if when else lambda exchange: exchange.send(exchange.forward())
+
+
+def refuse_long(status: int, text: str) -> Fault:
+    def fault(exchange: Exchange) -> None:
+        request = exchange.request
+        large = request.is_query and request.span_s > LARGE_S
+        only(large, faults.error(status, text))(exchange)
+
+    return fault
+
+
+def refuse_all_clusters(text: str) -> Fault:
+    def fault(exchange: Exchange) -> None:
+        request = exchange.request
+        all_at_once = request.is_query and "{cluster=" not in request.fields["query"]
+        only(all_at_once, faults.error(422, text))(exchange)
+
+    return fault
+
+
+# Waited for.
+PASSING: dict[str, Fault] = {
+    "reset": faults.reset,
+    "closed": faults.hang_up,
+    "refused": faults.leave(0.03),
+    "cut off, with a length": faults.cut_with_length,
+    "cut off, in chunks": faults.cut_in_chunks,
+    "cut off, without a length": faults.cut_without_length,
+    "gzip cut off": faults.cut_gzip,
+    "gzip broken": faults.break_gzip,
+    "stalled": faults.stall,
+    "no answer": faults.never_answer,
+    "JSON that ends early": faults.alter(lambda body: body[: len(body) // 2]),
+    "HTML with 200": faults.answer(200, HTML),
+    "nothing with 200": faults.answer(200),
+    "an error with 200": faults.error(200, "expanding series: store is away"),
+    "warnings": faults.add_members(warnings=[PARTIAL]),
+    "isPartial": faults.add_members(isPartial=True),
+    "429": faults.error(429, "too many outstanding requests"),
+    "429, Retry-After a moment": faults.answer(429, Retry_After="0"),
+    "429, Retry-After negative": faults.answer(429, Retry_After="-1"),
+    "429, Retry-After absurd": faults.answer(429, Retry_After="99999999"),
+    "429, Retry-After a date": faults.answer(429, Retry_After="Fri, 31 Dec 9999 23:59:59 GMT"),
+    "400 throttled": faults.answer(400, '{"message":"ThrottlingException: Rate exceeded"}'),
+    "499": faults.answer(499),
+    "500": faults.error(500, "store-consistency-check-failed"),
+    "502": faults.answer(502, HTML, Content_Type="text/html"),
+    "503": faults.answer(503, "no healthy upstream", Retry_After="0"),
+    "504": faults.answer(504, "stream timeout"),
+}
+# Cut in time, or by cluster.
+TOO_LARGE: dict[str, Fault] = {
+    "400 too many points": refuse_long(400, "exceeded maximum resolution of 11,000 points"),
+    "413 too large an answer": refuse_long(413, "response larger than the max message size"),
+    "422 too long": refuse_long(422, "the query time range exceeds the limit"),
+    "422 too many samples": refuse_long(422, "would load too many samples into memory"),
+    "422 too much memory": refuse_long(422, "err-mimir-max-estimated-memory-consumption-per-query"),
+    "503 timed out": refuse_long(503, "query timed out in expression evaluation"),
+    "422 too many series": refuse_all_clusters("err-mimir-max-series-per-query"),
+}
+# Given up for that metric, or the run stopped; another run asks again.
+FATAL: dict[str, Fault] = {
+    "400 parse error": faults.error(400, "parse error"),
+    "400 blocked": faults.error(400, "err-mimir-query-blocked"),
+    "413 too large a request": faults.answer(413, "http: request body too large"),
+    "422 matching": faults.error(422, "found duplicate series for the match group"),
+    "422 tenants": faults.answer(422, "too many tenant IDs present"),
+    "401": faults.answer(401, "Unauthorized"),
+    "403": faults.answer(403, "<html><body>Forbidden</body></html>"),
+    "404": faults.answer(404, "404 page not found"),
+    "406": faults.answer(406, "Not Acceptable"),
+    "302": faults.answer(302, "", Location="http://127.0.0.1:9/login"),
+}
+
+
+class Weather:
+    """Spoils one exchange in so many, with a fault of the given kinds, and counts them."""
+
+    def __init__(self, random: Random, share: float, *kinds: dict[str, Fault]) -> None:
+        self.seen: Counter[str] = Counter()
+        self._random = random
+        self._share = share
+        self._faults = {name: fault for kind in kinds for name, fault in kind.items()}
+
+    def __call__(self, exchange: Exchange) -> None:
+        if self._random.random() >= self._share:
+            exchange.send(exchange.forward())
+            return
+        name = self._random.choice(list(self._faults))
+        self.seen[name] += 1
+        self._faults[name](exchange)
+
+
+def everything(_: Request) -> bool:
+    return True
+
+
+def test_whatever_mimir_does_nothing_is_lost_and_nothing_stands_twice(
+    make_function: MakeFunction,
+    make_proxy: MakeProxy,
+    mimir: Prometheus,
+    seed: int,
+    budget_s: float,
+    is_long: bool,
+    record: Record,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each round is a new bucket, and a weather of its own: drizzle or storm, of some kinds."""
+    # What is waited for is the same; only not for so long.
+    monkeypatch.setattr(client, "STALL_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(client, "FIRST_BYTE_TIMEOUT_S", 0.4)
+    monkeypatch.setattr("mimir_exporter.failures.RETRY_AFTER_CAP_S", 0.1)
+    random = Random(seed)
+    hours = HOURS if is_long else HOURS_QUICK
+    end = time.monotonic() + budget_s
+    rounds = 0
+    while not rounds or time.monotonic() < end:
+        rounds += 1
+        proxy = make_proxy(f"http://127.0.0.1:{mimir.port}")
+        function = replace(
+            make_function(PORT=str(proxy.port), BACKFILL_DAYS=f"{hours}h"), metrics=FEW
+        )
+        kinds = random.choice(
+            [(PASSING,), (PASSING, TOO_LARGE), (TOO_LARGE,), (PASSING, TOO_LARGE, FATAL)]
+        )
+        weather = Weather(random, random.choice([0.05, 0.2, 0.5, 0.9]), *kinds)
+        proxy.spoil(weather, everything)
+        runs = sum(export_somehow(function) for _ in range(random.randint(1, 6)))
+        requests = len(proxy.requests)
+        proxy.heal()
+        runs += finish(function)
+        assert function.differences(mimir, hours) == []
+        forget(function, mimir, hours, proxy, random)
+        record("rounds", 1)
+        record("windows exported", hours)
+        record("runs", runs)
+        record("requests", requests)
+        record("faults injected", sum(weather.seen.values()))
+        for name, count in weather.seen.items():
+            record(f"fault: {name}", count)
+
+
+def export_somehow(function: Function) -> int:
+    """A run in bad weather ends in its result or in one sentence, and never in between."""
+    problem = ""
+    try:
+        outcome = function.export(seconds=20)["outcome"]
+    except ExportError as error:
+        outcome, problem = "stopped", str(error)
+    assert outcome in ("complete", "unfinished", "stopped")
+    assert "\n" not in problem
+    assert not problem.startswith("Unexpected")
+    return 1
+
+
+def finish(function: Function) -> int:
+    """How many runs it takes in fair weather; gaps are asked for again, as a person would."""
+    runs = 0
+    while function.export()["outcome"] != "complete" or function.checkpoint()["failures"]:
+        runs += 1
+        assert runs < 4
+        for gap in function.checkpoint()["failures"]:
+            again = {key: gap[key] for key in ("start", "end")} | {"metrics": [gap["metric"]]}
+            function.export({"action": "export", **again})
+    return runs + 1
+
+
+def forget(
+    function: Function, mimir: Prometheus, hours: int, proxy: faults.Proxy, random: Random
+) -> None:
+    """Mimir's retention passes: its answers are empty or lack their first part, with 200.
+
+    Asked for again, no file gets shorter.
+    """
+
+    def lose_some(body: bytes) -> bytes:
+        answer = json.loads(body)
+        if answer.get("data", {}).get("resultType") == "matrix":
+            result = answer["data"]["result"]
+            keep = 0.0 if random.random() < 0.5 else random.random()
+            answer["data"]["result"] = [one for one in result if random.random() < keep]
+        return json.dumps(answer).encode()
+
+    proxy.spoil(faults.alter(lose_some))
+    start = LAST_END - hours * 3600
+    result = function.export({"action": "export", "start": start, "end": LAST_END})
+    assert result["outcome"] == "complete"
+    assert function.messages("files kept: the bucket has more samples than Mimir has now")
+    assert function.differences(mimir, hours) == []
