@@ -20,7 +20,8 @@ SHARES = {
     "test_killed": Share(weight=5.0, quick_s=5.0),
     "test_at_once": Share(weight=1.5, quick_s=5.0),
     "test_hostile": Share(weight=1.0, quick_s=3.0),
-    "test_fuzz": Share(weight=2.5, quick_s=4.0),
+    "test_fuzz": Share(weight=1.5, quick_s=4.0),
+    "test_coverage_guided": Share(weight=1.5, quick_s=3.0),
     "test_bad_mimir": Share(weight=2.5, quick_s=4.0),
     "test_bad_s3": Share(weight=2.5, quick_s=4.0),
 }
