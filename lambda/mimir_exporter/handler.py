@@ -1,4 +1,4 @@
-"""The Lambda entry points; the only file that knows Lambda."""
+"""The Lambda entry points of the work; with `widget.py`, all that knows Lambda."""
 
 import os
 from collections.abc import Callable

@@ -113,8 +113,9 @@ def _with_lost_files(verdict: Verdict, name: str, files: Files) -> Verdict:
         return verdict
     return Verdict(
         "incomplete",
-        f"{name} is not complete: the bucket lacks {counted(len(files.lost), 'file')} that the "
-        "checkpoint promises; export that range again.",
+        f"{name} is not complete",
+        f"the bucket lacks {counted(len(files.lost), 'file')} that the checkpoint promises; export "
+        "that range again",
         (f"The checkpoint alone says: {verdict.message}",),
     )
 

@@ -30,7 +30,7 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """`outcome` is for programs, `answer` a sentence, `notes` what goes with it.
+    """`outcome` is for programs, `headline` and `detail` make a sentence, `notes` go with it.
 
     Outcomes: complete (nothing of the range is missing, or ever will be), complete so far (its
     end is still to come), partial (its beginning was never wanted or is deleted; the rest is
@@ -38,11 +38,18 @@ class Verdict:
     """
 
     outcome: str
-    answer: str
+    headline: str
+    detail: str = ""
     notes: tuple[str, ...] = ()
 
     @property
+    def answer(self) -> str:
+        """The whole sentence."""
+        return f"{self.headline}: {self.detail}." if self.detail else f"{self.headline}."
+
+    @property
     def message(self) -> str:
+        """The sentence with its notes."""
         return " ".join((self.answer, *self.notes))
 
 
@@ -61,8 +68,9 @@ def judge(coverage: Coverage) -> Verdict:
     if there == counts[State.EMPTY] and there and not missing:
         return Verdict(
             "empty",
-            f"{name} is exported but empty: Mimir had no series of any metric in "
-            f"{figures}; check the tenant and the data source, then export it again.",
+            f"{name} is exported but empty",
+            f"Mimir had no series of any metric in {figures}; check the tenant and the data "
+            "source, then export it again",
         )
     notes = (*_began_late(coverage), *_without_any_series(coverage), *_again(counts))
     begins = coverage.ranges_where(any_of=THERE | MISSING | {State.LAPSED})[0][0]
@@ -76,22 +84,23 @@ def judge(coverage: Coverage) -> Verdict:
         )
         return Verdict(
             "incomplete",
-            f"{name} is not complete{so_far}: {figures}; {what}.",
+            f"{name} is not complete{so_far}",
+            f"{figures}; {what}",
             (*((f"{first_cut}.",) if first_cut else ()), *notes),
         )
     if first_cut:
         until = f" and up to {spoken(ends)}" if to_come else ""
         return Verdict(
             "partial",
-            f"{name} is complete only from {spoken(begins)} on{until}: {figures}; "
-            f"{first_cut[0].lower()}{first_cut[1:]}.",
+            f"{name} is complete only from {spoken(begins)} on{until}",
+            f"{figures}; {first_cut[0].lower()}{first_cut[1:]}",
             notes,
         )
     if to_come:
         return Verdict(
-            "complete so far", f"{name} is complete so far, up to {spoken(ends)}: {figures}.", notes
+            "complete so far", f"{name} is complete so far, up to {spoken(ends)}", figures, notes
         )
-    return Verdict("complete", f"{name} is complete: {figures}.", notes)
+    return Verdict("complete", f"{name} is complete", figures, notes)
 
 
 def range_name(start: int, end: int) -> str:
@@ -141,12 +150,13 @@ def _nothing_due(coverage: Coverage, name: str, counts: Counter[State]) -> Verdi
     if counts[State.BEFORE] and not counts[State.NOT_DUE]:
         return Verdict(
             "not wanted",
-            f"{name} is not exported: it lies before the beginning of the export; export the "
-            "range by hand if Mimir still has it.",
+            f"{name} is not exported",
+            "it lies before the beginning of the export; export the range by hand if Mimir still "
+            "has it",
         )
     if coverage.start > coverage.now:
-        return Verdict("not due", f"{name} is still to come.")
-    return Verdict("not due", f"{name} has begun, and nothing of it is due yet.")
+        return Verdict("not due", f"{name} is still to come")
+    return Verdict("not due", f"{name} has begun, and nothing of it is due yet")
 
 
 def _deleted(name: str, counts: Counter[State]) -> Verdict:
@@ -154,8 +164,9 @@ def _deleted(name: str, counts: Counter[State]) -> Verdict:
     of = had + counts[State.LAPSED]
     return Verdict(
         "deleted",
-        f"{name} is no longer here: RETENTION_DAYS has deleted its files; {had:,} of {of:,} "
-        "windows of metrics had been exported.",
+        f"{name} is no longer here",
+        f"RETENTION_DAYS has deleted its files; {had:,} of {of:,} windows of metrics had been "
+        "exported",
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import boto3
 import pytest
@@ -18,7 +18,7 @@ from aws_lambda_powertools.metrics.provider.cloudwatch_emf import cloudwatch
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore import endpoint
 
-from mimir_exporter import handler, retry, tools
+from mimir_exporter import handler, retry, tools, widget
 from mimir_exporter.bucket import s3_client
 from mimir_exporter.catalog import Metric, load_catalog
 from mimir_exporter.settings import load_settings
@@ -28,6 +28,7 @@ from mimir_exporter.store import CheckpointStore
 SAID: list[str] = []
 
 Event = dict[str, Any]
+T = TypeVar("T")
 
 
 class Clock:
@@ -81,6 +82,10 @@ class Sandbox:
         """Invoke the backfill function for one item of the Map; its result."""
         return self._invoke(handler.backfill, item, seconds, "")
 
+    def coverage(self, event: Event | None = None) -> str:
+        """Invoke the function of the coverage map; its HTML."""
+        return self._invoke(widget.coverage, event or {}, 30.0, "")
+
     def messages(self, message: str) -> list[dict[str, Any]]:
         """The last invocation's log lines with this message."""
         return [line for line in self.logs if line["message"] == message]
@@ -97,11 +102,11 @@ class Sandbox:
 
     def _invoke(
         self,
-        entry: Callable[[Event, LambdaContext], Event],
+        entry: Callable[[Event, LambdaContext], T],
         event: Event,
         seconds: float,
         request_id: str,
-    ) -> Event:
+    ) -> T:
         context = Context(seconds, request_id or f"request-{time.monotonic_ns()}")
         lines = _Lines()
         with self._running(), _logging_to(lines):
@@ -124,6 +129,9 @@ class Sandbox:
             for name, value in self.env.items():
                 patch.setenv(name, value)
             patch.setattr(handler, "_own_s3", _own_s3)
+            patch.setattr(widget, "_own_s3", lambda: _own_s3(""))
+            patch.setattr(widget, "time", SimpleNamespace(time=self.clock))
+            patch.setattr(widget, "load_catalog", lambda _extra: self.catalog)
             # The keys that boto3 found first stay with its default session.
             patch.setattr(boto3, "DEFAULT_SESSION", session_of(os.environ["AWS_ACCESS_KEY_ID"]))
             patch.setattr(

@@ -55,6 +55,10 @@ def ask(
     return judge(survey(checkpoint, names, settings, now, span))
 
 
+def said(found: Verdict) -> str:
+    return f"{found.outcome}. {found.message}"
+
+
 def forget(checkpoint: Checkpoint, name: str, start: str, hours: int) -> list[Window]:
     """As if these windows had never been exported."""
     low = unix(start)
@@ -67,9 +71,8 @@ def forget(checkpoint: Checkpoint, name: str, start: str, hours: int) -> list[Wi
 def test_a_complete_month() -> None:
     settings = configure()
     found = ask(exported(settings), settings)
-    assert found == Verdict(
-        "complete",
-        "October 2026 is complete: 744 of 744 windows of 20 metrics, 14,880 of 14,880.",
+    assert said(found) == (
+        "complete. October 2026 is complete: 744 of 744 windows of 20 metrics, 14,880 of 14,880."
     )
     assert found.message == found.answer
 
@@ -85,20 +88,20 @@ def test_a_month_with_gaps_and_what_else_can_be_missing() -> None:
     forget(checkpoint, "metric_5", "2026-10-21T00:00", 2)
     (held,) = forget(checkpoint, "metric_6", "2026-10-22T00:00", 1)
     checkpoint.hand_over(Handover("backfill-1", ((held.start, held.end),), NOVEMBER_5))
-    assert ask(checkpoint, settings) == Verdict(
-        "incomplete",
+    assert said(ask(checkpoint, settings)) == (
+        "incomplete. "
         "October 2026 is not complete: 738 of 744 windows of 20 metrics, 14,873 of 14,880; "
-        "3 are gaps, 1 failed and will be tried again, 2 are pending, 1 is in Step Functions.",
+        "3 are gaps, 1 failed and will be tried again, 2 are pending, 1 is in Step Functions."
     )
 
 
 def test_a_month_in_which_the_export_began() -> None:
     settings = configure(INITIAL_BACKFILL_DATE="2026-10-10T12:00")
     found = ask(exported(settings), settings)
-    assert found == Verdict(
-        "partial",
+    assert said(found) == (
+        "partial. "
         "October 2026 is complete only from 10 October 2026, 12:00 UTC on: 516 of 516 windows of "
-        "20 metrics, 10,320 of 10,320; the export begins on 10 October 2026, 12:00 UTC.",
+        "20 metrics, 10,320 of 10,320; the export begins on 10 October 2026, 12:00 UTC."
     )
     before = ask(exported(settings), settings, parse_month("month", "2026-09"))
     assert before.outcome == "not wanted"
@@ -110,10 +113,10 @@ def test_a_month_that_is_not_over() -> None:
     now = unix("2026-10-15T10:20")
     checkpoint = exported(settings, now)
     found = ask(checkpoint, settings, now=now)
-    assert found == Verdict(
-        "complete so far",
+    assert said(found) == (
+        "complete so far. "
         "October 2026 is complete so far, up to 15 October 2026, 10:00 UTC: 346 of 346 windows of "
-        "20 metrics, 6,920 of 6,920.",
+        "20 metrics, 6,920 of 6,920."
     )
     forget(checkpoint, "metric_0", "2026-10-15T09:00", 1)
     found = ask(checkpoint, settings, now=now)
@@ -122,7 +125,7 @@ def test_a_month_that_is_not_over() -> None:
         "October 2026 is not complete so far, up to 15 October 2026, 10:00 UTC: 345 of 346"
     )
     later = ask(checkpoint, settings, parse_month("month", "2026-11"), now=now)
-    assert later == Verdict("not due", "November 2026 is still to come.")
+    assert said(later) == ("not due. November 2026 is still to come.")
     today = ask(checkpoint, settings, (now, now + 60), now=now)
     assert today.outcome == "not due"
     assert "nothing of it is due yet" in today.answer
@@ -142,16 +145,16 @@ def test_a_month_that_retention_deletes() -> None:
     settings = configure()
     checkpoint = exported(settings)
     gone = configure(RETENTION_DAYS="30")
-    assert ask(checkpoint, gone, now=unix("2026-12-10")) == Verdict(
-        "deleted",
+    assert said(ask(checkpoint, gone, now=unix("2026-12-10"))) == (
+        "deleted. "
         "October 2026 is no longer here: RETENTION_DAYS has deleted its files; 14,880 of 14,880 "
-        "windows of metrics had been exported.",
+        "windows of metrics had been exported."
     )
     half = ask(checkpoint, gone, now=unix("2026-11-15T01:00"))
-    assert half == Verdict(
-        "partial",
+    assert said(half) == (
+        "partial. "
         "October 2026 is complete only from 16 October 2026 on: 384 of 384 windows of 20 metrics, "
-        "7,680 of 7,680; the files before 16 October 2026 were deleted by RETENTION_DAYS.",
+        "7,680 of 7,680; the files before 16 October 2026 were deleted by RETENTION_DAYS."
     )
 
 
@@ -171,10 +174,9 @@ def test_a_metric_that_came_later_takes_nothing_from_the_month() -> None:
     checkpoint = exported(settings)
     later = configure(INITIAL_BACKFILL_DATE="", BACKFILL_DAYS="1")
     found = ask(checkpoint, later, names=(*NAMES, "mine"))
-    assert found == Verdict(
-        "complete",
-        "October 2026 is complete: 744 of 744 windows of 20 metrics, 14,880 of 14,880.",
-        ("Wanted only later, and not counted before that: mine.",),
+    assert said(found) == (
+        "complete. October 2026 is complete: 744 of 744 windows of 20 metrics, 14,880 of 14,880. "
+        "Wanted only later, and not counted before that: mine."
     )
 
 

@@ -1,0 +1,71 @@
+"""The colours of the coverage map, in light and dark.
+
+Blue against orange and vermilion can be told apart with any colour vision, and every state that
+asks for somebody has a sign of its own besides.
+"""
+
+from dataclasses import dataclass
+
+from .coverage import State
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a state's cell looks. `sign` is the shape drawn on it."""
+
+    slug: str
+    light: str
+    dark: str
+    sign: str = ""
+
+
+# In the order of the legend.
+LOOKS = {
+    State.EXPORTED: Look("exported", "#4795cf", "#3d83bb"),
+    State.EMPTY: Look("empty", "#c4dff2", "#27587d"),
+    State.AGAIN: Look("again", "#4795cf", "#3d83bb", "ring"),
+    State.GAP: Look("gap", "#c5351b", "#ff6d55", "cross"),
+    State.LAPSED: Look("lapsed", "#8c3d6b", "#d78cba", "cross"),
+    State.FAILED: Look("failed", "#ee9a3c", "#e58d35", "slash"),
+    State.PENDING: Look("pending", "#f7e3ad", "#7d6a35", "ring"),
+    State.IN_WORK: Look("work", "#f3cf73", "#c99f3b", "dot"),
+    State.DELETED: Look("deleted", "#cfd4db", "#424b57", "dash"),
+    State.BEFORE: Look("before", "#eef0f3", "#222b37"),
+    State.NOT_DUE: Look("notdue", "transparent", "transparent"),
+}
+
+_INK = {"light": "#16191f", "dark": "#e9edf2"}
+_MUTED = {"light": "#5c6672", "dark": "#9aa7b5"}
+_FAINT = {"light": "#dde1e7", "dark": "#2f3a48"}
+_PAPER = {"light": "#ffffff", "dark": "#101820"}
+_SIGN = {"light": "#ffffff", "dark": "#101820"}
+_SIGN_ON_PALE = {"light": "#6b4e00", "dark": "#fff3d1"}
+
+FONT = "'Amazon Ember','Open Sans','Helvetica Neue',Roboto,Arial,sans-serif"
+
+
+def style_sheet(theme: str) -> str:
+    """CSS for `light` or `dark`, or `auto`: what the reader's system prefers."""
+    if theme != "auto":
+        return _rules("dark" if theme == "dark" else "light")
+    return f"{_rules('light')}@media (prefers-color-scheme:dark){{{_rules('dark')}}}"
+
+
+def _rules(theme: str) -> str:
+    cells = "".join(
+        f".cov-{look.slug}{{fill:{look.dark if theme == 'dark' else look.light}}}"
+        for look in LOOKS.values()
+    )
+    pale = ",".join(f".cov-on-{LOOKS[state].slug}" for state in (State.PENDING, State.IN_WORK))
+    return (
+        f".cov text{{font-family:{FONT};fill:{_INK[theme]}}}"
+        f".cov .cov-muted{{fill:{_MUTED[theme]}}}"
+        f".cov-paper{{fill:{_PAPER[theme]}}}"
+        f".cov-notdue{{stroke:{_FAINT[theme]};stroke-width:1}}"
+        f".cov-line{{stroke:{_FAINT[theme]};stroke-width:1}}"
+        f".cov-now{{fill:none;stroke:{_INK[theme]};stroke-width:2}}"
+        f".cov-here{{fill:{_INK[theme]}}}"
+        f".cov-sign{{fill:none;stroke:{_SIGN[theme]};stroke-width:1.6;stroke-linecap:round}}"
+        f"{pale}{{stroke:{_SIGN_ON_PALE[theme]}}}"
+        f"{cells}"
+    )

@@ -1,0 +1,164 @@
+"""The coverage map of a really exported bucket with a gap, drawn by a real browser."""
+
+import json
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcloud.prometheus import Prometheus
+from mimir_exporter.checkpoint import GAP_ATTEMPTS
+from tests.conftest import NeedProgram
+from tests.integration import faults
+from tests.integration.conftest import MakeFunction
+from tests.integration.deployment import FEW, HOUR_S, LAST_END, Function
+from tests.integration.faults import Proxy
+
+GAP = (LAST_END - 5 * HOUR_S, LAST_END - 3 * HOUR_S)
+PAPER = {"light": "#ffffff", "dark": "#0f1b2a"}
+SIZES = [(1400, 560), (760, 620), (480, 420)]
+
+# Measures in the page what a person would see: what leaves the box, and every text's contrast.
+MEASURE = """
+const box = document.getElementById('box').getBoundingClientRect();
+const light = rgb => rgb.map(one => one / 255)
+  .map(one => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4)
+  .reduce((sum, one, place) => sum + one * [0.2126, 0.7152, 0.0722][place], 0);
+const rgb = text => text.match(/[0-9.]+/g).slice(0, 3).map(Number);
+const paper = light(rgb(getComputedStyle(document.body).backgroundColor));
+const contrast = text => {
+  const ink = light(rgb(getComputedStyle(text).fill));
+  return (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
+};
+const outside = [...document.querySelectorAll('#box *')].filter(one => {
+  const at = one.getBoundingClientRect();
+  return at.width && (at.left < box.left - 0.5 || at.right > box.right + 0.5 ||
+    at.top < box.top - 0.5 || at.bottom > box.bottom + 0.5);
+}).map(one => one.outerHTML.slice(0, 200));
+const texts = [...document.querySelectorAll('#box text')];
+const cells = [...document.querySelectorAll('#box g > title')].map(title => ({
+  title: title.textContent,
+  fill: getComputedStyle(title.parentNode.querySelector('rect')).fill,
+}));
+document.getElementById('found').textContent = JSON.stringify({
+  outside, cells, words: texts.map(one => one.textContent),
+  contrast: Math.min(...texts.map(contrast)), shown: document.getElementById('box').innerText,
+});
+"""
+
+
+def browse(chromium: Path, page: Path, *options: str) -> str:
+    """What headless Chromium prints; it runs nothing but this page, and reaches nobody."""
+    done = subprocess.run(  # noqa: S603 - the browser of the distribution
+        [
+            chromium,
+            *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+            *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+            f"--user-data-dir={page.parent / 'profile'}",
+            *options,
+            page.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return done.stdout
+
+
+def look(chromium: Path, folder: Path, html: str, theme: str, size: tuple[int, int]) -> Any:
+    """What the browser makes of the widget's HTML in a box of the widget's size."""
+    page = folder / "widget.html"
+    page.write_text(
+        f"<!doctype html><meta charset=utf-8><body style='margin:20px;background:{PAPER[theme]}'>"
+        f"<div id=box style='width:{size[0]}px;height:{size[1]}px'>{html}</div>"
+        f"<pre id=found style='display:none'></pre><script>{MEASURE}</script>"
+    )
+    dom = browse(chromium, page, "--dump-dom")
+    text = dom.partition('<pre id="found" style="display:none">')[2].partition("</pre>")[0]
+    for entity, letter in (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")):
+        text = text.replace(entity, letter)
+    return json.loads(text)
+
+
+@pytest.fixture(scope="module")
+def bucket_with_a_gap(module_function: MakeFunction, mimir: Prometheus) -> Function:
+    """Half a day of three metrics, two hours of one of which Mimir refuses every time."""
+    with Proxy(f"http://127.0.0.1:{mimir.port}").running() as proxy:
+        function = replace(module_function(PORT=str(proxy.port), BACKFILL_DAYS="12h"), metrics=FEW)
+        proxy.spoil(
+            faults.error(422, "the query <processed> too many samples"),
+            lambda request: (
+                request.is_query
+                and "kube_pod_info" in request.fields["query"]
+                and GAP[0] <= int(request.fields["start"]) < GAP[1]
+            ),
+        )
+        # A metric that is refused is left alone for the rest of a run: each hour takes five.
+        for _ in range(2 * GAP_ATTEMPTS + 1):
+            function.export()
+            function.clock.advance(60)
+    return function
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_map_fits_its_widget_and_names_the_gap(
+    bucket_with_a_gap: Function,
+    need_program: NeedProgram,
+    tmp_path: Path,
+    theme: str,
+    size: tuple[int, int],
+) -> None:
+    chromium = need_program("chromium")
+    html = bucket_with_a_gap.coverage(
+        {"widgetContext": {"theme": theme, "width": size[0], "height": size[1]}}
+    )
+    seen = look(chromium, tmp_path, html, theme, size)
+    assert seen["outside"] == []
+    assert seen["contrast"] > 4.5
+    words = " ".join(seen["words"])
+    assert words.startswith("March 2025 is not complete so far, up to 1 March 2025, 12:00 UTC")
+    assert "Sat 1, 07:00 to 09:00: pod_info" in words
+    assert "gap (5 tries): " in words
+    assert size[0] < 800 or "too many samples" in words
+    assert "cwdb-action" not in seen["shown"]
+    assert "month" not in seen["shown"].split("Feb 2025")[-1]
+    cells = {cell["title"]: cell["fill"] for cell in seen["cells"]}
+    assert len(cells) == 31 * 24
+    gap = cells["Sat 01 Mar 07:00 UTC: pod_info: gap; cpu_usage, node_info: exported"]
+    exported = cells["Sat 01 Mar 06:00 UTC: exported"]
+    assert len({gap, exported, cells["Sat 01 Mar 13:00 UTC: not yet due"]}) == 3
+
+
+def test_the_map_and_the_status_agree(bucket_with_a_gap: Function) -> None:
+    status = bucket_with_a_gap.export({"action": "status", "month": "2025-03"})
+    assert status["outcome"] == "incomplete"
+    assert status["windows_of_metrics"]["gap"] == 2
+    html = bucket_with_a_gap.coverage({"month": "2025-03"})
+    headline = status["message"].partition(":")[0]
+    assert headline in html
+    assert bucket_with_a_gap.messages("map not drawn") == []
+
+
+def test_the_month_before_is_a_click_away(bucket_with_a_gap: Function) -> None:
+    assert '{"month": "2025-02"}' in bucket_with_a_gap.coverage()
+    before = bucket_with_a_gap.coverage({"month": "2025-02"})
+    assert "February 2025 is not exported" in before
+    assert '{"month": "2025-03"}' in before
+
+
+def test_the_widget_describes_itself(small: Function) -> None:
+    described = small.coverage({"describe": True})
+    assert described.startswith("## Coverage")
+    assert "**month**" in described
+
+
+def test_what_is_wrong_is_said_in_the_widget(small: Function) -> None:
+    assert "Nothing has been exported yet" in small.coverage()
+    small.put(small.checkpoint_key, b"{not json")
+    assert "cannot be read" in small.coverage()
+    assert len(small.messages("map not drawn")) == 1
+    assert "month is &#x27;&lt;b&gt;&#x27;" in small.coverage({"month": "<b>"})
