@@ -1,7 +1,8 @@
 """What an answer that is no success means: status and body -> the error that cures it. Pure.
 
 The classes come from the error catalogue and limits of Mimir (pkg/util/globalerror, runbooks),
-Cortex (the same statuses without IDs), Prometheus (web/api/v1) and Amazon Managed Prometheus.
+Cortex (the same statuses without IDs), Prometheus (web/api/v1), VictoriaMetrics (app/vmselect) and
+Amazon Managed Prometheus.
 """
 
 import json
@@ -21,6 +22,9 @@ RETRY_AFTER_CAP_S = 60.0
 # Of a page; in broken markup the search for tags takes the square of its length.
 MARKUP_CHARACTERS = 8192
 
+# VictoriaMetrics repeats the whole query before it says what is wrong with it.
+_ECHO = re.compile(r"^error when executing query=.*? on the time range \([^)]*\): ")
+
 _LESS_TIME = (
     "exceeded maximum resolution",
     "err-mimir-max-total-query-length",
@@ -39,11 +43,18 @@ _LESS_TIME = (
     "exceeded chunks limit",
     "exceeded samples limit",
     "received message larger than max",
+    # VictoriaMetrics names the limit by its flag.
+    "-search.maxsamplesperquery",
+    "-search.maxsamplesperseries",
+    "-search.maxpointspertimeseries",
+    "not enough memory for processing",
+    "timeout exceeded during",
 )
 _FEWER_SERIES = (
     "err-mimir-max-series-per-query",
     "the query hit the max number of series limit",
     "exceeded series limit",
+    "the number of matching timeseries exceeds",
 )
 # What nginx and Go's servers say to plain HTTP.
 _TLS_ONLY = ("plain http request was sent to https port", "http request to an https server")
@@ -104,6 +115,7 @@ def explain(body: str, limit: int = 300) -> str:
         page = body[:MARKUP_CHARACTERS]
         body = re.sub(r"(?is)<(script|style|head).*?</\1>|<[^>]*>", " ", page)
     line = " ".join(body.split())
+    line = _ECHO.sub("", line)
     return line if len(line) <= limit else f"{line[:limit]}…"
 
 

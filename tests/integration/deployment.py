@@ -4,10 +4,9 @@ import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from localcloud.aws import Cloud
-from localcloud.prometheus import Prometheus
 from tests.compare import Contract, compare
 from tests.integration.sandbox import Sandbox
 
@@ -22,6 +21,13 @@ CENTRAL = "central"
 CONTRACT = Contract(prefix=PREFIX, cluster_name=CENTRAL)
 # One of each kind, in the catalogue's order: values that differ at every step, few series, more.
 FEW = ("cpu_usage", "node_info", "pod_info")
+
+
+class Source(Protocol):
+    """A server that is asked for a whole range at once."""
+
+    def query_range(self, promql: str, first_s: int, last_s: int, step_s: int) -> bytes:
+        """The body of the answer over [first, last]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +81,7 @@ class Function(Sandbox):
 
     def differences(
         self,
-        mimir: Prometheus,
+        mimir: Source,
         hours: float,
         *,
         until: int = LAST_END,

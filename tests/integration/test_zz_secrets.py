@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from mimir_exporter.errors import ExportError
-from tests.integration import faults, test_sigv4, test_tls
+from tests.integration import faults, test_gateways, test_sigv4, test_tls
 from tests.integration.deployment import Function
 from tests.integration.faults import Fault, Proxy
 from tests.integration.sandbox import SAID
@@ -21,6 +21,7 @@ from tests.integration.test_login import BEARER, METHODS, PASSWORD, TOKEN, WRONG
 SECRETS = (
     *(TOKEN, BEARER, PASSWORD, WRONG["PROMETHEUS_PASSWORD"], "three-days-of-metrics"),
     *(test_sigv4.SECRET, test_sigv4.SESSION, test_tls.BEARER),
+    *(test_gateways.TOKEN, test_gateways.BEARER, test_gateways.PASSWORD),
 )
 LOGINS = {name: METHODS[name][0] for name in ("token", "bearer", "basic")}
 LOGINS["SigV4"] = test_sigv4.SIGNED

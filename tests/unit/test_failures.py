@@ -84,6 +84,14 @@ CASES: list[tuple[int, str, type[ExportError]]] = [
     (422, "rpc error: code = Code(422) desc = exceeded series limit: limit 3 violated", SERIES),
     (422, "rpc error: code = Code(422) desc = exceeded chunks limit: limit 3 violated", LARGE),
     (500, "code = ResourceExhausted desc = grpc: received message larger than max (9 vs 4)", LARGE),
+    # As VictoriaMetrics words it.
+    (422, "cannot select more than -search.maxSamplesPerQuery=500 samples", LARGE),
+    (422, "cannot process more than 20 samples per series; -search.maxSamplesPerSeries", LARGE),
+    (422, "too many points for: 61; cannot exceed -search.maxPointsPerTimeseries=20", LARGE),
+    (422, "not enough memory for processing 90 data points across 3 time series", LARGE),
+    (503, "timeout exceeded during query execution: 30.000 seconds", LARGE),
+    (422, "error when searching tsids: the number of matching timeseries exceeds 5", SERIES),
+    (503, "couldn't start executing the request, -search.maxConcurrentRequests=8", LATER),
     (422, "found duplicate series for the match group on the right hand-side", REJECTED),
     (422, "too many tenant IDs present", REJECTED),
     (429, "too many outstanding requests", LATER),
@@ -186,6 +194,10 @@ def test_what_the_server_asks_for_is_capped_and_nonsense_is_none(
         ("<style>p { color: red }</style><script>evil()</script>text", "text"),
         ("plain\r\n\ttext", "plain text"),
         ("x" * 301, "x" * 300 + "…"),
+        (
+            r'error when executing query="x{a=\"b\"}" on the time range (start=1): it is too long',
+            "it is too long",
+        ),
     ],
 )
 def test_an_error_body_becomes_one_line(body: str, line: str) -> None:
