@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from .checkpoint import Checkpoint, Handover
+from .checkpoint import HANDOVERS, Checkpoint, Handover
 from .errors import StopRunError
 from .intervals import covers, union
 from .settings import Settings
@@ -79,28 +79,35 @@ def execution_name(number: int, windows: Sequence[Window]) -> str:
 
 def hand_over(
     store: CheckpointStore, machine: StateMachine, windows: Sequence[Window], now: int
-) -> list[str]:
-    """Give `windows` (newest first) to executions of up to MAX_ITEMS; their names.
+) -> dict[str, int]:
+    """Give `windows` (newest first) to executions of up to MAX_ITEMS; their names, and how many
+    windows each has.
 
+    With HANDOVERS of them at work no more is started: the rest is for a later run.
     The checkpoint names an execution before it is started: one that was never started is found
     missing by the next run, which hands its windows over again.
     """
-    names = []
+    names: dict[str, int] = {}
     for first in range(0, len(windows), MAX_ITEMS):
         batch = windows[first : first + MAX_ITEMS]
         ranges = union((window.start, window.end) for window in batch)
 
-        def record(checkpoint: Checkpoint) -> str:
+        def record(checkpoint: Checkpoint) -> str | None:
             for known in checkpoint.handovers:
                 if known.ranges == ranges:  # noqa: B023
                     return known.name
+            if len(checkpoint.handovers) >= HANDOVERS:
+                return None
             name = execution_name(checkpoint.handed_over + 1, batch)  # noqa: B023
             checkpoint.hand_over(Handover(name, ranges, now))  # noqa: B023
             return name
 
         _, name = store.update(record)
+        if name is None:
+            logger.warning("enough executions at work", extra={"executions": HANDOVERS})
+            break
         machine.start(name, batch)
-        names.append(name)
+        names[name] = len(batch)
         logger.info(
             "handed over",
             extra={

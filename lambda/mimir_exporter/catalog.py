@@ -10,6 +10,8 @@ from .errors import SettingsError
 
 MATCHERS = "$matchers"
 CLUSTER_LABEL = "$cluster_label"
+# The checkpoint has room for what may happen to so many; see compact.py.
+METRICS = 100
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Metric:
 def load_catalog(extra_metrics: Mapping[str, str] | None = None) -> tuple[Metric, ...]:
     """Every metric to export, in the order of export: catalog.toml, then the user's own.
 
-    Raises SettingsError when one of the user's own takes a name of the catalogue.
+    Raises SettingsError when one of the user's own takes a name of the catalogue, or there are
+    more than METRICS.
     """
     text = files(__package__).joinpath("catalog.toml").read_text(encoding="utf-8")
     own = tuple(Metric(**table) for table in tomllib.loads(text)["metric"])
@@ -51,4 +54,9 @@ def load_catalog(extra_metrics: Mapping[str, str] | None = None) -> tuple[Metric
                 "choose another one."
             )
     extra = tuple(Metric(name, query) for name, query in (extra_metrics or {}).items())
+    if len(own + extra) > METRICS:
+        raise SettingsError(
+            f"EXTRA_METRICS has {len(extra)} metrics; at most {METRICS - len(own)} are allowed, "
+            f"{METRICS} with those of the catalogue."
+        )
     return own + extra

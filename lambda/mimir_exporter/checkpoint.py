@@ -4,13 +4,16 @@ Pure data and its rules; `document.py` has its form in S3, and `store.py` reads 
 Times are unix seconds.
 """
 
-from collections.abc import Iterable, Iterator
+import json
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 
-from .errors import CheckpointError
-from .intervals import Intervals, covers, subtract, union
+from .errors import CheckpointError, SettingsError
+from .intervals import Interval, Intervals, covers, subtract, union
 from .settings import Settings
-from .windows import DAY_S, Grid, Window, adopt_grid, window_at, windows_within
+from .windows import DAY_S, Grid, Window, adopt_grid, iso, window_at, windows_within
 
 # A window that failed this often is a gap: still listed, alarmed on, and tried once a day.
 GAP_ATTEMPTS = 5
@@ -19,6 +22,16 @@ GAP_RETRY_S = DAY_S
 # for all of them, a metric that goes on failing would keep its old gaps from ever being due.
 TOGETHER_S = DAY_S // 4
 REASON_CHARACTERS = 300
+# A reason in another script, or one that is full of quotes, takes more bytes than characters.
+REASON_BYTES = 400
+# Progress of so many metrics that have left the catalogue is kept for the day they come back.
+GONE_METRICS = 20
+# Executions at work at once: with all items that each may have, a month of windows of a minute.
+HANDOVERS = 50
+# TIME_FRAME and QUERY_STEP may change so often within what RETENTION_DAYS keeps.
+GRIDS = 32
+# What all ranges that wait to be exported again may take in the document, as they were asked for.
+REPEATS_BYTES = 10_000
 
 
 @dataclass
@@ -31,9 +44,13 @@ class MetricProgress:
     empty: Intervals = ()  # of `exported`: there, and without a single series
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Failure:
-    """A range of one metric that failed `attempts` times, the last time at `at`."""
+    """A range of one metric that failed `attempts` times, the last time at `at`.
+
+    Whether a window is missing is for `exported` to say: a long history is told in few records,
+    whose ranges may then hold windows that were exported.
+    """
 
     metric: str
     start: int
@@ -59,12 +76,20 @@ class Handover:
 
 @dataclass(frozen=True)
 class Repeat:
-    """A range that was asked for again by hand."""
+    """A range that was asked for again by hand: what is left of it.
+
+    `asked` is the whole of what was asked for; nothing outside of it may be exported with `force`.
+    """
 
     start: int
     end: int
     metrics: tuple[str, ...]
     force: bool = False
+    asked: Interval = (0, 0)
+
+    def __post_init__(self) -> None:
+        if self.asked == (0, 0):
+            object.__setattr__(self, "asked", (self.start, self.end))
 
 
 @dataclass(frozen=True)
@@ -79,18 +104,22 @@ class Labelling:
 
 @dataclass
 class Checkpoint:
-    """The document. Methods change it in place; every change can be applied twice."""
+    """What the document holds. Methods change it in place; every change can be applied twice.
+
+    What has no bound in itself has one of those above; `compact.py` sees to the rest.
+    """
 
     grids: tuple[Grid, ...] = ()
     labelling: Labelling | None = None
     metrics: dict[str, MetricProgress] = field(default_factory=dict)
-    failures: list[Failure] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)  # by metric and start, none overlap
     handovers: list[Handover] = field(default_factory=list)
     repeats: list[Repeat] = field(default_factory=list)
     handed_over: int = 0  # executions so far: makes the name of the next one new
     lease_owner: str = ""
     lease_until: int = 0
     retention_done: str = ""  # the last day on which retention finished
+    deleted_until: int = 0  # retention has deleted the files of all windows before this
     last_complete: int = 0  # when a run last left nothing pending
 
     # What is wanted
@@ -98,11 +127,11 @@ class Checkpoint:
     def adopt(self, settings: Settings, names: Iterable[str], now: int) -> None:
         """Take in the settings of today: grid, labelling, new metrics, a longer backfill.
 
-        What nothing can cure any more is forgotten: failures of metrics that are gone, and of
-        days that retention has deleted.
+        What nothing can cure any more is forgotten: failures of metrics that are gone, and
+        failures and repetitions of days that retention deletes.
         """
         names = tuple(names)
-        self.grids = adopt_grid(self.grids, settings.time_frame_s, settings.query_step_s, now)
+        self._adopt_grid(settings, now)
         labelling = Labelling(
             settings.cluster_label, settings.cluster_name, settings.split_by_cluster
         )
@@ -119,11 +148,39 @@ class Checkpoint:
                 begin = int(settings.initial_backfill.timestamp())
             begin = max(0, min(begin, progress.added))
             progress.since = min(progress.since, window_at(self.grids, begin).start)
+        self._forget_gone(names)
         kept_since = keep_from(settings, now)
         self.failures = [one for one in self.failures if one.metric in names]
         for name in names:
             self._cut_failures(name, 0, kept_since)
+            self._forget_repeat(name, 0, kept_since)
             self.metrics[name].empty = subtract(self.metrics[name].empty, [(0, kept_since)])
+
+    def _adopt_grid(self, settings: Settings, now: int) -> None:
+        """Grids behind retention are forgotten: no window on them is exported again."""
+        grids = adopt_grid(self.grids, settings.time_frame_s, settings.query_step_s, now)
+        kept = tuple(
+            grid
+            for grid, following in zip_longest(grids, grids[1:])
+            if following is None or following.since > self.deleted_until
+        )
+        grids = (replace(kept[0], since=0), *kept[1:])
+        if len(grids) > GRIDS:
+            raise SettingsError(
+                f"TIME_FRAME or QUERY_STEP changed {GRIDS} times since {iso(grids[1].since)}, and "
+                "windows keep the ones they had; set both back to what they were, "
+                f"{grids[-2].width_s} and {grids[-2].step_s}, and check that no other exporter has "
+                "the same S3_PREFIX and CLUSTER_NAME."
+            )
+        self.grids = grids
+
+    def _forget_gone(self, names: Iterable[str]) -> None:
+        """Forget the metrics that are out of the catalogue longest: should one of them come back,
+        it begins as a new one does, and writes the same files again."""
+        gone = [name for name in self.metrics if name not in set(names)]
+        gone.sort(key=lambda name: max((end for _, end in self.metrics[name].exported), default=0))
+        for name in gone[: max(0, len(gone) - GONE_METRICS)]:
+            del self.metrics[name]
 
     def wanted(
         self, names: Iterable[str], settings: Settings, now: int
@@ -171,8 +228,9 @@ class Checkpoint:
             if due:
                 yield window, self._least_failed_first(due, window)
 
-    def lacking(self, names: Iterable[str], window: Window) -> tuple[str, ...]:
-        """The metrics that this window lacks, those that failed least first."""
+    def lacking(self, names: Iterable[str], window: Window, now: int) -> tuple[str, ...]:
+        """The metrics that this window lacks, those that failed least first; no gaps that were
+        tried within a day."""
         lacking = [
             name
             for name in names
@@ -181,6 +239,7 @@ class Checkpoint:
                 not covers(self.metrics[name].exported, window.start, window.end)
                 or self.repeat_of(name, window)
             )
+            and self._is_due(name, window, now)
         ]
         return self._least_failed_first(lacking, window)
 
@@ -217,14 +276,14 @@ class Checkpoint:
 
     def _is_due(self, name: str, window: Window, now: int) -> bool:
         failure = self.failure_of(name, window)
-        return failure is None or not failure.is_gap or now - failure.at >= GAP_RETRY_S
+        # Either way: a try of the future was noted by a clock that was wrong.
+        return failure is None or not failure.is_gap or abs(now - failure.at) >= GAP_RETRY_S
 
     def failure_of(self, name: str, window: Window) -> Failure | None:
         """The record of a failed metric and window."""
-        for failure in self.failures:
-            if failure.metric == name and failure.start <= window.start < failure.end:
-                return failure
-        return None
+        place = bisect_right(self.failures, (name, window.start), key=_place) - 1
+        found = self.failures[place] if place >= 0 else None
+        return found if found and found.metric == name and window.start < found.end else None
 
     # What has happened
 
@@ -234,31 +293,56 @@ class Checkpoint:
         here = [(window.start, window.end)]
         progress.exported = union(progress.exported, here)
         progress.empty = union(progress.empty, here) if empty else subtract(progress.empty, here)
-        self._forget_failure(name, window)
-        self._forget_repeat(name, window)
+        self._cut_failures(name, window.start, window.end)
+        self._forget_repeat(name, window.start, window.end)
 
     def mark_failed(self, name: str, window: Window, reason: str, now: int) -> None:
         """This metric and window failed once more. Said twice of one moment, it failed once."""
-        before = self.failure_of(name, window)
-        attempts = before.attempts if before else 0
-        if before is None or before.at != now:
-            attempts = min(attempts + 1, GAP_ATTEMPTS)
-        self._forget_failure(name, window)
-        # A repetition has its files from before, so that it is tried once.
-        self._forget_repeat(name, window)
-        if covers(self._progress(name).exported, window.start, window.end):
-            return
-        self.failures.append(
-            Failure(name, window.start, window.end, attempts, now, reason[:REASON_CHARACTERS])
+        self._mark_failed(name, [window], reason, now)
+
+    def _mark_failed(self, name: str, windows: Sequence[Window], reason: str, now: int) -> None:
+        exported = self._progress(name).exported
+        failed: list[Failure] = []
+        for window in windows:
+            before = self.failure_of(name, window)
+            attempts = before.attempts if before else 0
+            if before is None or before.at != now:
+                attempts = min(attempts + 1, GAP_ATTEMPTS)
+            self._cut_failures(name, window.start, window.end)
+            # A repetition has its files from before, so that it is tried once.
+            self._forget_repeat(name, window.start, window.end)
+            if not covers(exported, window.start, window.end):
+                failed.append(
+                    Failure(name, window.start, window.end, attempts, now, shorten(reason))
+                )
+        low, high = self._records(name)
+        self.failures[low:high] = merge_failures([*self.failures[low:high], *failed], now)
+
+    def _records(self, name: str) -> tuple[int, int]:
+        """Where the failures of a metric stand: `failures[low:high]`."""
+        metric = lambda failure: failure.metric  # noqa: E731
+        return (
+            bisect_left(self.failures, name, key=metric),
+            bisect_right(self.failures, name, key=metric),
         )
-        self.failures = _merge_failures(self.failures, now)
 
     def ask_again(self, repeat: Repeat) -> None:
-        """A range is wanted again, by hand; its failures are forgotten."""
+        """A range is wanted again, by hand; its failures are forgotten.
+
+        Raises SettingsError while so many others wait that the document might grow too large.
+        """
+        if repeat not in self.repeats:
+            waiting: dict[tuple[Interval, bool], set[str]] = {}
+            for one in (*self.repeats, repeat):
+                waiting.setdefault((one.asked, one.force), set()).update(one.metrics)
+            if len(as_json([[ask, *names] for ask, names in waiting.items()])) > REPEATS_BYTES:
+                raise SettingsError(
+                    f"{len(waiting) - 1} ranges wait to be exported again already; nothing was "
+                    "recorded. Ask again once the status shows fewer, or for one longer range."
+                )
+            self.repeats.append(repeat)
         for name in repeat.metrics:
             self._cut_failures(name, repeat.start, repeat.end)
-        if repeat not in self.repeats:
-            self.repeats.append(repeat)
 
     def hand_over(self, handover: Handover) -> None:
         """An execution is about to have these ranges."""
@@ -274,15 +358,18 @@ class Checkpoint:
         if handover not in self.handovers:
             return
         self.handovers.remove(handover)
-        for window, lacking in list(self.wanted(names, settings, now)):
+        left: dict[str, list[Window]] = {}
+        for window, lacking in self.wanted(names, settings, now):
             if not covers(handover.ranges, window.start, window.end):
                 continue
             for name in lacking:
                 known = self.failure_of(name, window)
                 if known is None or known.at < handover.started:
-                    self.mark_failed(
-                        name, window, f"Execution {handover.name} ended as {ended} before it.", now
-                    )
+                    left.setdefault(name, []).append(window)
+        for name, windows in left.items():
+            self._mark_failed(
+                name, windows, f"Execution {handover.name} ended as {ended} before it.", now
+            )
 
     def _progress(self, name: str) -> MetricProgress:
         """What a run has taken up is in the checkpoint, unless somebody deleted that."""
@@ -293,31 +380,28 @@ class Checkpoint:
             )
         return self.metrics[name]
 
-    def _forget_failure(self, name: str, window: Window) -> None:
-        self._cut_failures(name, window.start, window.end)
-
     def _cut_failures(self, name: str, start: int, end: int) -> None:
-        kept: list[Failure] = []
-        for failure in self.failures:
-            if failure.metric != name or failure.end <= start or end <= failure.start:
-                kept.append(failure)
-                continue
-            for low, high in subtract([(failure.start, failure.end)], [(start, end)]):
-                kept.append(replace(failure, start=low, end=high))
-        self.failures = kept
+        low = bisect_right(self.failures, (name, start), key=_place)
+        if low and self.failures[low - 1].metric == name and self.failures[low - 1].end > start:
+            low -= 1
+        high = bisect_left(self.failures, (name, end), key=_place)
+        self.failures[low:high] = [
+            replace(failure, start=begin, end=until)
+            for failure in self.failures[low:high]
+            for begin, until in subtract([(failure.start, failure.end)], [(start, end)])
+        ]
 
-    def _forget_repeat(self, name: str, window: Window) -> None:
-        kept: list[Repeat] = []
+    def _forget_repeat(self, name: str, start: int, end: int) -> None:
+        pieces: list[Repeat] = []
         for repeat in self.repeats:
-            left = subtract([(repeat.start, repeat.end)], [(window.start, window.end)])
+            left = subtract([(repeat.start, repeat.end)], [(start, end)])
             if name not in repeat.metrics or left == ((repeat.start, repeat.end),):
-                kept.append(repeat)
+                pieces.append(repeat)
                 continue
             others = tuple(other for other in repeat.metrics if other != name)
-            if others:
-                kept.append(replace(repeat, metrics=others))
-            kept += [replace(repeat, start=low, end=high, metrics=(name,)) for low, high in left]
-        self.repeats = kept
+            pieces.append(replace(repeat, metrics=others))
+            pieces += [replace(repeat, start=low, end=high, metrics=(name,)) for low, high in left]
+        self.repeats = join_repeats(pieces)
 
 
 def keep_from(settings: Settings, now: int) -> int:
@@ -328,23 +412,56 @@ def keep_from(settings: Settings, now: int) -> int:
     return horizon - horizon % DAY_S
 
 
-def _merge_failures(failures: Iterable[Failure], now: int) -> list[Failure]:
-    """Touching ranges of one metric with one fate become one, so that the document stays small.
+def _place(failure: Failure) -> tuple[str, int]:
+    return failure.metric, failure.start
+
+
+def shorten(reason: str) -> str:
+    """A reason of at most REASON_CHARACTERS, and of REASON_BYTES as it stands in the document."""
+    reason = reason[:REASON_CHARACTERS]
+    while len(as_json(reason)) > REASON_BYTES:
+        reason = reason[: len(reason) * 9 // 10]
+    return reason
+
+
+def as_json(value: object) -> bytes:
+    """On one line. Half a surrogate pair, which JSON can bring here, stays the escape it was."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
+def merge_failures(failures: Iterable[Failure], now: int) -> list[Failure]:
+    """Records in order; those of one metric and fate share a time, and touching ones are one.
 
     What failed `now` and what failed before stay apart, so that what has been said of now is known.
     """
+
+    def fate(one: Failure) -> tuple[object, ...]:
+        together = (one.at // TOGETHER_S, one.at == now)
+        return (one.metric, one.attempts, one.reason, *together)
+
+    in_order = sorted(failures, key=_place)
+    latest: dict[tuple[object, ...], int] = {}
+    for failure in in_order:
+        latest[fate(failure)] = max(failure.at, latest.get(fate(failure), 0))
     merged: list[Failure] = []
-    for failure in sorted(failures, key=lambda one: (one.metric, one.start)):
+    for failure in in_order:
+        one = replace(failure, at=latest[fate(failure)])
         last = merged[-1] if merged else None
-        if (
-            last
-            and last.end == failure.start
-            and (last.metric, last.attempts, last.reason)
-            == (failure.metric, failure.attempts, failure.reason)
-            and (last.at == now, last.at // TOGETHER_S)
-            == (failure.at == now, failure.at // TOGETHER_S)
-        ):
-            merged[-1] = replace(last, end=failure.end, at=max(last.at, failure.at))
+        if last and last.end == one.start and fate(last) == fate(one):
+            merged[-1] = replace(last, end=one.end)
         else:
-            merged.append(failure)
+            merged.append(one)
     return merged
+
+
+def join_repeats(pieces: Iterable[Repeat]) -> list[Repeat]:
+    """Pieces of what was asked for that have one range share an entry."""
+    joined: dict[tuple[Interval, bool, int, int], tuple[str, ...]] = {}
+    for one in pieces:
+        key = (one.asked, one.force, one.start, one.end)
+        joined[key] = tuple(dict.fromkeys((*joined.get(key, ()), *one.metrics)))
+    return [
+        Repeat(start, end, metrics, force, asked)
+        for (asked, force, start, end), metrics in joined.items()
+        if metrics
+    ]

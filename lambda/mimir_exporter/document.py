@@ -4,27 +4,39 @@ Times are ISO 8601 here, where a range is `start/end`. Pure; `store.py` reads an
 """
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import accumulate, pairwise
+from math import gcd
 from typing import Any, TypeVar
 
 from . import __version__
-from .checkpoint import Checkpoint, Failure, Handover, Labelling, MetricProgress, Repeat
+from .checkpoint import Checkpoint, Failure, Handover, Labelling, MetricProgress, Repeat, as_json
 from .errors import CheckpointError
 from .intervals import Interval, Intervals, union
 from .windows import DAY_S, Grid, iso, iso_range
 
 T = TypeVar("T")
 
-VERSION = 1
+# 1 had each reason in full in every failure, and every range in full.
+VERSION = 2
+# So many ranges read better as times than as lengths.
+MANY_RANGES = 12
+_LENGTH = re.compile(r"[1-9][0-9]{0,11}")
 
 
 def dump(checkpoint: Checkpoint, now: int) -> bytes:
-    """The JSON document, for people too."""
+    """The JSON document; each entry of a list on a line of its own."""
     labelling = checkpoint.labelling
     groups: dict[tuple[int, int, Intervals, Intervals], list[str]] = {}
     for name, one in checkpoint.metrics.items():
         groups.setdefault((one.since, one.added, one.exported, one.empty), []).append(name)
+    fates: dict[tuple[str, int, int, str], list[Interval]] = {}
+    for failure in checkpoint.failures:
+        fate = (failure.metric, failure.attempts, failure.at, failure.reason)
+        fates.setdefault(fate, []).append((failure.start, failure.end))
+    reasons = list(dict.fromkeys(failure.reason for failure in checkpoint.failures))
     document = {
         "version": VERSION,
         "exporter": __version__,
@@ -55,14 +67,16 @@ def dump(checkpoint: Checkpoint, now: int) -> bytes:
         ],
         "failures": [
             {
-                "metric": one.metric,
-                "range": _dump_range((one.start, one.end)),
-                "attempts": one.attempts,
-                "at": iso(one.at),
-                "reason": one.reason,
+                "metric": metric,
+                "ranges": _dump_ranges(ranges),
+                "attempts": attempts,
+                "at": iso(at),
+                "reason": reasons.index(reason),
             }
-            for one in checkpoint.failures
+            for (metric, attempts, at, reason), ranges in fates.items()
         ],
+        # A failure has the number of its reason here: the first is 0.
+        "reasons": reasons,
         "executions": [
             {"name": one.name, "started": iso(one.started), "ranges": _dump_ranges(one.ranges)}
             for one in checkpoint.handovers
@@ -72,15 +86,25 @@ def dump(checkpoint: Checkpoint, now: int) -> bytes:
                 "range": _dump_range((one.start, one.end)),
                 "metrics": list(one.metrics),
                 "force": one.force,
+                "asked": _dump_range(one.asked),
             }
             for one in checkpoint.repeats
         ],
         "executions_so_far": checkpoint.handed_over,
         "lease": {"owner": checkpoint.lease_owner, "until": iso(checkpoint.lease_until)},
         "retention_done": checkpoint.retention_done,
+        "deleted_until": iso(checkpoint.deleted_until),
     }
-    # Half a surrogate pair, which JSON can bring here, is written as the escape that it came as.
-    return json.dumps(document, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    return b"{\n" + b",\n".join(_lines(document)) + b"\n}"
+
+
+def _lines(document: Mapping[str, Any]) -> Iterator[bytes]:
+    for name, value in document.items():
+        if isinstance(value, list) and value:
+            entries = b",\n  ".join(as_json(entry) for entry in value)
+            yield b" %s: [\n  %s\n ]" % (as_json(name), entries)
+        else:
+            yield b" %s: %s" % (as_json(name), as_json(value))
 
 
 def load(text: bytes, where: str) -> Checkpoint:
@@ -102,13 +126,28 @@ def load(text: bytes, where: str) -> Checkpoint:
                 f"The checkpoint {where} is of version {version}, and this exporter knows up to "
                 f"{VERSION}: it was written by a newer exporter; deploy that one again."
             )
-        if type(version) is not int or version != VERSION:
+        if type(version) is not int or version not in (1, VERSION):
             raise ValueError("version")
-        return _from_document(document)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return _from_document(_upgraded(document) if version == 1 else document)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             f"The checkpoint {where} cannot be read ({type(error).__name__}); {advice}"
         ) from error
+
+
+def _upgraded(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A document of version 1 as one of version 2: it had each reason in full, in every failure."""
+    reasons = [_of(str, one["reason"]) for one in _of(list, document["failures"])]
+    return {
+        **document,
+        "failures": [
+            {**one, "ranges": [one["range"]], "reason": number}
+            for number, one in enumerate(document["failures"])
+        ],
+        "reasons": reasons,
+        "repeats": [{**one, "asked": one["range"]} for one in _of(list, document["repeats"])],
+        "deleted_until": iso(0),
+    }
 
 
 def _from_document(document: Mapping[str, Any]) -> Checkpoint:
@@ -133,28 +172,35 @@ def _from_document(document: Mapping[str, Any]) -> Checkpoint:
             for group in _of(list, document["progress"])
             for name in _load_names(group["metrics"])
         },
-        failures=[
+        failures=sorted(
             Failure(
                 _of(str, one["metric"]),
-                *_load_range(one["range"]),
+                *ranged,
                 _of(int, one["attempts"]),
                 _moment(one["at"]),
-                _of(str, one["reason"]),
+                _load_reason(document["reasons"], one["reason"]),
             )
             for one in _of(list, document["failures"])
-        ],
+            for ranged in _load_ranges(one["ranges"])
+        ),
         handovers=[
             Handover(_of(str, one["name"]), _load_ranges(one["ranges"]), _moment(one["started"]))
             for one in _of(list, document["executions"])
         ],
         repeats=[
-            Repeat(*_load_range(one["range"]), _load_names(one["metrics"]), _of(bool, one["force"]))
+            Repeat(
+                *_load_range(one["range"]),
+                _load_names(one["metrics"]),
+                _of(bool, one["force"]),
+                _load_range(one["asked"]),
+            )
             for one in _of(list, document["repeats"])
         ],
         handed_over=_of(int, document["executions_so_far"]),
         lease_owner=_of(str, lease["owner"]),
         lease_until=_moment(lease["until"]),
         retention_done=_of(str, document["retention_done"]),
+        deleted_until=_moment(document["deleted_until"]),
         last_complete=_moment(document["last_complete"]),
     )
 
@@ -188,8 +234,20 @@ def _dump_range(interval: Interval) -> str:
     return iso_range(*interval)
 
 
-def _dump_ranges(intervals: Intervals) -> list[str]:
-    return [_dump_range(interval) for interval in intervals]
+def _dump_ranges(intervals: Iterable[Interval]) -> list[str] | dict[str, Any]:
+    """A list of ranges; past MANY_RANGES of them the lengths of what is in and of what is out in
+    turn, which take a tenth of the bytes."""
+    ranges = sorted(intervals)
+    if len(ranges) <= MANY_RANGES:
+        return [_dump_range(interval) for interval in ranges]
+    edges = [moment for interval in ranges for moment in interval]
+    lengths = [later - moment for moment, later in pairwise(edges)]
+    unit_s = gcd(*lengths)
+    return {
+        "from": iso(edges[0]),
+        "unit_s": unit_s,
+        "in_and_out": " ".join(str(length // unit_s) for length in lengths),
+    }
 
 
 def _load_range(text: object) -> Interval:
@@ -199,5 +257,18 @@ def _load_range(text: object) -> Interval:
     return start, end
 
 
-def _load_ranges(texts: object) -> Intervals:
-    return union(_load_range(text) for text in _of(list, texts))
+def _load_ranges(ranges: object) -> Intervals:
+    if isinstance(ranges, dict):
+        moment, unit_s = _moment(ranges["from"]), _of(int, ranges["unit_s"])
+        lengths = _of(str, ranges["in_and_out"]).split(" ")
+        if unit_s <= 0 or len(lengths) % 2 == 0 or not all(map(_LENGTH.fullmatch, lengths)):
+            raise ValueError("lengths")
+        edges = list(accumulate((int(length) * unit_s for length in lengths), initial=moment))
+        return tuple(zip(edges[::2], edges[1::2], strict=True))
+    return union(_load_range(text) for text in _of(list, ranges))
+
+
+def _load_reason(reasons: object, number: object) -> str:
+    if _of(int, number) < 0:  # which would count from the end
+        raise ValueError("reason")
+    return _of(str, _of(list, reasons)[number])  # type: ignore[call-overload]

@@ -23,15 +23,21 @@ def union(*sets: Iterable[Interval]) -> Intervals:
 
 def subtract(whole: Iterable[Interval], *others: Iterable[Interval]) -> Intervals:
     """What is in `whole` and in none of `others`."""
-    left = union(whole)
-    for cut_start, cut_end in union(*others):
-        left = tuple(
-            piece
-            for start, end in left
-            for piece in ((start, min(end, cut_start)), (max(start, cut_end), end))
-            if piece[0] < piece[1]
-        )
-    return left
+    left: list[Interval] = []
+    cuts = union(*others)
+    at = 0
+    for start, end in union(whole):
+        while at < len(cuts) and cuts[at][1] <= start:
+            at += 1
+        for cut_start, cut_end in cuts[at:]:
+            if end <= cut_start:
+                break
+            if start < cut_start:
+                left.append((start, cut_start))
+            start = max(start, cut_end)  # noqa: PLW2901 - what is left of it
+        if start < end:
+            left.append((start, end))
+    return tuple(left)
 
 
 def intersect(one: Iterable[Interval], other: Iterable[Interval]) -> Intervals:
@@ -44,6 +50,17 @@ def covers(intervals: Sequence[Interval], start: int, end: int) -> bool:
     """Whether [start, end) lies in `intervals` as a whole. They must be sorted and disjoint."""
     place = bisect_right(intervals, start, key=itemgetter(0)) - 1
     return place >= 0 and end <= intervals[place][1]
+
+
+def close_holes(intervals: Iterable[Interval], up_to_s: float) -> Intervals:
+    """The same, and what lies between two of them where that is not longer than `up_to_s`."""
+    closed: list[Interval] = []
+    for start, end in union(intervals):
+        if closed and start - closed[-1][1] <= up_to_s:
+            closed[-1] = (closed[-1][0], end)
+        else:
+            closed.append((start, end))
+    return tuple(closed)
 
 
 def total_s(intervals: Iterable[Interval]) -> int:

@@ -68,6 +68,7 @@ class Summary:
     deleted: int = 0
     seconds: float = 0.0
     error: StopRunError | None = None
+    retained_on: str = ""  # the day, if retention finished it in this run
 
     def as_dict(self) -> dict[str, Any]:
         """What the function returns: small, and readable in the console."""
@@ -111,6 +112,7 @@ def run_regular(tools: Tools, only: Asked | None = None) -> Summary:
             "skipped",
             f"Another run is at work, until {until} at the latest; this one did nothing.",
         )
+    summary = None
     try:
         if tools.machine is not None:
             checkpoint = settle(
@@ -123,11 +125,11 @@ def run_regular(tools: Tools, only: Asked | None = None) -> Summary:
         left_off = _work(tools, checkpoint, plan)
         summary = _conclude(tools, plan, only, left_off)
         if left_off is None:
-            summary.deleted = _retain(tools)
+            _retain(tools, checkpoint, summary)
         summary.seconds = tools.clock() - started
         return summary
     finally:
-        _release(tools)
+        _end(tools, summary)
 
 
 def wait_until_ready(tools: Tools) -> Ready:
@@ -188,7 +190,7 @@ def run_again(tools: Tools, event: dict[str, Any]) -> Summary:
             lacking.setdefault(subtract([(low, high)], done), []).append(name)
         for ranges, names in lacking.items():
             for one in ranges:
-                fresh.ask_again(Repeat(*one, tuple(names), force))
+                fresh.ask_again(Repeat(*one, tuple(names), force, (low, high)))
         return Asked(low, high, metrics)
 
     _, only = tools.store.update(record)
@@ -218,7 +220,7 @@ def run_item(tools: Tools, item: dict[str, Any]) -> dict[str, Any]:
     logger.info("item started", extra=here)
     failed, finished = False, True
     for window in windows_within(checkpoint.grids, start, end):
-        names = checkpoint.lacking(tools.names, window)
+        names = checkpoint.lacking(tools.names, window, tools.now())
         try:
             failed |= not tools.exporter.export_window(checkpoint, window, names)
         except OutOfTimeError:
@@ -249,10 +251,11 @@ def _begin(tools: Tools) -> tuple[Checkpoint, bool]:
     def record(fresh: Checkpoint) -> bool:
         now = tools.now()
         fresh.adopt(tools.settings, tools.names, now)
-        if fresh.lease_until > now and fresh.lease_owner not in ("", tools.run_id):
+        # No run holds it for longer: a lease that would was written by a clock that was wrong.
+        held = 0 < fresh.lease_until - now <= LEASE_S + LEASE_MARGIN_S
+        if held and fresh.lease_owner not in ("", tools.run_id):
             return False
-        fresh.lease_owner = tools.run_id
-        fresh.lease_until = _lease_end(tools, now)
+        fresh.lease_owner, fresh.lease_until = tools.run_id, _lease_end(tools, now)
         return True
 
     return tools.store.update(record)
@@ -277,10 +280,16 @@ def _renew(tools: Tools, checkpoint: Checkpoint) -> None:
     checkpoint.lease_until = _lease_end(tools, tools.now())
 
 
-def _release(tools: Tools) -> None:
+def _end(tools: Tools, summary: Summary | None) -> None:
+    """Give the lease back, and note what the run came to, if it came to something."""
+
     def record(fresh: Checkpoint) -> None:
         if fresh.lease_owner == tools.run_id:
             fresh.lease_owner, fresh.lease_until = "", 0
+        if summary is not None and summary.error is None and not summary.pending:
+            fresh.last_complete = tools.now()
+        if summary is not None and summary.retained_on:
+            fresh.retention_done = summary.retained_on
 
     try:
         tools.store.update(record)
@@ -353,12 +362,14 @@ def _conclude(
             if not set(names) <= tools.exporter.rejected
         ]
         if tools.machine is not None and left:
-            summary.outcome = "handed over"
-            summary.handed_over = len(left)
             try:
-                summary.executions = hand_over(tools.store, tools.machine, left, now)
+                started = hand_over(tools.store, tools.machine, left, now)
             except StopRunError as error:
-                summary.outcome, summary.handed_over, summary.error = "stopped", 0, error
+                summary.outcome, summary.error = "stopped", error
+            else:
+                summary.executions = list(started)
+                summary.handed_over = sum(started.values())
+                summary.outcome = "handed over" if started else summary.outcome
             checkpoint = tools.store.read()
     wanted = list(checkpoint.wanted(tools.names, tools.settings, now))
     summary.pending = len(wanted)
@@ -366,8 +377,6 @@ def _conclude(
     summary.lag_s = checkpoint.lag_s(tools.names, now)
     if summary.outcome == "complete" and (wanted if only is None else any(_only(only, wanted))):
         summary.outcome = "unfinished"
-    if not wanted:
-        tools.store.update(lambda fresh: setattr(fresh, "last_complete", now))
     newest = now - tools.settings.settle_time_s
     summary.covered_until = window_at(checkpoint.grids, newest).start
     summary.message = _message(summary, only)
@@ -426,13 +435,20 @@ def _asked_metrics(tools: Tools, asked: object) -> tuple[str, ...]:
     return tuple(asked)
 
 
-def _retain(tools: Tools) -> int:
-    today = iso(tools.now())[:10]
-    if not tools.settings.retention_s or tools.store.read().retention_done == today:
-        return 0
-    deleted, finished = delete_expired(tools.bucket, tools.settings, tools.now(), tools.deadline)
+def _retain(tools: Tools, checkpoint: Checkpoint, summary: Summary) -> None:
+    """Delete what is too old, once a day.
+
+    The checkpoint says so first: files that are gone are never without their reason.
+    """
+    now = tools.now()
+    today = iso(now)[:10]
+    if not tools.settings.retention_s or checkpoint.retention_done == today:
+        return
+    kept_since = keep_from(tools.settings, now)
+    if checkpoint.deleted_until < kept_since:
+        tools.store.update(lambda fresh: setattr(fresh, "deleted_until", kept_since))
+    summary.deleted, finished = delete_expired(tools.bucket, tools.settings, now, tools.deadline)
     if finished:
-        tools.store.update(lambda fresh: setattr(fresh, "retention_done", today))
-    if deleted:
-        logger.info("expired files deleted", extra={"objects": deleted})
-    return deleted
+        summary.retained_on = today
+    if summary.deleted:
+        logger.info("expired files deleted", extra={"objects": summary.deleted})

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from .checkpoint import Checkpoint
-from .document import dump, load
+from .compact import fit
+from .document import load
 from .errors import CheckpointError
 from .layout import CHECKPOINT, state_key
 from .objects import ConditionFailedError, ObjectStore
@@ -48,7 +49,7 @@ class CheckpointStore:
         for swap in range(SWAPS):
             checkpoint, etag = self._read()
             result = change(checkpoint)
-            body = dump(checkpoint, int(self._clock()))
+            body = fit(checkpoint, int(self._clock()))
             try:
                 self._bucket.put(
                     self._key,

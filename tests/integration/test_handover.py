@@ -262,15 +262,15 @@ def test_the_same_plan_twice_is_one_execution(
         Window(at - HOUR_S, at, 60) for at in range(LAST_END, LAST_END - 3 * HOUR_S, -HOUR_S)
     ]
     step_functions = StateMachine(slow.cloud.stepfunctions, machine)
-    first = hand_over(store, step_functions, windows, NOW)
+    first = [*hand_over(store, step_functions, windows, NOW)]
     if state is PASSING:
         wait_for_end(slow.cloud, machine)
-    assert hand_over(store, step_functions, windows, NOW) == first
+    assert [*hand_over(store, step_functions, windows, NOW)] == first
     assert executions(slow.cloud, machine) == first
     assert [one.name for one in store.read().handovers] == first
     # The number of the execution is in its name: what is handed over again gets a new one.
     store.update(lambda fresh: setattr(fresh, "handovers", list[Handover]()))
-    assert hand_over(store, step_functions, windows, NOW) != first
+    assert [*hand_over(store, step_functions, windows, NOW)] != first
     assert len(executions(slow.cloud, machine)) == 2
 
 

@@ -84,6 +84,7 @@ def test_nothing_else_is_deleted(function: Function) -> None:
     after = function.file_keys()
     assert {key: tag for key, tag in before.items() if key not in own}.items() <= after.items()
     assert function.checkpoint()["retention_done"] == "2025-03-02"
+    assert function.checkpoint()["deleted_until"] == "2025-03-02T00:00:00Z"
 
 
 def test_old_files_go_from_every_cluster_month_and_year(function: Function) -> None:

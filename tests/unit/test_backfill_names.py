@@ -18,7 +18,7 @@ from mimir_exporter.backfill import (
     hand_over,
     settle,
 )
-from mimir_exporter.checkpoint import Checkpoint, Handover
+from mimir_exporter.checkpoint import HANDOVERS, Checkpoint, Handover
 from mimir_exporter.errors import StopRunError
 from mimir_exporter.intervals import union
 from mimir_exporter.settings import load_settings
@@ -84,7 +84,7 @@ def refusal(code: str) -> ClientError:
 
 
 def give(store: Store, machine: Machine, windows: Sequence[Window]) -> list[str]:
-    return hand_over(cast(CheckpointStore, store), machine.client(), windows, NOW)
+    return [*hand_over(cast(CheckpointStore, store), machine.client(), windows, NOW)]
 
 
 @given(st.integers(1, 10**9), st.integers(1, MAX_ITEMS), st.integers(0, 1_100_000))
@@ -134,6 +134,17 @@ def test_a_run_that_died_before_the_start_is_taken_up_under_the_same_name() -> N
     # And one that died behind it starts nothing a second time.
     assert give(store, machine, windows) == [handover.name]
     assert store.checkpoint.handed_over == 1
+
+
+def test_with_enough_executions_at_work_the_rest_waits() -> None:
+    """What the checkpoint would have to hold of them has a bound, and Mimir has too."""
+    store, machine = Store(), Machine()
+    windows = hours(HANDOVERS * MAX_ITEMS + 1)
+    assert len(give(store, machine, windows)) == HANDOVERS
+    assert give(store, machine, windows[-1:]) == []
+    assert len(machine.started) == len(store.checkpoint.handovers) == HANDOVERS
+    store.checkpoint.handovers.pop()
+    assert len(give(store, machine, windows[-1:])) == 1
 
 
 @pytest.mark.parametrize(

@@ -298,9 +298,11 @@ def test_what_failed_least_is_asked_for_first() -> None:
     checkpoint.mark_exported("b", window, empty=False)
     make_gap(checkpoint, "a", window, NOW)
     checkpoint.mark_failed("c", window, "no", NOW)
-    assert checkpoint.lacking(names, window) == ("d", "c", "a")
+    assert checkpoint.lacking(names, window, NOW) == ("d", "c")  # a is a gap until tomorrow
+    tomorrow = NOW + DAY_S
+    assert checkpoint.lacking(names, window, tomorrow) == ("d", "c", "a")
     checkpoint.ask_again(Repeat(window.start, window.end, ("b",)))
-    assert checkpoint.lacking((*names, "unknown"), window) == ("b", "d", "c", "a")
+    assert checkpoint.lacking((*names, "unknown"), window, tomorrow) == ("b", "d", "c", "a")
 
 
 # Executions
@@ -483,7 +485,7 @@ def check_plan(checkpoint: Checkpoint, settings: Settings, now: int) -> None:
             name
             for name in lacking
             if not ((one := checkpoint.failure_of(name, window)) and one.is_gap)
-            or now - one.at >= DAY_S
+            or abs(now - one.at) >= DAY_S
         }
         for window, lacking in wanted
         if not covers(held, window.start, window.end)

@@ -3,6 +3,8 @@
 import copy
 import json
 from collections.abc import Iterable
+from itertools import accumulate, pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +23,7 @@ from mimir_exporter.checkpoint import (
 from mimir_exporter.document import dump, load
 from mimir_exporter.errors import CheckpointError
 from mimir_exporter.intervals import union
-from mimir_exporter.windows import DAY_S, Grid
+from mimir_exporter.windows import DAY_S, Grid, Window
 from tests.unit.checkpoints import HOUR, NAMES, NOW, begun, configure, handed, make_gap
 
 TIMES = st.integers(0, 4_102_444_800)
@@ -29,13 +31,19 @@ SPANS = st.tuples(TIMES, st.integers(1, DAY_S)).map(lambda span: (span[0], span[
 RANGES = st.lists(SPANS, max_size=4).map(union)
 # Half a surrogate pair, too: an error body in JSON can spell it.
 TEXT = st.text(st.characters(), max_size=20)
-FAILURES = st.builds(
-    lambda metric, span, *rest: Failure(metric, span[0], span[1], *rest),
-    TEXT,
-    SPANS,
-    st.integers(1, 5),
-    TIMES,
-    TEXT,
+FAILURES = st.dictionaries(TEXT, RANGES, max_size=3).flatmap(
+    lambda ranges: st.tuples(
+        *(
+            st.builds(Failure, st.just(name), *map(st.just, one), st.integers(1, 5), TIMES, TEXT)
+            for name in sorted(ranges)
+            for one in ranges[name]
+        )
+    ).map(list)
+)
+MANY = st.lists(st.integers(1, DAY_S), min_size=2, max_size=60).map(
+    lambda lengths: union(
+        (moment, later) for moment, later in list(pairwise(accumulate(lengths)))[::2]
+    )
 )
 CHECKPOINTS = st.builds(
     Checkpoint,
@@ -44,16 +52,17 @@ CHECKPOINTS = st.builds(
     ),
     labelling=st.none() | st.builds(Labelling, TEXT, TEXT, st.booleans(), TIMES),
     metrics=st.dictionaries(
-        TEXT, st.builds(MetricProgress, TIMES, TIMES, RANGES, RANGES), max_size=4
+        TEXT, st.builds(MetricProgress, TIMES, TIMES, RANGES | MANY, RANGES | MANY), max_size=4
     ),
-    failures=st.lists(FAILURES, max_size=3),
+    failures=FAILURES,
     handovers=st.lists(st.builds(Handover, TEXT, RANGES, TIMES), max_size=3),
     repeats=st.lists(
         st.builds(
-            lambda span, names, force: Repeat(span[0], span[1], tuple(names), force),
+            lambda span, names, force, asked: Repeat(span[0], span[1], tuple(names), force, asked),
             SPANS,
             st.lists(TEXT, max_size=3),
             st.booleans(),
+            SPANS,
         ),
         max_size=3,
     ),
@@ -61,6 +70,7 @@ CHECKPOINTS = st.builds(
     lease_owner=TEXT,
     lease_until=TIMES,
     retention_done=TEXT,
+    deleted_until=TIMES,
     last_complete=TIMES,
 )
 
@@ -82,13 +92,14 @@ def eventful() -> Checkpoint:
     handed(checkpoint, windows[4:])
     checkpoint.ask_again(Repeat(windows[3].start, windows[2].end, NAMES, force=True))
     checkpoint.lease_owner, checkpoint.lease_until = "run-1", NOW + 900
-    checkpoint.retention_done = "2026-10-31"
+    checkpoint.retention_done, checkpoint.deleted_until = "2026-10-31", NOW // DAY_S * DAY_S
+    checkpoint.deleted_until -= 30 * DAY_S
     return checkpoint
 
 
 def test_the_document_speaks_to_people() -> None:
     document = json.loads(dump(eventful(), NOW))
-    assert document["version"] == 1
+    assert document["version"] == 2
     assert document["updated"] == "2026-10-31T12:34:00Z"
     assert document["grids"] == [{"since": "1970-01-01T00:00:00Z", "time_frame": 3600, "step": 60}]
     (cpu,) = (group for group in document["progress"] if group["metrics"] == ["cpu"])
@@ -97,7 +108,9 @@ def test_the_document_speaks_to_people() -> None:
         "2026-10-31T11:00:00Z/2026-10-31T12:00:00Z",
     ]
     assert cpu["empty"] == ["2026-10-31T09:00:00Z/2026-10-31T10:00:00Z"]
-    assert document["failures"][0]["range"] == "2026-10-31T11:00:00Z/2026-10-31T12:00:00Z"
+    assert document["failures"][0]["ranges"] == ["2026-10-31T11:00:00Z/2026-10-31T12:00:00Z"]
+    assert document["reasons"][document["failures"][0]["reason"]] == "no"
+    assert document["deleted_until"] == "2026-10-01T00:00:00Z"
     assert document["executions"][0]["name"] == "backfill-1"
 
 
@@ -108,6 +121,61 @@ def unreadable(text: bytes) -> str:
     assert message.startswith("The checkpoint k8s/prod/checkpoint.json ")
     assert "\n" not in message
     return message
+
+
+def test_many_ranges_are_told_by_their_lengths() -> None:
+    checkpoint = begun(names=("cpu",))
+    hours = [(NOW // DAY_S * DAY_S + at * HOUR, at) for at in range(-60, 0, 3)]
+    for start, _ in hours:
+        checkpoint.mark_exported("cpu", Window(start, start + HOUR, 60), empty=False)
+    text = dump(checkpoint, NOW)
+    (progress,) = json.loads(text)["progress"]
+    assert progress["exported"] == {
+        "from": "2026-10-28T12:00:00Z",
+        "unit_s": HOUR,
+        "in_and_out": " ".join(["1 2"] * 19 + ["1"]),
+    }
+    assert load(text, "x") == checkpoint
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"in_and_out": "1 2"},  # ends with what is out
+        *({"in_and_out": text} for text in ("", "1  1", "0 1 1", "-1", "1 x 1", "1 1 1 ", "१")),
+        *({"unit_s": unit} for unit in (0, -1, 1.5, True, "1")),
+        *({"from": moment} for moment in ("", 0, "2026-10-31T12:00:00")),
+    ],
+    ids=str,
+)
+def test_lengths_that_make_no_ranges_are_not_guessed_at(wrong: dict[str, object]) -> None:
+    document = json.loads(dump(eventful(), NOW))
+    whole = {"from": "2026-10-28T12:00:00Z", "unit_s": HOUR, "in_and_out": "1 2 1"}
+    document["progress"][0]["exported"] = whole
+    load(json.dumps(document).encode(), "x")
+    document["progress"][0]["exported"] = whole | wrong
+    assert "cannot be read" in unreadable(json.dumps(document).encode())
+
+
+@pytest.mark.parametrize("number", [-1, 1, True, "0", None])
+def test_a_reason_that_is_not_there_is_not_guessed_at(number: object) -> None:
+    document = json.loads(dump(eventful(), NOW))
+    document["failures"][0]["reason"] = number
+    assert "cannot be read" in unreadable(json.dumps(document).encode())
+
+
+def test_a_document_of_the_first_version_is_read() -> None:
+    """As it was written before there was a second one, by the same history."""
+    older = Path(__file__).with_name("data") / "checkpoint-1.json"
+    expected = eventful()
+    expected.deleted_until = 0
+    assert load(older.read_bytes(), "x") == expected
+
+
+def test_a_document_of_the_first_version_that_is_spoilt_is_not_read() -> None:
+    whole = (Path(__file__).with_name("data") / "checkpoint-1.json").read_bytes()
+    for spoilt in (whole[:-3], whole.replace(b'"range"', b'"rang"', 1)):
+        assert "cannot be read" in unreadable(spoilt)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +201,7 @@ def test_a_checkpoint_that_was_cut_short_anywhere_is_not_read() -> None:
         assert "cannot be read" in unreadable(whole[:end])
 
 
-@pytest.mark.parametrize("version", [2, 10**30])
+@pytest.mark.parametrize("version", [3, 10**30])
 def test_a_newer_checkpoint_is_left_to_the_newer_exporter(version: int) -> None:
     document = json.loads(dump(eventful(), NOW)) | {"version": version, "unheard of": []}
     message = unreadable(json.dumps(document).encode())
@@ -156,7 +224,7 @@ WRONG += ["2026-10-31T12:00:00", "2026-10-31T12:00:00Z/2026-10-31T11:00:00Z"]
 # Written for people: nothing is read from them.
 FOR_PEOPLE = [("exporter",), ("updated",)]
 TIMED = {"since", "added", "at", "range", "ranges", "exported", "empty", "started", "until"}
-TIMED |= {"last_complete"}
+TIMED |= {"last_complete", "asked", "deleted_until"}
 
 
 def says_something(path: tuple[Any, ...], before: object, after: object) -> bool:
@@ -202,48 +270,3 @@ def test_a_missing_name_anywhere_is_not_guessed_at() -> None:
             continue
         del parent[path[-1]]
         assert "cannot be read" in unreadable(json.dumps(document).encode()), path
-
-
-# Size
-
-
-def test_days_with_all_kinds_of_trouble_at_once_stay_under_100_kb() -> None:
-    """Thirty metrics, hourly windows, a run an hour for eight days after a backfill of three.
-
-    One metric is always refused and one for three days; one fails every third time; six are too
-    large through the working hours of three days, which begin and end differently for each, with
-    a page of HTML as the reason; one has no series at night; the endpoint is away for five hours
-    twice; two executions have windows here and there, a range is asked for again, and TIME_FRAME
-    changes every day.
-    """
-    names = tuple(f"metric_number_{number}" for number in range(30))
-    begin, most = NOW - 8 * DAY_S, 0
-    checkpoint = begun(configure(), names, begin)
-    page = "http://mimir:8080/prometheus/api/v1/query_range answered 422: " + "too large " * 40
-    cuts = [configure(TIME_FRAME="3600"), configure(TIME_FRAME="1800")]
-    for now in range(begin, NOW, HOUR):
-        days, hours = divmod((now - begin) // HOUR, 24)
-        settings = cuts[days % 2]
-        checkpoint.adopt(settings, names, now)
-        plan = list(checkpoint.plan(names, settings, now))
-        for window, lacking in plan if days not in (2, 5) or hours >= 5 else ():
-            for name in lacking:
-                number = names.index(name)
-                refused = number == 0 or (number == 1 and 3 <= days < 6)
-                flaky = number == 2 and hours % 3 == 0
-                large = number >= 24 and days in (1, 4, 6) and number - 18 <= hours < number - 14
-                if refused or flaky or large:
-                    checkpoint.mark_failed(name, window, page, now)
-                else:
-                    empty = number == 3 and not 6 <= hours < 22
-                    checkpoint.mark_exported(name, window, empty=empty)
-        if (days, hours) == (1, 6):
-            checkpoint.ask_again(Repeat(begin, now - DAY_S, names[:5], force=True))
-            for number in range(2):
-                scattered = [(at, at + HOUR) for at in range(begin, NOW, (5 + number) * HOUR)]
-                checkpoint.hand_over(Handover(f"backfill-{number}", union(scattered), now))
-        if hours % 3 == 2:
-            most = max(most, len(dump(checkpoint, now)))
-    assert load(dump(checkpoint, NOW), "x") == checkpoint
-    assert checkpoint.gaps()
-    assert 20_000 < most < 100_000
