@@ -484,6 +484,15 @@ def test_readiness_is_found_where_it_is(
     assert [line["path"] for line in through.messages("endpoint ready")] == [asked]
 
 
+def test_a_query_that_is_asked_for_readiness_may_be_tried_again(
+    through: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    """One 503 of a gateway that hides readiness does not cost the run."""
+    proxy.spoil(faults.answer(404), lambda r: r.path in ("/-/ready", "/ready"))
+    proxy.spoil(faults.answer(503), lambda r: r.path.endswith("/query"), times=2)
+    assert_complete(through, through.export(), mimir)
+
+
 def test_something_else_that_answers_200_stops_the_run(through: Function, proxy: Proxy) -> None:
     """A login page, say: ready by its status, and no Prometheus."""
     proxy.spoil(faults.answer(404), lambda r: r.path in ("/-/ready", "/ready"))

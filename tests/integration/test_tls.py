@@ -9,6 +9,7 @@ import pytest
 from localcloud.certificates import Certificate, make_authority, make_certificate
 from localcloud.nginx import Site, running_nginx
 from localcloud.prometheus import Prometheus
+from mimir_exporter import connection
 from mimir_exporter.errors import ExportError, SettingsError
 from tests.conftest import NeedProgram
 from tests.integration.conftest import MakeFunction
@@ -68,6 +69,15 @@ def test_an_authority_of_ones_own_is_trusted(behind_tls: Function, mimir: Promet
     assert behind_tls.differences(mimir, 1) == []
     report = behind_tls.export({"action": "check"})
     assert report["outcome"] == "fit"
+
+
+def test_the_bundle_that_ships_lies_beside_the_package(
+    behind_tls: Function, authority: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever Lambda starts the function from."""
+    monkeypatch.setattr(connection, "_SHIPPED", authority.certificate.parent)
+    shipped = behind_tls.with_env(CA_BUNDLE=authority.certificate.name)
+    assert shipped.export()["outcome"] == "complete"
 
 
 def test_several_authorities_may_stand_in_one_file(

@@ -1,0 +1,47 @@
+"""docs/sources.md: its settings pass synth as they stand there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from infra import ROOT
+from infra.deployment import Deployment, read_deployment
+from localcloud.certificates import make_authority
+from tests.conftest import NeedProgram
+from tests.infra.given import context
+
+PAGE = (ROOT / "docs" / "sources.md").read_text()
+# Indented lines of `-c name=value`, joined where one ends with a backslash.
+BLOCKS = re.findall(r"^    (-c .+(?:(?<=\\)\n    .+)*)", PAGE, flags=re.MULTILINE)
+
+
+def read(block: str, **more: object) -> Deployment:
+    settings = dict(re.findall(r"-c (\w+)=(\S+)", block))
+    return read_deployment(context(**{**settings, **more}), {})
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.split()[1])
+def test_each_example_is_a_deployment(
+    block: str, need_program: NeedProgram, tmp_path: Path
+) -> None:
+    if "ca_bundle" in block:
+        need_program("openssl")
+        authority = make_authority(tmp_path, "company").certificate
+        deployment = read(block, ca_bundle=str(authority))
+    else:
+        deployment = read(block)
+    settings = deployment.settings
+    assert settings.scheme == ("https" if settings.port == 443 else "http")
+    assert bool(settings.sigv4_region) == (settings.hostname.startswith("aps-workspaces"))
+
+
+def test_every_source_of_the_table_has_an_example() -> None:
+    first_table = PAGE.partition("\n## ")[0]
+    named = re.findall(r"^\| ([A-Z][^|]+?) \|", first_table, flags=re.MULTILINE)
+    for name in named:
+        _, found, section = PAGE.partition(f"\n## {name}\n")
+        assert found, name
+        assert re.search(r"^    -c hostname=", section.partition("\n## ")[0], flags=re.MULTILINE)
+    assert len(named) == 7
+    assert len(BLOCKS) == len(named) + 2
