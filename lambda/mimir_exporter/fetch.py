@@ -183,11 +183,11 @@ class Fetcher:
     def _judge(self, envelope: Envelope) -> None:
         if envelope.status != "success":
             text = self._mimir.hide(f"{envelope.error_type}: {envelope.error}")
-            raise TryLaterError(f"Mimir answered 200 with the error {text[:300]}")
+            raise TryLaterError(f"Mimir answered 200 with the error {text[:300]}.")
         missing = missing_data(envelope.warnings, is_partial=envelope.is_partial)
         if missing is not None:
             raise TryLaterError(
-                f"Mimir warns that the answer may be incomplete: {self._mimir.hide(missing)}"
+                f"Mimir warns that the answer may be incomplete: {self._mimir.hide(missing)}."
             )
 
     def _cut_in_time(self, metric: Metric, window: Window, part: Part) -> list[Part]:

@@ -218,11 +218,11 @@ class Mimir:
                 "PORT and PATH_PREFIX."
             )
         if answer.get("status") == "error":
-            raise TryLaterError(f"{url} answered 200 with the error {self._quote(answer)}")
+            raise TryLaterError(f"{url} answered 200 with the error {self._quote(answer)}.")
         warnings = [str(text) for text in answer.get("warnings") or ()]
         missing = missing_data(warnings, is_partial=answer.get("isPartial") is True)
         if missing is not None:
-            raise TryLaterError(f"{url} may lack data: {self.hide(missing)}")
+            raise TryLaterError(f"{url} may lack data: {self.hide(missing)}.")
         return answer.get("data")
 
     def _quote(self, answer: Mapping[str, Any]) -> str:

@@ -124,8 +124,9 @@ class Weather:
         self._faults[name](exchange)
 
 
-def everything(_: Request) -> bool:
-    return True
+def of_the_api(request: Request) -> bool:
+    """Queries of both kinds and the values of labels; readiness has tests of its own."""
+    return "/api/v1/" in request.path
 
 
 def test_whatever_mimir_does_nothing_is_lost_and_nothing_stands_twice(
@@ -157,7 +158,7 @@ def test_whatever_mimir_does_nothing_is_lost_and_nothing_stands_twice(
             [(PASSING,), (PASSING, TOO_LARGE), (TOO_LARGE,), (PASSING, TOO_LARGE, FATAL)]
         )
         weather = Weather(random, random.choice([0.05, 0.2, 0.5, 0.9]), *kinds)
-        proxy.spoil(weather, everything)
+        proxy.spoil(weather, of_the_api)
         runs = sum(export_somehow(function) for _ in range(random.randint(1, 6)))
         requests = len(proxy.requests)
         proxy.heal()
@@ -218,5 +219,5 @@ def forget(
     start = LAST_END - hours * 3600
     result = function.export({"action": "export", "start": start, "end": LAST_END})
     assert result["outcome"] == "complete"
-    assert function.messages("files kept: the bucket has more samples than Mimir has now")
+    assert function.messages("files kept")
     assert function.differences(mimir, hours) == []
