@@ -1,43 +1,54 @@
 """Where an answer's series wait, compressed, until the whole window is there.
 
-One gzip file for each cluster, made of members, so that a thousand clusters in any order need no
-thousand compressors held open: series gather uncompressed, and become a member when a cluster has
-enough of them or all together have too many. What is compressed stays in memory up to a bound and
-goes to a temporary file past it.
+One gzip file for each cluster, all of them by one compressor: at a full flush deflate forgets what
+came before and ends on a whole byte, so that it can go on with another cluster's text, and the
+pieces of one cluster, side by side, are one stream. So a thousand clusters in any order need no
+thousand compressors. A long run goes to the compressor from where it lies; short ones gather until
+their cluster has enough of them or all together pin too much of the answer. What is compressed
+lies in one place, piece by piece: in memory up to a bound, in a temporary file past it.
 """
 
 import io
-import tempfile
+import struct
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from tempfile import SpooledTemporaryFile
 from types import TracebackType
 from typing import BinaryIO
 
 from isal import isal_zlib
 
-Buffer = bytes | bytearray | memoryview
+Buffer = bytes | memoryview
 
 HEAD = b'{"status":"success","data":{"resultType":"matrix","result":['
 TAIL = b"]}}"
 LEVEL = 1  # ISA-L's levels 2 and 3 cost much and save little on this text
-GZIP_WBITS = 31
+MEM_LEVEL = 9  # 0.6 MB for the compressor, there once: 1 to 2 % faster than its default
+GZIP_HEAD = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"  # RFC 1952: deflate, no name, no time, any system
+LAST_BLOCK = b"\x03\0"  # of deflate: empty, and the last
 
-MEMBER_BYTES = 512 * 1024  # of one cluster's series: past this a larger member saves nothing
-PENDING_BYTES = 16 * 1024 * 1024  # of all clusters' series
-MEMORY_BYTES = 8 * 1024 * 1024  # of compressed members, before the temporary file
+# A run of this length is compressed from where it lies; shorter ones are joined first. Below it,
+# ISA-L makes half as much of a piece that begins with a call of fewer than 288 bytes, as ours do.
+RUN_BYTES = 64 * 1024
+GATHER_BYTES = 128 * 1024  # of one cluster's series: a longer piece saves nothing
+PINNED_BYTES = 16 * 1024 * 1024  # of the answer, whose blocks stay for the series in them
+MEMORY_BYTES = 8 * 1024 * 1024  # of compressed pieces, before the file
 
-# A member: its bytes, or where it lies in the temporary file.
-Segment = bytes | tuple[int, int]
+# A piece of a cluster's file: where in the store it begins, and its length.
+Piece = tuple[int, int]
 
 
 @dataclass
 class _Cluster:
-    pending: bytearray = field(default_factory=bytearray)
-    segments: list[Segment] = field(default_factory=list)
+    pending: list[Buffer] = field(default_factory=list)
+    pending_bytes: int = 0
+    pieces: list[Piece] = field(default_factory=list)
     series: int = 0
     samples: int = 0
     raw_bytes: int = 0
+    text_bytes: int = 0  # that the compressor got, and their checksum: gzip's trailer
+    crc: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,10 @@ class ClusterFile:
     body: BinaryIO
 
 
+# Of a cluster at a mark: pieces, series, samples, raw_bytes, text_bytes, crc.
+_Mark = tuple[int, int, int, int, int, int]
+
+
 class Spool:
     """Takes series by cluster; gives gzip files that are complete query_range answers.
 
@@ -60,13 +75,16 @@ class Spool:
     """
 
     def __init__(self, folder: str | None = None) -> None:
-        self._folder = folder
         self._clusters: dict[str, _Cluster] = {}
-        self._pending = 0
-        self._in_memory = 0
-        self._file: BinaryIO | None = None
-        self._file_end = 0
-        self._marks: dict[str, tuple[int, int, int, int]] = {}
+        self._history_bits = 0  # known with the first series
+        self._compressor: isal_zlib.Compress | None = None
+        self._open: _Cluster | None = None  # whose text the compressor has not given back yet
+        self._pinned = 0
+        # Written to in one go after another, so that nothing is copied when it goes to the file.
+        self._store = SpooledTemporaryFile(MEMORY_BYTES, dir=folder)  # noqa: SIM115 - closed on exit
+        self._end = 0  # of the store
+        self._marks: dict[str, _Mark] = {}
+        self._end_at_mark = 0
 
     def __enter__(self) -> "Spool":
         return self
@@ -77,8 +95,7 @@ class Spool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._file is not None:
-            self._file.close()
+        self._store.close()
 
     @property
     def series(self) -> int:
@@ -103,10 +120,15 @@ class Spool:
     def begin_part(self) -> None:
         """What is here stays, whatever happens to the part that comes."""
         self._flush_all()
+        self._end_piece()
         self._marks = {
-            name: (len(one.segments), one.series, one.samples, one.raw_bytes)
+            name: (
+                *(len(one.pieces), one.series, one.samples),
+                *(one.raw_bytes, one.text_bytes, one.crc),
+            )
             for name, one in self._clusters.items()
         }
+        self._end_at_mark = self._end
 
     def drop_part(self) -> None:
         """Forget all that came since begin_part."""
@@ -114,90 +136,124 @@ class Spool:
             if name not in self._marks:
                 del self._clusters[name]
                 continue
-            segments, one.series, one.samples, one.raw_bytes = self._marks[name]
-            del one.segments[segments:]
+            pieces, one.series, one.samples, *sums = self._marks[name]
+            one.raw_bytes, one.text_bytes, one.crc = sums
+            del one.pieces[pieces:]
             one.pending.clear()
-        self._pending = 0
-        self._in_memory = sum(
-            len(segment)
-            for one in self._clusters.values()
-            for segment in one.segments
-            if isinstance(segment, bytes)
-        )
+            one.pending_bytes = 0
+        self._compressor = self._open = None  # it still holds some of the part
+        self._pinned = 0
+        self._end = self._end_at_mark
 
     def add(self, cluster: str, run: Buffer, series: int, samples: int) -> None:
-        """Take consecutive series of one cluster: JSON elements joined by commas."""
+        """Take consecutive series of one cluster: JSON elements joined by commas.
+
+        `run` is kept for a while: what it shows must not change.
+        """
         one = self._clusters.get(cluster)
         if one is None:
             one = self._clusters[cluster] = _Cluster()
-        before = len(one.pending)
-        one.pending += b"," if one.series else HEAD
-        one.pending += run
+        size = len(run)
+        if not self._history_bits:
+            self._history_bits = _history_bits(size // series)
         one.series += series
         one.samples += samples
-        one.raw_bytes += len(run)
-        self._pending += len(one.pending) - before
-        if len(one.pending) >= MEMBER_BYTES:
+        one.raw_bytes += size
+        self._pinned += size
+        if size >= RUN_BYTES:
             self._flush(one)
-        elif self._pending >= PENDING_BYTES:
+            self._compress(one, b"," if one.text_bytes else HEAD)
+            self._compress(one, run)
+        else:
+            one.pending.append(run)
+            one.pending_bytes += size
+            if one.pending_bytes >= GATHER_BYTES:
+                self._flush(one)
+        if self._pinned >= PINNED_BYTES:
             self._flush_all()
 
     def files(self) -> Iterator[ClusterFile]:
         """The finished files, one at a time; a body is valid until the next one."""
         for name, one in self._clusters.items():
-            before = len(one.pending)
-            one.pending += TAIL
-            self._pending += len(one.pending) - before
             self._flush(one)
-            body = _SegmentReader(one.segments, self._file)
+            self._compress(one, TAIL)
+            self._end_piece()
+            trailer = LAST_BLOCK + struct.pack("<II", one.crc, one.text_bytes & 0xFFFFFFFF)
+            body = _Body(self._store, one.pieces, trailer)
             yield ClusterFile(name, one.series, one.samples, one.raw_bytes, body.size, body)
             body.close()
 
     def _flush_all(self) -> None:
         for one in self._clusters.values():
             self._flush(one)
+        self._pinned = 0
 
     def _flush(self, one: _Cluster) -> None:
+        """Compress what a cluster has gathered."""
         if not one.pending:
             return
-        member = isal_zlib.compress(one.pending, LEVEL, GZIP_WBITS)
-        self._pending -= len(one.pending)
-        # A new one, not clear(): a bytearray keeps its memory for the next answer otherwise.
-        one.pending = bytearray()
-        one.segments.append(member)
-        self._in_memory += len(member)
-        if self._in_memory > MEMORY_BYTES:
-            self._spill()
+        one.pending[0] = (b"," if one.text_bytes else HEAD) + one.pending[0]
+        text = b",".join(one.pending)
+        one.pending.clear()
+        one.pending_bytes = 0
+        self._compress(one, text)
 
-    def _spill(self) -> None:
-        if self._file is None:
-            self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed on exit
-        self._file.seek(self._file_end)
-        for one in self._clusters.values():
-            kept: list[Segment] = []
-            for segment in one.segments:
-                if isinstance(segment, bytes):
-                    self._file.write(segment)
-                    kept.append((self._file_end, len(segment)))
-                    self._file_end += len(segment)
-                else:
-                    kept.append(segment)
-            one.segments = kept
-        self._in_memory = 0
+    def _compress(self, one: _Cluster, text: Buffer) -> None:
+        if self._open is not one:
+            self._end_piece()
+            self._open = one
+        if self._compressor is None:
+            self._compressor = isal_zlib.compressobj(
+                LEVEL, isal_zlib.DEFLATED, -self._history_bits, MEM_LEVEL
+            )
+        one.crc = isal_zlib.crc32(text, one.crc)
+        one.text_bytes += len(text)
+        self._keep(one, self._compressor.compress(text))
+
+    def _end_piece(self) -> None:
+        """Have the compressor give back all it has, so that it can go on with another cluster."""
+        if self._open is not None and self._compressor is not None:
+            self._keep(self._open, self._compressor.flush(isal_zlib.Z_FULL_FLUSH))
+        self._open = None
+
+    def _keep(self, one: _Cluster, compressed: bytes) -> None:
+        if not compressed:
+            return
+        self._store.seek(self._end)
+        self._store.write(compressed)
+        one.pieces.append((self._end, len(compressed)))
+        self._end += len(compressed)
 
 
-class _SegmentReader(io.RawIOBase, BinaryIO):
-    """Reads a cluster's members one after another; seekable, so that an upload can be resent."""
+def _history_bits(series_bytes: int) -> int:
+    """How far deflate shall look back, as a power of 2, in series of about this length.
 
-    def __init__(self, segments: list[Segment], file: BinaryIO | None) -> None:
+    No further than a little past the series before: there the same times and labels stand. A
+    nearer match takes fewer bits, and the look is quicker: on an hour of usual series 12 bits make
+    the output 6 % smaller than the 15 of gzip at most, 12 % faster. Where the series before is out
+    of reach, a short history is as good as a long one.
+    """
+    bits = 12
+    if series_bytes < 1 << 15:
+        while bits < 15 and series_bytes * 5 // 4 > 1 << bits:
+            bits += 1
+    return bits
+
+
+class _Body(io.RawIOBase, BinaryIO):
+    """Reads a cluster's file from the store; seekable, so that an upload can be resent."""
+
+    def __init__(
+        self, store: "SpooledTemporaryFile[bytes]", pieces: list[Piece], end: bytes
+    ) -> None:
         super().__init__()
-        self._segments = segments
-        self._file = file
-        self._starts: list[int] = []
-        self.size = 0
-        for segment in segments:
-            self._starts.append(self.size)
-            self.size += len(segment) if isinstance(segment, bytes) else segment[1]
+        self._store = store
+        self._pieces = pieces
+        self._end = end
+        self._starts = [len(GZIP_HEAD)]
+        for _, size in pieces:
+            self._starts.append(self._starts[-1] + size)
+        self.size = self._starts[-1] + len(end)
         self._position = 0
 
     def readable(self) -> bool:
@@ -216,25 +272,22 @@ class _SegmentReader(io.RawIOBase, BinaryIO):
 
     def read(self, size: int | None = -1) -> bytes:
         want = self.size - self._position if size is None or size < 0 else size
-        pieces: list[bytes] = []
-        # An upload reads 16 KiB at a time: looking through all members each time would add up.
-        at = max(0, bisect_right(self._starts, self._position) - 1)
-        while want > 0 and at < len(self._segments):
-            segment = self._segments[at]
-            length = len(segment) if isinstance(segment, bytes) else segment[1]
-            skip = self._position - self._starts[at]
-            at += 1
-            if skip >= length:
-                continue
-            count = min(want, length - skip)
-            pieces.append(self._piece(segment, skip, count))
-            self._position += count
-            want -= count
-        return b"".join(pieces)
+        found: list[bytes] = []
+        while want > 0 and (part := self._part(want)):
+            found.append(part)
+            self._position += len(part)
+            want -= len(part)
+        return b"".join(found)
 
-    def _piece(self, segment: Segment, skip: int, count: int) -> bytes:
-        if isinstance(segment, bytes):
-            return segment[skip : skip + count]
-        assert self._file is not None  # noqa: S101 - a tuple is made only when spilling
-        self._file.seek(segment[0] + skip)
-        return self._file.read(count)
+    def _part(self, want: int) -> bytes:
+        """Up to `want` bytes at the position, of one piece, or of what stands around the pieces."""
+        # An upload reads 16 KiB at a time: looking through all pieces each time would add up.
+        at = bisect_right(self._starts, self._position) - 1
+        if at < 0:
+            return GZIP_HEAD[self._position :][:want]
+        skip = self._position - self._starts[at]
+        if at == len(self._pieces):
+            return self._end[skip:][:want]
+        begin, size = self._pieces[at]
+        self._store.seek(begin + skip)
+        return self._store.read(min(want, size - skip))

@@ -188,6 +188,48 @@ def test_no_part_of_an_answer_passes_for_the_whole(plain: bool) -> None:
     check(text, [], plain=plain)
 
 
+FAKE = '{"metric":{"cluster":"b"},"histograms":[[1,{"count":"1"}]]}'
+POINT = '[1,{"count":"2","sum":"3","buckets":[[0,"1","2","2"],[3,"2","4","1"]]}]'
+ODD_POINTS = [
+    "[]",
+    "[1]",
+    "{}",
+    "1",
+    "true",
+    '"}"',
+    '[1,"2"]',
+    '[1,"2","3","4"]',
+    "[1,{}]",
+    '[1,{"count":"2"}]',
+    '[1,{"count":"2"},3]',
+    '[1,{"count":"2"},{"sum":"3"}]',
+    '[1,{"count":{"sum":"3"}}]',
+    '[1,{"count":"}"}]',
+    '[1,{"count":"{"}]',
+    '[1,{"}],[,{":"2"}]',
+    '[1,{"count":"2\\""}]',
+    '[1,{"count":"é"}]',
+    '[1, {"count":"2"}]',
+    '["x",{"count":"2"}]',
+    '[[1,{"count":"2"}],[2,{"count":"2"}]]',
+    '[1,{"a":[2,{"count":"2"}],"b":[3,{"count":"2"}]}]',
+    '[1,{"count":"}","x":[[{"count":"1"}]]},' + FAKE + "]",
+    '[1,{"x":[[1,{"count":"1"}]]},' + FAKE + "]",
+]
+
+
+@pytest.mark.parametrize("odd", ODD_POINTS)
+def test_histograms_of_any_kind_end_where_their_series_does(odd: str) -> None:
+    """The quick way goes by brackets alone, so what has other brackets must not take it."""
+    for points in ([odd], [odd, POINT], [POINT, odd], [POINT, odd, POINT], [POINT, POINT, odd]):
+        for more in ("", ',"x":1', ',"values":[[1,"2"]]'):
+            body = '{"metric":{"cluster":"a","le":"[1,{"},"histograms":[%s]%s}'
+            one = (body % (",".join(points), more)).encode()
+            text = matrix_of(ONE, one, one, ONE, FAKE.encode(), one, FAKE.encode())
+            for at in (0, len(HEAD) + len(ONE) + 10):
+                check(text, [at], plain=False)
+
+
 @given(
     matrix=st.one_of(st.just(SMALL), matrices),
     seed=seeds,
