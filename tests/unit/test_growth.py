@@ -64,7 +64,8 @@ class Watched:
 
     def _look(self, spool: Spool, splitter: Splitter) -> None:
         runs = [one for cluster in spool._clusters.values() for one in cluster.pending]
-        blocks = {id(run.obj): len(run.obj) for run in runs if isinstance(run, memoryview)}
+        views = [one for one in runs if isinstance(one, memoryview)]
+        blocks = {id(one.obj): memoryview(one.obj).nbytes for one in views}
         self.pinned = max(self.pinned, sum(blocks.values()))
         self.pending = max(self.pending, sum(map(len, runs)))
         if not vars(spool._store)["_rolled"]:
