@@ -126,10 +126,12 @@ class Exporter:
         told = self.cloud.s3.head_object(Bucket=self.bucket, Key=key)
         return unquote(cluster), metric, int(told["Metadata"]["samples"])
 
-    def log_events(self) -> Iterator[dict[str, Any]]:
-        """The JSON lines of the export function's log, in their order; metrics are left out."""
-        config = self.cloud.lambda_.get_function_configuration(FunctionName=self.function_name)
-        group = config["LoggingConfig"]["LogGroup"]
+    def log_events(self, console: str = "LogConsole") -> Iterator[dict[str, Any]]:
+        """The JSON lines of a function's log, in their order; metrics are left out.
+
+        `console` is the output with the address of the log, which ends with the group's name.
+        """
+        group = self.outputs[console].partition("/log-group/")[2]
         pages = self.cloud.logs.get_paginator("filter_log_events").paginate(logGroupName=group)
         for page in pages:
             for event in page["events"]:

@@ -18,6 +18,7 @@ from localcloud.history import CLUSTERS, History
 from localcloud.prometheus import DEMO_LOGIN, Prometheus
 from localcloud.workloads import Cluster
 from mimir_exporter.catalog import load_catalog
+from mimir_exporter.windows import iso_range
 from tests.compare import Contract, compare
 from tests.conftest import MakeCloud, MakePrometheus
 
@@ -193,8 +194,32 @@ def test_the_log_tells_of_each_metric_and_window(deployed: Deployed) -> None:
     assert {len(found) for found in windows.values()} <= {exported, exported + 1}
 
 
+def test_the_story_of_a_window_is_in_both_logs_under_its_name(deployed: Deployed) -> None:
+    """The oldest was handed over; the execution's name went with it into the Map and back."""
+    (first,) = deployed.results
+    start = on_border(deployed.first_s - DAYS * DAY_S)
+    window = iso_range(start, start + TIME_FRAME_S)
+    story = [
+        line
+        for log in ("LogConsole", "BackfillLogConsole")
+        for line in deployed.exporter.log_events(log)
+        if line.get("window") == window
+    ]
+    exported = ["metric exported"] * len(load_catalog())
+    assert [line["message"] for line in story] == [
+        "window handed over",
+        "item started",
+        *exported,
+        "window exported",
+        "item finished",
+    ]
+    assert {line["execution"] for line in story} == {first["execution"]}
+    assert len({line["run"] for line in story}) == 2
+
+
 def test_no_secret_is_in_the_log(deployed: Deployed) -> None:
-    said = [str(event) for event in deployed.exporter.log_events()]
+    logs = ("LogConsole", "BackfillLogConsole")
+    said = [str(event) for log in logs for event in deployed.exporter.log_events(log)]
     assert said
     assert not [line for line in said if DEMO_LOGIN.password in line]
 
