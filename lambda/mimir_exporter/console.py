@@ -107,6 +107,8 @@ def _line(line: Mapping[str, Any]) -> str:
 
 def readable(result: Mapping[str, Any]) -> str:
     """A result for a terminal: its sentence, and below it all that is not empty."""
+    if "report" in result:  # made for reading already
+        return "\n".join([str(result["message"]), "", *result["report"]])
     rest = {name: value for name, value in result.items() if name not in ("outcome", "message")}
     return "\n".join([str(result["message"]), *_lines(rest, "  ")])
 
@@ -121,9 +123,7 @@ def _lines(value: Mapping[str, Any], indent: str) -> Iterator[str]:
         elif isinstance(inner, Sequence) and not isinstance(inner, str):
             yield f"{indent}{name}:"
             for one in inner:
-                # A finding is a sentence by itself; of other things the names are needed.
-                plain = name == "findings"
-                yield f"{indent}  - {_flat(one, '  ' if plain else ', ', names=not plain)}"
+                yield f"{indent}  - {_flat(one, ', ', names=True)}"
         else:
             yield f"{indent}{name}: {_flat(inner, ', ', names=True)}"
 

@@ -79,11 +79,16 @@ def test_a_bar_never_runs_over() -> None:
     assert not bar.advance({"message": "execution over"})
 
 
+def test_a_report_is_shown_as_it_is() -> None:
+    report = ["ok       endpoint            ready", "cpu_usage          2 series"]
+    result = {"outcome": "fit", "message": "Fit to run.", "report": report, "findings": [{}]}
+    assert readable(result).splitlines() == ["Fit to run.", "", *report]
+
+
 def test_a_result_reads_from_its_sentence_down() -> None:
     result = {
         "outcome": "fit",
         "message": "Fit to run.",
-        "findings": [{"level": "ok", "what": "endpoint", "found": "ready", "change": ""}],
         "metrics": {"cpu_usage": {"series": 1234, "by_cluster": {"prod": 1200, "dev": 34}}},
         "failures": [],
         "files": {"prod": {"objects": 2, "bytes": 9000}},
@@ -93,8 +98,6 @@ def test_a_result_reads_from_its_sentence_down() -> None:
     }
     assert readable(result).splitlines() == [
         "Fit to run.",
-        "  findings:",
-        "    - ok  endpoint  ready",
         "  metrics:",
         "    cpu_usage:",
         "      series: 1,234",
