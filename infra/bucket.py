@@ -60,11 +60,7 @@ class DataBucket(Construct):
     def grant(self, role: iam.Role) -> None:
         """Give a function's role the exporter's documented policy, or the way to who has it."""
         if self._role_arn:
-            role.add_to_policy(
-                iam.PolicyStatement(
-                    sid="AssumeBucketRole", actions=["sts:AssumeRole"], resources=[self._role_arn]
-                )
-            )
+            self._grant_assume(role)
             return
         files = f"{self.arn}/{self._prefix}/*"
         role.add_to_policy(
@@ -87,4 +83,31 @@ class DataBucket(Construct):
         )
         accept_wildcard(
             role, files, "The files' keys follow from clusters, months and metrics, all below this."
+        )
+
+    def grant_read(self, role: iam.Role, key: str) -> None:
+        """Let a function's role read one object, and see whether it is there."""
+        if self._role_arn:
+            self._grant_assume(role)
+            return
+        role.add_to_policy(
+            iam.PolicyStatement(
+                sid="ReadOneObject", actions=["s3:GetObject"], resources=[f"{self.arn}/{key}"]
+            )
+        )
+        # Without it S3 answers 403 for what is not there yet, as if it were forbidden.
+        role.add_to_policy(
+            iam.PolicyStatement(
+                sid="SeeOneObject",
+                actions=["s3:ListBucket"],
+                resources=[self.arn],
+                conditions={"StringEquals": {"s3:delimiter": "/", "s3:prefix": key}},
+            )
+        )
+
+    def _grant_assume(self, role: iam.Role) -> None:
+        role.add_to_policy(
+            iam.PolicyStatement(
+                sid="AssumeBucketRole", actions=["sts:AssumeRole"], resources=[self._role_arn]
+            )
         )

@@ -5,6 +5,7 @@ from aws_cdk import CfnOutput, Stack
 from .alarms import Alarms
 from .backfill import Backfill
 from .bucket import DataBucket
+from .coverage import CoverageMap
 from .function import ExporterFunction
 from .login import LoginSecret
 from .schedule import RegularRun
@@ -20,6 +21,7 @@ def add_outputs(
     bucket: DataBucket,
     login: LoginSecret | None,
     alarms: Alarms,
+    coverage: CoverageMap,
 ) -> None:
     """Names, console pages and commands to paste."""
     region = stack.region
@@ -56,6 +58,11 @@ def add_outputs(
     say("BackfillLogConsole", "The backfill function's log", backfill_function.log_url)
     say("StateMachine", "The backfill", backfill.state_machine.state_machine_arn)
     say("StateMachineConsole", "Its executions", backfill.console_url)
+    say(
+        "CoverageFunction",
+        "Draws the coverage map, for a custom widget of any dashboard",
+        coverage.function.function_name,
+    )
     say("Bucket", "Where the files go", bucket.name)
     say("DeadLetterQueue", "Runs that failed", regular_run.dead_letters.queue_url)
     say(

@@ -5,9 +5,12 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from mimir_exporter.layout import CHECKPOINT, state_key
+
 from .alarms import Alarms
 from .backfill import Backfill
 from .bucket import DataBucket
+from .coverage import CoverageMap
 from .deployment import Deployment
 from .function import ExporterFunction, FunctionSettings
 from .login import LoginSecret
@@ -97,6 +100,16 @@ class ExporterStack(Stack):
             backfill=self.backfill,
             regular_run=self.regular_run,
         )
+        self.coverage = CoverageMap(
+            self,
+            "Coverage",
+            settings=settings,
+            network=self.network,
+            bucket=self.bucket,
+            checkpoint_key=state_key(
+                deployment.settings.prefix, deployment.settings.cluster_name, CHECKPOINT
+            ),
+        )
         add_outputs(
             self,
             exporter=self.exporter,
@@ -106,6 +119,7 @@ class ExporterStack(Stack):
             bucket=self.bucket,
             login=self.login,
             alarms=self.alarms,
+            coverage=self.coverage,
         )
 
     def _make_network(self) -> Network | None:

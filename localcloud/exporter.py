@@ -67,14 +67,21 @@ class Exporter:
 
     def invoke(self, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Invoke the export function and wait for its answer. Raises InvocationError."""
+        result: dict[str, Any] = self._call(self.function_name, event or {})
+        return result
+
+    def draw_coverage(self, event: Mapping[str, Any]) -> str:
+        """Invoke the function of the coverage map as a dashboard does; its HTML."""
+        return str(self._call(self.outputs["CoverageFunction"], event))
+
+    def _call(self, function_name: str, event: Mapping[str, Any]) -> Any:
         answer = self.cloud.lambda_.invoke(
-            FunctionName=self.function_name, Payload=json.dumps(event or {}).encode()
+            FunctionName=function_name, Payload=json.dumps(event).encode()
         )
         payload = json.loads(answer["Payload"].read())
         if "FunctionError" in answer:
             raise InvocationError(payload.get("errorMessage", str(payload)))
-        result: dict[str, Any] = payload
-        return result
+        return payload
 
     def limit_time(self, seconds: int) -> None:
         """Give the export function less time than the deployment settings allow.

@@ -87,6 +87,7 @@ def test_check_finds_it_fit(deployed: Deployed) -> None:
 
 
 def test_status_before_the_first_run_says_that_nothing_is_there(deployed: Deployed) -> None:
+    assert "Nothing has been exported yet" in deployed.exporter.draw_coverage({})
     assert deployed.exporter.invoke({"action": "status"})["outcome"] == "nothing yet"
 
 
@@ -176,6 +177,15 @@ def test_status_tells_that_it_is_complete(deployed: Deployed) -> None:
     result = deployed.exporter.invoke({"action": "status"})
     assert result["outcome"] == "complete", result
     assert result["pending_windows"] == 0
+
+
+def test_the_coverage_map_is_drawn_with_its_own_role(deployed: Deployed) -> None:
+    """Which may read the checkpoint, and list and read nothing beside it."""
+    shown = {"theme": "dark", "width": 900, "height": 500}
+    html = deployed.exporter.draw_coverage({"widgetContext": shown})
+    assert "is complete" in html
+    assert html.count("<title>") >= 28 * 24
+    assert '"month": "' in html
 
 
 def test_an_unknown_action_is_refused_with_the_known_ones(deployed: Deployed) -> None:

@@ -244,7 +244,7 @@ def test_the_made_secret_is_an_empty_object(template: Template) -> None:
 
 def test_every_log_group_forgets_and_goes_with_the_stack(resources: Resources) -> None:
     groups = {name: one for name, one in resources.items() if one["Type"] == "AWS::Logs::LogGroup"}
-    assert len(groups) == 3
+    assert len(groups) == 4
     for group in groups.values():
         assert group["Properties"]["RetentionInDays"] == 90
         assert group["DeletionPolicy"] == "Delete"
