@@ -20,7 +20,7 @@ test: $(READY) ## Unit, infrastructure, integration and end-to-end tests
 	@$(VENV)/python -m pytest $(ARGS)
 
 torture: $(READY) ## Random faults, kills and hostile data for TORTURE_MINUTES=15 (SEED=n: the same again)
-	@TORTURE_MINUTES=$(TORTURE_MINUTES) SEED=$(SEED) $(VENV)/python -m pytest tests/torture $(ARGS)
+	@TORTURE_MINUTES=$(TORTURE_MINUTES) SEED=$(SEED) $(VENV)/python -m pytest tests/torture --show-capture=no $(ARGS)
 
 check: $(READY) ## ruff and mypy
 	@$(VENV)/ruff check .

@@ -30,8 +30,9 @@ class Metric:
 
     def promql(self, cluster_label: str, cluster: str | None = None) -> str:
         """The query to send; `cluster` narrows it to one value of the label ("" is: no label)."""
-        # A JSON string is a PromQL string: both escape as Go does.
-        value = json.dumps(cluster, ensure_ascii=False)
+        # A JSON string is a PromQL string: both escape as Go does. Its lexer takes U+FFFD for
+        # broken UTF-8, unless it is escaped.
+        value = json.dumps(cluster, ensure_ascii=False).replace("\ufffd", "\\ufffd")
         matcher = "" if cluster is None else f"{cluster_label}={value},"
         # The label's name first: a cluster's value may hold anything, a token too.
         query = self.query.replace(CLUSTER_LABEL, cluster_label)

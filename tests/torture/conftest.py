@@ -2,8 +2,8 @@
 
 A file of tests here is one part. To add one:
 
-- name it test_WHAT.py and give it a line in `shares.py`: how much of the whole time it has, and
-  how many seconds in `make test`, where every test of this folder runs too, just shorter;
+- name it test_WHAT.py and give it a line in `shares.py`: its name for people, how much of the whole
+  time it has, and how many seconds in `make test`, where it runs too, just shorter;
 - take `budget_s` and go on until that many seconds are over (what is prepared before, and the
   checks behind, come on top: keep them short). A test that makes no sense in a few seconds is
   marked `@pytest.mark.long` and runs in `make torture` only. `is_long` tells which of the two runs;
@@ -12,13 +12,14 @@ A file of tests here is one part. To add one:
   replaces the one before; the names are read by people: `record("connections reset", 1)`.
 
 `make torture` prints the figures as a table. A whole run in which everything passed also writes
-docs/reliability.json, and from it the figures in docs/reliability.md; a run of some tests does not.
+docs/reliability.json, and the figures in docs/reliability.md; a run of some tests does not.
 
 The servers and deployments of tests/integration are at hand under their names.
 """
 
 import os
 import secrets
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -40,6 +41,8 @@ Record = Callable[[str, Figure], None]
 
 # Shorter runs are steady: a failure in `make test` is no news of another day.
 SEED = int(os.environ.get("SEED") or (secrets.randbelow(10**6) if shares.TOTAL_MINUTES else 1))
+
+BEGAN = time.monotonic()
 
 _PARTS = pytest.StashKey[dict[str, dict[str, Figure]]]()
 _SHARERS = pytest.StashKey[Counter[str]]()
@@ -96,7 +99,7 @@ def record(request: pytest.FixtureRequest) -> Iterator[Record]:
     failed = request.session.testsfailed
     yield take
     if request.session.testsfailed == failed:
-        part = request.config.stash[_PARTS].setdefault(_part_of(request.node)[5:], {})
+        part = request.config.stash[_PARTS].setdefault(_part_of(request.node), {})
         for name, figure in found.items():
             _add(part, name, figure)
 
@@ -108,10 +111,10 @@ def pytest_terminal_summary(
     if not shares.TOTAL_MINUTES or not parts:
         return
     terminalreporter.section(f"torture, SEED={SEED}")
-    rows = figures.rows(parts)
+    rows = list(figures.rows(parts))
     wide = max(len(what) for _, what, _ in rows)
     for part, what, figure in rows:
-        terminalreporter.write_line(f"{part:14} {what:{wide}}  {figure:>10}")
+        terminalreporter.write_line(f"{part:20} {what:{wide}}  {figure:>10}")
     whole = config.args == ["tests/torture"] and not terminalreporter.stats.get("deselected")
     if exitstatus or not whole:
         terminalreporter.write_line("docs/reliability.json is left as it was: not all, or failed.")
@@ -124,6 +127,7 @@ def pytest_terminal_summary(
         python=str(machine["python"]),
         seed=SEED,
         minutes=shares.TOTAL_MINUTES,
+        seconds=round(time.monotonic() - BEGAN),
         tests=len(terminalreporter.stats.get("passed", ())),
         parts=parts,
     ).save()

@@ -1,19 +1,27 @@
-"""What a run of `make torture` found: docs/reliability.json, and its table."""
+"""What a run of `make torture` found: docs/reliability.json, and the table made of it."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tests.torture.shares import SHARES
+
 PROJECT = Path(__file__).resolve().parents[2]
 FIGURES = PROJECT / "docs" / "reliability.json"
+PAGE = PROJECT / "docs" / "reliability.md"
 
 Figure = int | float | str
+Parts = Mapping[str, Mapping[str, Figure]]  # by file of tests
+
+# What stands between these two lines of the page is made here.
+_BLOCK = re.compile(r"(?<=<!-- figures -->\n).*?(?=<!-- end of figures -->)", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of everything. `parts` has the figures by file of tests, in order."""
+    """One run of everything. `seconds` is all of it, servers and checks included."""
 
     date: str
     machine: str
@@ -21,11 +29,30 @@ class Run:
     python: str
     seed: int
     minutes: float
+    seconds: int
     tests: int
-    parts: Mapping[str, Mapping[str, Figure]]
+    parts: Parts
 
     def save(self) -> None:
+        """Write the figures down, and into the page."""
         FIGURES.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        page = PAGE.read_text("utf-8")
+        PAGE.write_text(_BLOCK.sub(lambda _: self.as_markdown(), page), "utf-8")
+
+    def as_markdown(self) -> str:
+        """The block of the page."""
+        lines = [
+            (
+                f"{self.date}, {self.machine}, {self.cpus} CPUs, Python {self.python}: "
+                f"`make torture TORTURE_MINUTES={self.minutes:g} SEED={self.seed}`, "
+                f"{self.tests} tests in {self.seconds // 60} minutes, all passed."
+            ),
+            "",
+            "| part | what | figure |",
+            "| --- | --- | ---: |",
+            *(f"| {part} | {what} | {figure} |" for part, what, figure in rows(self.parts)),
+        ]
+        return "\n".join([*lines, ""])
 
 
 def load_run() -> Run:
@@ -33,11 +60,15 @@ def load_run() -> Run:
     return Run(**json.loads(FIGURES.read_text("utf-8")))
 
 
-def rows(parts: Mapping[str, Mapping[str, Figure]]) -> list[tuple[str, str, str]]:
+def block_of_page() -> str:
+    """What the page has of the figures now."""
+    (block,) = _BLOCK.findall(PAGE.read_text("utf-8"))
+    return str(block)
+
+
+def rows(parts: Parts) -> Iterator[tuple[str, str, str]]:
     """(part, what, figure) as texts; a part is named in its first row only."""
-    made = []
     for part, figures in parts.items():
         for at, (name, figure) in enumerate(figures.items()):
             shown = figure if isinstance(figure, str) else f"{figure:,.10g}"
-            made.append((part.replace("_", " ") if at == 0 else "", name, shown))
-    return made
+            yield SHARES[part].title if at == 0 else "", name, shown

@@ -9,21 +9,22 @@ TOTAL_MINUTES = float(os.environ.get("TORTURE_MINUTES") or 0)
 
 @dataclass(frozen=True)
 class Share:
-    """A file's part of the time: a weight among the others, and seconds in `make test`."""
+    """A part's name for people, its weight among the others, and its seconds in `make test`."""
 
+    title: str
     weight: float
     quick_s: float
 
 
 # By file of tests; the tests of a file that take `budget_s` share its part equally.
 SHARES = {
-    "test_killed": Share(weight=5.0, quick_s=5.0),
-    "test_at_once": Share(weight=1.5, quick_s=5.0),
-    "test_hostile": Share(weight=1.0, quick_s=3.0),
-    "test_fuzz": Share(weight=1.5, quick_s=4.0),
-    "test_coverage_guided": Share(weight=1.5, quick_s=3.0),
-    "test_bad_mimir": Share(weight=2.5, quick_s=4.0),
-    "test_bad_s3": Share(weight=2.5, quick_s=4.0),
+    "test_killed": Share("Killed anywhere", weight=5.0, quick_s=5.0),
+    "test_at_once": Share("Run at once", weight=1.5, quick_s=5.0),
+    "test_hostile": Share("Hostile data", weight=1.0, quick_s=3.0),
+    "test_fuzz": Share("Anything as input", weight=1.5, quick_s=4.0),
+    "test_coverage_guided": Share("The splitter, guided", weight=1.5, quick_s=3.0),
+    "test_bad_mimir": Share("A bad Mimir", weight=2.5, quick_s=4.0),
+    "test_bad_s3": Share("A bad S3", weight=2.0, quick_s=4.0),
 }
 
 

@@ -19,7 +19,7 @@ from tests.integration.conftest import MakeFunction, MakeProxy
 from tests.integration.deployment import FEW, HOUR_S, LAST_END, Function
 from tests.integration.faults import Proxy
 from tests.integration.sandbox import Event
-from tests.integration.worker import Order, working
+from tests.integration.worker import Order, Worker, working
 from tests.torture.claims import Claims
 from tests.torture.conftest import Record
 
@@ -66,16 +66,25 @@ class Crowd:
             for number, (event, way) in enumerate(zip(events, self.ways, strict=True))
         ]
 
-    def work(self, orders: Sequence[Order], claims: Claims) -> list[Event]:
-        """All at once; whatever the checkpoint claims meanwhile is there."""
+    def work(self, orders: Sequence[Order], claims: Claims, killed: float = 0.0) -> list[Event]:
+        """All at once; whatever the checkpoint claims meanwhile is there.
+
+        So many of them are killed on their way, as a part of one: their result is {"killed": True}.
+        """
         self.aws.heal()
         for way in self.ways:
             way.heal()
             way.spoil(faults.late(self.chance.uniform(0.01, 0.1)))  # so that they meet
+        doomed = {number for number in range(len(orders)) if self.chance.random() < killed}
+        left = {number: self.chance.randint(1, 12) for number in doomed}  # looks at the bucket
         with working(*orders) as workers:
             while not all(worker.answers_within(0.1) for worker in workers):
                 assert claims.unmet() == []
-            return [worker.result() for worker in workers]
+                for number in [number for number, looks in left.items() if looks == 0]:
+                    if not workers[number].answers_within(0):
+                        workers[number].kill()
+                left = {number: looks - 1 for number, looks in left.items() if looks}
+            return [_result(worker) for worker in workers]
 
     def span_s(self, number: int) -> tuple[float, float] | None:
         """From the first query of a worker to the end of its last; None if it asked nothing."""
@@ -94,6 +103,13 @@ class Crowd:
         status = self.function.export({"action": "status"})
         assert (status["outcome"], status["failures"]) == ("complete", [])
         assert self.function.export()["windows"]["planned"] == 0
+
+
+def _result(worker: Worker) -> Event:
+    try:
+        return worker.result()
+    except EOFError:
+        return {"killed": True}
 
 
 @pytest.fixture
@@ -143,7 +159,8 @@ def test_one_run_works_and_the_others_are_skipped(
 def test_without_a_lease_that_holds_all_is_right_all_the_same(
     crowd: Crowd, budget_s: float, record: Record, is_long: bool
 ) -> None:
-    """Leases that are over when they are taken, or clocks that differ by more than a lease."""
+    """Leases that are over when they are taken, or clocks that differ by more than a lease; and
+    some are killed."""
     ends = time.monotonic() + budget_s
     claims = Claims(crowd.function, crowd.mimir, crowd.begin)
     rounds = 0
@@ -155,11 +172,12 @@ def test_without_a_lease_that_holds_all_is_right_all_the_same(
                 replace(order, now=order.now + crowd.chance.choice([-SKEW_S, 0, SKEW_S]))
                 for order in orders
             ]
-        results = crowd.work(orders, claims)
+        results = crowd.work(orders, claims, killed=0.2)
         assert [result.get("error") for result in results] == [None] * len(results)
         met = sum(crowd.span_s(number) is not None for number in range(len(orders)))
         record("processes at once, without a lease that holds", len(results))
         record("of these that queried", met)
+        record("of these that were killed", sum("killed" in result for result in results))
         record(
             "conditional writes lost to another", sum(r.status == 412 for r in crowd.aws.requests)
         )

@@ -25,7 +25,17 @@ NAMES = [
 each = pytest.mark.parametrize("metric", CATALOG, ids=lambda metric: metric.name)
 
 # Cluster values that a query must carry without becoming another query.
-ODD = ["", "a", 'x"y', "a\\b", "a\nb\t\r\b\f", "\x00\x1f\x7f", "ü 集群 \U0001f680", "\u2028"]
+ODD = [
+    "",
+    "a",
+    'x"y',
+    "a\\b",
+    "a\nb\t\r\b\f",
+    "\x00\x1f\x7f",
+    "ü 集群 \U0001f680",
+    "\u2028",
+    "\ufffd",
+]
 ODD += ['"} or up{x="', "$matchers", "$cluster_label", "{}", "a,b", "`", "'"]
 
 _STRING = r'"(?:[^"\\]|\\.)*"'
@@ -102,12 +112,12 @@ def test_one_cluster_narrows_each_selector_to_just_its_value(cluster: str) -> No
         sent = metric.promql("k8s_cluster", cluster)
         places = [found.end() for found in re.finditer(r"\{k8s_cluster=", sent)]
         assert len(places) == metric.query.count(MATCHERS)
-        for place in places:
+        for place in reversed(places):
             value, end = json.JSONDecoder().raw_decode(sent, place)
             assert value == cluster
             assert sent[end] == ","
         # Without the matcher the rest is the query as it is without a cluster.
-        matcher = f"k8s_cluster={json.dumps(cluster, ensure_ascii=False)},"
+        matcher = f"k8s_cluster={sent[places[0] : end]},"
         assert sent.replace(matcher, "") == metric.promql("k8s_cluster")
 
 
