@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
+from .bounded import call_within
 from .checkpoint import HANDOVERS, Checkpoint, Handover
+from .deadline import Deadline
 from .errors import StopRunError
 from .intervals import covers, union
 from .settings import Settings
@@ -30,16 +32,25 @@ START_GRACE_S = 120
 class StateMachine:
     """The backfill's state machine: starts executions and says how they stand."""
 
-    def __init__(self, client: "SFNClient", arn: str) -> None:
+    def __init__(self, client: "SFNClient", arn: str, deadline: Deadline | None = None) -> None:
         self._client = client
         self._arn = arn
+        self._deadline = deadline or Deadline.open_ended()
+
+    def within(self, deadline: Deadline) -> "StateMachine":
+        """The same, waited for only as long as there is time."""
+        return StateMachine(self._client, self._arn, deadline)
 
     def start(self, name: str, windows: Sequence[Window]) -> None:
         """Start an execution; starting it twice is starting it once. Raises StopRunError."""
         items = [{"start": window.start, "end": window.end} for window in windows]
         try:
-            self._client.start_execution(
-                stateMachineArn=self._arn, name=name, input=json.dumps({"windows": items})
+            call_within(
+                self._deadline,
+                lambda: self._client.start_execution(
+                    stateMachineArn=self._arn, name=name, input=json.dumps({"windows": items})
+                ),
+                f"The request to start the execution {name}",
             )
         except ClientError as error:
             if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
@@ -52,7 +63,11 @@ class StateMachine:
         name. Raises StopRunError."""
         arn = f"{self._arn.replace(':stateMachine:', ':execution:')}:{name}"
         try:
-            status = self._client.describe_execution(executionArn=arn)["status"]
+            status = call_within(
+                self._deadline,
+                lambda: self._client.describe_execution(executionArn=arn)["status"],
+                f"The request to describe the execution {name}",
+            )
         except ClientError as error:
             if error.response["Error"]["Code"] == "ExecutionDoesNotExist":
                 return None

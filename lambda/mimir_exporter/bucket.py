@@ -5,8 +5,10 @@ That policy allows Put, Get and Delete under the prefix, and ListBucket only wit
 ListBucket grant would make it 404.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import boto3
@@ -16,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from .errors import ExportError, StopRunError
 from .objects import ConditionFailedError, Folder, StoredObject
 from .settings import Settings
+from .windows import iso
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -33,6 +36,10 @@ CLIENT = Config(
     tcp_keepalive=True,
     max_pool_connections=10,
 )
+
+
+# S3 itself refuses requests whose time differs from its own by more.
+CLOCK_OFF_S = 15 * 60
 
 
 class Bucket:
@@ -158,6 +165,11 @@ class Bucket:
                 "bucket policy for this bucket and prefix, and that the bucket's own policy and "
                 "its KMS key allow it."
             )
+        if code == "RequestTimeTooSkewed":
+            return StopRunError(
+                f"S3 did not {verb} {where}: the clock is wrong ({code}); set it right. Nothing "
+                "more was exported or deleted."
+            )
         if code == "NoSuchBucket":
             return StopRunError(
                 f"The bucket {self._name} does not exist; check S3_BUCKET, or create the bucket."
@@ -192,7 +204,7 @@ def s3_client(settings: Settings) -> "S3Client":
     this kind is made for each. Raises StopRunError.
     """
     if not settings.role_arn:
-        return boto3.client("s3", config=CLIENT)
+        return _checking_clock(boto3.client("s3", config=CLIENT))
     request: AssumeRoleRequestTypeDef = {
         "RoleArn": settings.role_arn,
         "RoleSessionName": "mimir-exporter",
@@ -208,10 +220,37 @@ def s3_client(settings: Settings) -> "S3Client":
             "policy and that the VPC has an endpoint for STS."
         ) from error
     keys = answer["Credentials"]
-    return boto3.client(
-        "s3",
-        config=CLIENT,
-        aws_access_key_id=keys["AccessKeyId"],
-        aws_secret_access_key=keys["SecretAccessKey"],
-        aws_session_token=keys["SessionToken"],
+    return _checking_clock(
+        boto3.client(
+            "s3",
+            config=CLIENT,
+            aws_access_key_id=keys["AccessKeyId"],
+            aws_secret_access_key=keys["SecretAccessKey"],
+            aws_session_token=keys["SessionToken"],
+        )
     )
+
+
+def _checking_clock(client: "S3Client") -> "S3Client":
+    """The client, which looks at the clock with each answer."""
+    client.meta.events.register("after-call.s3", check_clock)
+    return client
+
+
+def check_clock(http_response: Any, **_: object) -> None:
+    """Compare this machine's clock with S3's. Raises StopRunError where they differ too much.
+
+    A run a year ahead would note a year of windows as exported without a single series, and
+    delete every file as too old; what retention deletes cannot be had again, since Mimir forgets
+    too. S3 refuses such requests by itself; others that speak its protocol do not look.
+    """
+    try:
+        there = parsedate_to_datetime(http_response.headers.get("date") or "").timestamp()
+    except ValueError:
+        return  # says no time, or none that can be read
+    here = time.time()
+    if abs(here - there) > CLOCK_OFF_S:
+        raise StopRunError(
+            f"The clock says {iso(here)}, and S3 says {iso(there)}; set the clock right. Nothing "
+            "more was exported or deleted."
+        )

@@ -5,18 +5,31 @@ from collections.abc import Callable
 
 from .errors import OutOfTimeError
 
+# Of the reserve this is for the last log lines: nothing is waited for any more.
+LAST_WORDS_S = 1.5
+
 
 class Deadline:
-    """Counts down to the moment at which work must stop, leaving time to say what is left."""
+    """Counts down to the moment at which work must stop, leaving time to say what is left.
 
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    `reserve_s` is that time.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        reserve_s: float = 30.0,
+    ) -> None:
         self._clock = clock
         self._end = clock() + seconds
+        self._reserve_s = reserve_s
 
     @classmethod
     def for_invocation(cls, remaining_s: float) -> "Deadline":
         """All but a reserve for handing over and the checkpoint: a tenth, 5 to 30 s."""
-        return cls(remaining_s - min(30.0, max(5.0, remaining_s / 10)))
+        reserve_s = min(30.0, max(5.0, remaining_s / 10))
+        return cls(remaining_s - reserve_s, reserve_s=reserve_s - LAST_WORDS_S)
 
     @classmethod
     def open_ended(cls) -> "Deadline":
@@ -26,6 +39,10 @@ class Deadline:
     def remaining_s(self) -> float:
         """Seconds left, never below 0."""
         return max(0.0, self._end - self._clock())
+
+    def reserve_s(self) -> float:
+        """Seconds left of work and reserve, never below 0."""
+        return max(0.0, self._end + self._reserve_s - self._clock())
 
     def check(self) -> None:
         """Raise OutOfTimeError once the time is used up."""

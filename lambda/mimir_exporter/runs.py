@@ -63,7 +63,7 @@ class Summary:
     pending: int = 0
     gaps: int = 0
     lag_s: int = 0
-    covered_until: int = 0
+    covered_until: int = 0  # unix seconds; 0: not known
     executions: list[str] = field(default_factory=list)
     deleted: int = 0
     seconds: float = 0.0
@@ -112,7 +112,7 @@ def run_regular(tools: Tools, only: Asked | None = None) -> Summary:
             "skipped",
             f"Another run is at work, until {until} at the latest; this one did nothing.",
         )
-    summary = None
+    summary: Summary | None = None
     try:
         if tools.machine is not None:
             checkpoint = settle(
@@ -123,9 +123,14 @@ def run_regular(tools: Tools, only: Asked | None = None) -> Summary:
         plan = _plan(tools, checkpoint, only)
         _tell_plan(plan)
         left_off = _work(tools, checkpoint, plan)
-        summary = _conclude(tools, plan, only, left_off)
-        if left_off is None:
-            _retain(tools, checkpoint, summary)
+        try:
+            summary = _conclude(tools, plan, only, left_off)
+            if left_off is None:
+                _retain(tools, checkpoint, summary)
+        except (OutOfTimeError, StopRunError) as error:
+            summary = summary or _stopped(tools, checkpoint, plan)
+            summary.outcome, summary.error = "stopped", StopRunError(str(error))
+            summary.message = _message(summary, only)
         summary.seconds = tools.clock() - started
         return summary
     finally:
@@ -335,10 +340,31 @@ def _work(
             tools.exporter.export_window(checkpoint, window, names)
     except (OutOfTimeError, StopRunError) as error:
         stopped = error
-        if isinstance(error, OutOfTimeError) and tools.machine is None:
+    try:
+        if isinstance(stopped, OutOfTimeError) and tools.machine is None:
             tools.exporter.fail_slow(checkpoint)
-    tools.exporter.finish()
+        tools.exporter.finish()
+    except CheckpointError:
+        raise  # without it there is nothing to conclude from
+    except (OutOfTimeError, StopRunError) as error:
+        stopped = error if stopped is None else stopped
     return stopped
+
+
+def _stopped(
+    tools: Tools, checkpoint: Checkpoint, plan: Sequence[tuple[Window, tuple[str, ...]]]
+) -> Summary:
+    """What is known of a run that could not look at its checkpoint again."""
+    totals = tools.exporter.totals
+    return Summary(
+        "stopped",
+        "",
+        totals,
+        planned=len(plan),
+        pending=len(plan) - totals.windows,
+        gaps=len(checkpoint.gaps()),
+        lag_s=checkpoint.lag_s(tools.names, tools.now()),
+    )
 
 
 def _conclude(
@@ -409,7 +435,7 @@ def _message(summary: Summary, only: Asked | None) -> str:
             parts.append(f"beside it {summary.pending} windows are pending")
     elif summary.pending:
         parts.append(f"{summary.pending} windows are pending")
-    else:
+    elif summary.covered_until:
         parts.append(f"everything up to {iso(summary.covered_until)} is exported")
     return "; ".join(parts) + "."
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .auth import credential_source
 from .backfill import StateMachine
+from .bounded import BoundedStore
 from .catalog import Metric, load_catalog
 from .deadline import Deadline
 from .export import Exporter
@@ -56,6 +57,7 @@ def open_tools(
 ) -> Iterator[Tools]:
     """Make the tools of one run, and close at the end what they opened. Raises SettingsError."""
     catalog = load_catalog(settings.extra_metrics)
+    bucket = BoundedStore(bucket, deadline)
     store = CheckpointStore(bucket, settings.prefix, settings.cluster_name, clock=clock)
     mimir = Mimir(
         settings, credential_source(settings.auth_secret_arn), deadline, open_signer(settings)
@@ -77,7 +79,7 @@ def open_tools(
             mimir=mimir,
             exporter=Exporter(catalog, fetcher, writer, store, deadline, clock=clock),
             deadline=deadline,
-            machine=machine,
+            machine=machine.within(deadline) if machine else None,
             run_id=run_id,
             clock=clock,
         )

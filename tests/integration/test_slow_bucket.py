@@ -1,0 +1,122 @@
+"""An S3 that hangs: the function ends by itself, says so, and the next run goes on."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from localcloud.aws import Cloud
+from localcloud.prometheus import Prometheus
+from mimir_exporter import bounded
+from mimir_exporter.errors import ExportError
+from tests.integration import faults
+from tests.integration.conftest import MakeFunction, MakeProxy
+from tests.integration.deployment import FEW, HOUR_S, LAST_END, Function
+from tests.integration.faults import Exchange, Fault, Proxy, Request
+
+SECONDS = 7.0  # of which five are the reserve, and the last one and a half for nothing but words
+
+
+@pytest.fixture
+def s3(make_proxy: MakeProxy, cloud: Cloud) -> Proxy:
+    return make_proxy(cloud.endpoint)
+
+
+@pytest.fixture
+def function(make_function: MakeFunction, s3: Proxy, monkeypatch: pytest.MonkeyPatch) -> Function:
+    """A few metrics, two windows; two seconds without an answer are a long time."""
+    monkeypatch.setattr(bounded, "HANGS_S", 0.5)
+    return replace(make_function(AWS_ENDPOINT_URL=s3.url, BACKFILL_DAYS="2h"), metrics=FEW)
+
+
+def to_checkpoint(method: str) -> Callable[[Request], bool]:
+    return lambda r: r.method == method and r.path.endswith("checkpoint.json")
+
+
+def to_file(request: Request) -> bool:
+    return request.method == "PUT" and "node_info" in request.path
+
+
+def anything(_: Request) -> bool:
+    return True
+
+
+HANGS: list[tuple[str, Fault, Callable[[Request], bool]]] = [
+    ("all of it", faults.never_answer, anything),
+    ("a file's write", faults.never_answer, to_file),
+    ("a file's write, whose answer drips", faults.drip_head, to_file),
+    ("the checkpoint's write", faults.never_answer, to_checkpoint("PUT")),
+    ("the checkpoint's read", faults.never_answer, to_checkpoint("GET")),
+]
+
+
+@pytest.mark.parametrize(
+    ("fault", "when"), [one[1:] for one in HANGS], ids=[one[0] for one in HANGS]
+)
+def test_an_s3_that_hangs_does_not_hold_the_run(
+    fault: Fault, when: Callable[[Request], bool], function: Function, s3: Proxy, mimir: Prometheus
+) -> None:
+    s3.spoil(fault, when)
+    began = time.monotonic()
+    with pytest.raises(ExportError) as caught:
+        function.export(seconds=SECONDS)
+    # By itself, before Lambda would have ended it.
+    assert time.monotonic() - began < SECONDS
+    for words in ("had no answer after", function.bucket, "the next run goes on"):
+        assert words in str(caught.value)
+    (line,) = function.messages("run failed")
+    assert line["reason"] == str(caught.value)
+    s3.heal()
+    function.clock.advance(300)  # past the lease, which could not be given back
+    assert function.export()["outcome"] == "complete"
+    assert function.differences(mimir, 2) == []
+
+
+def test_a_run_that_could_not_note_its_end_says_what_it_did(function: Function, s3: Proxy) -> None:
+    """The files of both windows are there; the second one is not noted."""
+    noted = iter(range(100))
+    s3.spoil(faults.never_answer, lambda r: to_checkpoint("PUT")(r) and next(noted) >= 2)
+    with pytest.raises(ExportError, match="had no answer after"):
+        function.export(seconds=SECONDS)
+    (line,) = function.messages("run finished")
+    assert (line["outcome"], line["windows"]["planned"]) == ("stopped", 2)
+    assert line["samples"] > 0
+    assert "windows exported; The request to" in line["reason"]
+
+
+def test_an_item_ends_by_itself_too(function: Function, s3: Proxy) -> None:
+    function.export()
+    function.clock.advance(HOUR_S)
+    s3.spoil(faults.never_answer, to_file)
+    item = {"start": LAST_END, "end": LAST_END + HOUR_S}
+    began = time.monotonic()
+    with pytest.raises(ExportError, match="had no answer after"):
+        function.backfill(item, seconds=SECONDS)
+    assert time.monotonic() - began < SECONDS
+    s3.heal()
+    assert function.backfill(item)["finished"]
+
+
+def test_a_clock_that_is_wrong_stops_everything(function: Function, s3: Proxy) -> None:
+    """Ahead or behind, and whoever of the two is wrong."""
+    function.export()
+    before = function.keys()
+    for date in ("Fri, 01 Jan 2027 00:00:00 GMT", "Mon, 01 Jan 2018 00:00:00 GMT"):
+        s3.heal()
+        s3.spoil(dated(date), anything)
+        with pytest.raises(ExportError, match=r"The clock says .* and S3 says .*set the clock"):
+            function.export()
+        assert function.keys() == before
+
+
+def dated(date: str) -> Fault:
+    """The real answer, with another time in its head."""
+
+    def fault(exchange: Exchange) -> None:
+        whole = exchange.forward()
+        exchange.send_head(whole, f"Content-Length: {len(whole.body)}", f"Date: {date}")
+        if exchange.request.method != "HEAD":
+            exchange.connection.sendall(whole.body)
+
+    return fault

@@ -1,0 +1,94 @@
+"""No call outlasts the invocation, whatever the other side does."""
+
+import time
+from collections.abc import Iterator
+from threading import Event
+from typing import cast
+
+import pytest
+
+from mimir_exporter.bounded import HANGS_S, BoundedStore, call_within
+from mimir_exporter.deadline import Deadline
+from mimir_exporter.errors import OutOfTimeError, StopRunError
+from mimir_exporter.objects import ObjectStore
+
+
+class Hanging:
+    """A store that answers nobody until it is let go."""
+
+    def __init__(self) -> None:
+        self.release = Event()
+
+    def where(self, key: str) -> str:
+        return f"s3://bucket/{key}"
+
+    def get(self, _key: str) -> None:
+        self.release.wait(60)
+
+
+@pytest.fixture
+def hanging() -> Iterator[Hanging]:
+    store = Hanging()
+    yield store
+    store.release.set()
+
+
+class Clock:
+    """Runs at the pace of the real time, from where it was put."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.ahead
+
+
+def test_an_answer_is_handed_on() -> None:
+    assert call_within(Deadline(60), lambda: 7, "It") == 7
+
+
+@pytest.mark.parametrize("error", [StopRunError("no"), TimeoutError("its own"), ValueError("x")])
+def test_an_error_is_handed_on(error: Exception) -> None:
+    def fail() -> None:
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        call_within(Deadline(60), fail, "It")
+    assert caught.value is error
+
+
+def test_where_just_the_time_was_short_it_is_for_later(hanging: Hanging) -> None:
+    store = BoundedStore(cast("ObjectStore", hanging), Deadline(0.05))
+    with pytest.raises(OutOfTimeError, match="time of this invocation is used up"):
+        store.get("a")
+
+
+def test_who_is_waited_for_in_vain_stops_the_run(
+    hanging: Hanging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mimir_exporter.bounded.HANGS_S", 0.05)
+    store = BoundedStore(cast("ObjectStore", hanging), Deadline(0.1))
+    with pytest.raises(StopRunError) as caught:
+        store.get("a")
+    assert str(caught.value) == (
+        "The request to read s3://bucket/a had no answer after 0 s, and the time of this "
+        "invocation is used up. Nothing is lost, the next run goes on."
+    )
+
+
+def test_after_the_work_there_is_the_reserve_and_then_nothing(hanging: Hanging) -> None:
+    clock = Clock()
+    deadline = Deadline(10, clock, reserve_s=0.1)
+    store = BoundedStore(cast("ObjectStore", hanging), deadline)
+    clock.ahead = 10
+    for _ in range(3):  # the first one takes what there is
+        with pytest.raises(StopRunError, match="had no answer"):
+            store.get("a")
+    clock.ahead = 100
+    assert deadline.reserve_s() == 0
+
+
+def test_a_deadline_that_is_none_can_be_waited_for() -> None:
+    """A hundred years are no more than a lock can wait for."""
+    assert call_within(Deadline.open_ended(), lambda: 1, "It") == 1
+    assert HANGS_S == 10
