@@ -15,6 +15,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from .checkpoint import CLOCK_OFF_S
 from .errors import ExportError, StopRunError
 from .objects import ConditionFailedError, Folder, StoredObject
 from .settings import Settings
@@ -36,10 +37,6 @@ CLIENT = Config(
     tcp_keepalive=True,
     max_pool_connections=10,
 )
-
-
-# S3 itself refuses requests whose time differs from its own by more.
-CLOCK_OFF_S = 15 * 60
 
 
 class Bucket:

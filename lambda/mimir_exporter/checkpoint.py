@@ -28,6 +28,9 @@ REASON_BYTES = 400
 GONE_METRICS = 20
 # Executions at work at once: with all items that each may have, a month of windows of a minute.
 HANDOVERS = 50
+# Clocks may differ by so much; see check_clock in bucket.py.
+CLOCK_OFF_S = 15 * 60
+FOREVER = 1 << 40
 # TIME_FRAME and QUERY_STEP may change so often within what RETENTION_DAYS keeps.
 GRIDS = 32
 # What all ranges that wait to be exported again may take in the document, as they were asked for.
@@ -132,6 +135,7 @@ class Checkpoint:
         """
         names = tuple(names)
         self._adopt_grid(settings, now)
+        self._forget_the_future(now)
         labelling = Labelling(
             settings.cluster_label, settings.cluster_name, settings.split_by_cluster
         )
@@ -158,7 +162,12 @@ class Checkpoint:
 
     def _adopt_grid(self, settings: Settings, now: int) -> None:
         """Grids behind retention are forgotten: no window on them is exported again."""
-        grids = adopt_grid(self.grids, settings.time_frame_s, settings.query_step_s, now)
+        # A clock that was set back a little does not take back a grid that has windows.
+        newest = max(
+            (one.exported[-1][1] for one in self.metrics.values() if one.exported), default=0
+        )
+        seen = max(now, min(newest, now + CLOCK_OFF_S))
+        grids = adopt_grid(self.grids, settings.time_frame_s, settings.query_step_s, seen)
         kept = tuple(
             grid
             for grid, following in zip_longest(grids, grids[1:])
@@ -173,6 +182,17 @@ class Checkpoint:
                 "the same S3_PREFIX and CLUSTER_NAME."
             )
         self.grids = grids
+
+    def _forget_the_future(self, now: int) -> None:
+        """What a clock noted that was far ahead: no window of the future is exported yet."""
+        future = [(now + CLOCK_OFF_S, FOREVER)]
+        for name, progress in self.metrics.items():
+            progress.added = min(progress.added, now)
+            progress.exported = subtract(progress.exported, future)
+            progress.empty = subtract(progress.empty, future)
+            self._cut_failures(name, *future[0])
+        self.last_complete = min(self.last_complete, now)
+        self.deleted_until = min(self.deleted_until, now - now % DAY_S)
 
     def _forget_gone(self, names: Iterable[str]) -> None:
         """Forget the metrics that are out of the catalogue longest: should one of them come back,

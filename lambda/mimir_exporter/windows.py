@@ -1,15 +1,16 @@
 """Cutting time. Pure; every time is unix seconds, UTC, every range half-open.
 
 A window is known from a moment alone: windows lie on the grid of TIME_FRAME counted from
-midnight and never cross a midnight. A changed TIME_FRAME or QUERY_STEP begins a new grid at a
-window's end and leaves older time on the older grid, so a window keeps its start, its end and
-its files for good, however the settings change.
+midnight and never cross a midnight. A changed TIME_FRAME or QUERY_STEP begins a new grid where
+windows of both begin, and leaves older time on the older grid, so a window keeps its start, its
+end and its files for good, however the settings change.
 """
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import lcm
 
 DAY_S = 86_400
 
@@ -92,11 +93,20 @@ def _starts_before(grid: Grid, moment: int) -> int:
 
 
 def adopt_grid(grids: Sequence[Grid], width_s: int, step_s: int, now: int) -> tuple[Grid, ...]:
-    """The grids with the settings of today: a change begins at the end of the current window."""
+    """The grids with the settings of today.
+
+    A change begins after the current window, where windows of both grids begin: so every window
+    starts on a multiple of its step, and none is shorter than its neighbours but before midnight,
+    where all grids begin anew.
+    """
     begun = tuple(grid for grid in grids if grid.since <= now) or (Grid(0, width_s, step_s),)
     if (begun[-1].width_s, begun[-1].step_s) == (width_s, step_s):
         return begun
-    return (*begun, Grid(window_at(begun, now).end, width_s, step_s))
+    over = window_at(begun, now).end
+    midnight = over - over % DAY_S
+    both_s = lcm(begun[-1].width_s, width_s)
+    since = midnight + -(-(over - midnight) // both_s) * both_s
+    return (*begun, Grid(min(since, midnight + DAY_S), width_s, step_s))
 
 
 def halves(first: int, last: int, step_s: int) -> tuple[tuple[int, int], tuple[int, int]] | None:

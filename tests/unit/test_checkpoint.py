@@ -11,6 +11,7 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from mimir_exporter.checkpoint import (
+    CLOCK_OFF_S,
     GAP_ATTEMPTS,
     REASON_CHARACTERS,
     Checkpoint,
@@ -167,6 +168,49 @@ def test_what_decides_the_folder_is_noted_when_it_changes_and_only_then() -> Non
     for wait_s in (HOUR, 2 * HOUR):
         checkpoint.adopt(changed, NAMES, NOW + wait_s)
         assert checkpoint.labelling == Labelling("k8s_cluster", "prod", True, NOW + HOUR)
+
+
+# A clock that was wrong
+
+
+def test_what_a_clock_noted_that_was_a_year_ahead_is_taken_back() -> None:
+    """It marked a year of windows without series as exported, of a metric it had just met."""
+    settings, ahead = configure(RETENTION_DAYS="0"), NOW + 365 * DAY_S
+    checkpoint = begun(settings, ["cpu"])
+    export_all(checkpoint, settings, ["cpu"], NOW)
+    until_now = copy.deepcopy(checkpoint.metrics["cpu"])
+    checkpoint.adopt(settings, NAMES, ahead)
+    export_all(checkpoint, settings, NAMES, ahead)
+    make_gap(checkpoint, "cpu", window_at(checkpoint.grids, ahead), ahead)
+    checkpoint.deleted_until = ahead // DAY_S * DAY_S
+    checkpoint.adopt(settings, NAMES, NOW + HOUR)
+    assert list(checkpoint.plan(["cpu"], settings, NOW + HOUR)) == []  # done, just now
+    assert checkpoint.metrics["cpu"].exported[0][0] == until_now.exported[0][0]
+    assert checkpoint.metrics["cpu"].exported[-1][1] <= NOW + HOUR + CLOCK_OFF_S
+    assert checkpoint.gaps() == []
+    assert checkpoint.deleted_until == unix("2026-10-31")
+    later = NOW + 5 * HOUR
+    checkpoint.adopt(settings, NAMES, later)
+    wanted = dict(checkpoint.plan(NAMES, settings, later))
+    assert hour("2026-10-31T15:00") in wanted
+    assert "memory" in wanted[hour("2026-10-28T13:00")]  # its backfill begins anew
+
+
+def test_a_gap_that_was_tried_in_the_future_is_due() -> None:
+    checkpoint, settings, window = begun(), configure(), hour("2026-10-31T11:00")
+    make_gap(checkpoint, "cpu", window, NOW + 30 * DAY_S)
+    assert window in dict(checkpoint.plan(["cpu"], settings, NOW))
+
+
+def test_a_clock_that_is_set_back_a_little_takes_back_no_grid_that_has_windows() -> None:
+    checkpoint, halved = begun(), configure(TIME_FRAME="60", SETTLE_TIME="0")
+    checkpoint.adopt(halved, NAMES, NOW)
+    now = unix("2026-10-31T13:02")
+    checkpoint.adopt(halved, NAMES, now)
+    checkpoint.mark_exported("cpu", Window(now - 60, now, 60), empty=False)
+    grids = checkpoint.grids
+    checkpoint.adopt(halved, NAMES, now - 180)
+    assert checkpoint.grids == grids
 
 
 # Failures and gaps

@@ -174,13 +174,18 @@ def test_a_window_keeps_its_start_and_end_however_the_settings_change(
         if begun:
             assert all_windows(grids, begun) == before
         assert adopt_grid(grids, *coarse(cut), now) == grids
-        # From the next window on today's settings count.
-        window = window_at(grids, max(begun, now))
+        # From the next midnight on today's settings count, if not from the next window on.
+        window = window_at(grids, now - now % DAY_S + DAY_S)
         assert (window.step_s, window.end - window.start <= coarse(cut)[0]) == (cut[1], True)
     windows = all_windows(grids, now + 2 * DAY_S)
     assert windows[0].start == BEGIN
+    widths = {(grid.since, grid.width_s) for grid in grids}
     for one, following in itertools.pairwise(windows):
         assert one.end == following.start
+        # As a query's steps are: and as wide as its grid has it, but before a midnight.
+        assert one.start % one.step_s == 0
+        (_, width_s) = max(grid for grid in widths if grid[0] <= one.start)
+        assert one.end - one.start == width_s or one.end % DAY_S == 0
         assert one.start // DAY_S == (one.end - 1) // DAY_S
         assert one.start <= one.last < one.end <= one.last + one.step_s
     assert all(
@@ -195,10 +200,26 @@ def test_a_change_that_is_taken_back_within_its_window_leaves_no_trace() -> None
     assert adopt_grid(changed, 3600, 60, BEGIN + 20) == before
 
 
-def test_a_new_width_begins_where_the_current_window_ends() -> None:
-    grids = adopt_grid(one_grid((25_200, 60)), 3600, 60, unix("2026-10-30T10:00"))
-    windows = list(windows_within(grids, unix("2026-10-30T08:00"), unix("2026-10-30T16:00")))
-    assert [iso(window.start)[11:16] for window in windows] == ["07:00", "14:00", "15:00"]
+@pytest.mark.parametrize(
+    ("before", "after", "at", "begins"),
+    [
+        ((25_200, 60), (3600, 60), "10:00", "2026-10-30T14:00:00Z"),
+        ((3600, 60), (1200, 30), "09:20", "2026-10-30T10:00:00Z"),
+        # 7 and 5 hours have nothing in common but midnight.
+        ((25_200, 60), (18_000, 60), "10:00", "2026-10-31T00:00:00Z"),
+        # 50 minutes and an hour meet every five hours.
+        ((3000, 60), (3600, 60), "10:00", "2026-10-30T15:00:00Z"),
+        # Half an hour in steps of a minute, then two hours in steps of two hours.
+        ((1800, 60), (7200, 7200), "09:40", "2026-10-30T10:00:00Z"),
+        ((3600, 60), (86_400, 60), "00:00", "2026-10-31T00:00:00Z"),
+        ((86_400, 60), (60, 60), "23:59", "2026-10-31T00:00:00Z"),
+    ],
+)
+def test_a_change_begins_where_windows_of_both_do(
+    before: tuple[int, int], after: tuple[int, int], at: str, begins: str
+) -> None:
+    grids = adopt_grid(one_grid(before), *after, unix(f"2026-10-30T{at}"))
+    assert [iso(grid.since) for grid in grids[1:]] == [begins]
 
 
 # Halves
