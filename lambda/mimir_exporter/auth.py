@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 from .errors import SettingsError, StopRunError
@@ -23,6 +24,13 @@ TENANT_CHARACTERS = frozenset(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!-_.*'()"
 )
 TENANT_BYTES = 150
+
+# Towards Secrets Manager.
+PATIENCE: Mapping[str, Any] = {
+    "connect_timeout": 5,
+    "read_timeout": 20,
+    "retries": {"mode": "standard", "total_max_attempts": 3},
+}
 
 
 @dataclass(frozen=True)
@@ -152,7 +160,13 @@ def secrets_manager_reader(secret_arn: str) -> Callable[[bool], str]:
     def read(force: bool) -> str:
         # Imported here: without a secret its cost at a cold start buys nothing.
         from aws_lambda_powertools.utilities import parameters  # noqa: PLC0415
+        from botocore.config import Config  # noqa: PLC0415
 
+        # Powertools' own provider, but for its patience: without an endpoint in the VPC, boto3's
+        # defaults take five minutes to say so.
+        providers = parameters.base.DEFAULT_PROVIDERS  # type: ignore[attr-defined]  # not exported
+        if "secrets" not in providers:
+            providers["secrets"] = parameters.SecretsProvider(boto_config=Config(**PATIENCE))
         try:
             value = parameters.get_secret(secret_arn, force_fetch=force)
         except parameters.GetParameterError as error:

@@ -122,6 +122,17 @@ def test_a_role_with_an_external_id_writes_the_bucket(
         wrong.export()
     for words in (arn, "could not be assumed", "AccessDenied", "check ROLE_ARN, ROLE_EXTERNAL_ID"):
         assert words in str(caught.value)
+    # The check says so, and all the rest that it knows.
+    check = wrong.export({"action": "check"})
+    (role,) = (one for one in check["findings"] if one["what"] == "role")
+    assert (check["outcome"], role["level"]) == ("unfit", "error")
+    assert "ROLE_EXTERNAL_ID" in role["change"]
+    assert check["metrics"]["node_info"]["series"] == 10
+    right = function.export({"action": "check"})
+    assert (right["outcome"], f"{arn} is assumed") == (
+        "fit",
+        next(one["found"] for one in right["findings"] if one["what"] == "role"),
+    )
     assert "\n" not in str(caught.value)
 
 

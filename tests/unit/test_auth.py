@@ -292,6 +292,15 @@ def test_a_secret_that_cannot_be_read_stops_the_run_with_what_to_check(
     assert "\n" not in text
 
 
+def test_nobody_waits_five_minutes_for_secrets_manager() -> None:
+    """As boto3 does by itself where the VPC has no endpoint for it."""
+    with pytest.raises(StopRunError):  # nobody is there
+        secrets_manager_reader(ARN)(False)
+    config = parameters.base.DEFAULT_PROVIDERS.pop("secrets").client.meta.config  # type: ignore[attr-defined]
+    attempts = config.retries["total_max_attempts"]
+    assert attempts * max(config.connect_timeout, config.read_timeout) <= 60
+
+
 @pytest.mark.parametrize("force", [False, True])
 @pytest.mark.parametrize(
     ("value", "text"), [("{}", "{}"), (b'{"a": 1}', '{"a": 1}'), (b"\xff", "\ufffd")]

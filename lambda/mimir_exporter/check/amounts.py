@@ -1,6 +1,7 @@
 """How much there is, how late it comes and how far back it goes; and so, how long it takes."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from ..checkpoint import Checkpoint
 from ..errors import ExportError, TooLargeError, TryLaterError
@@ -148,35 +149,68 @@ def _look_at_size(
             "TIME_FRAME",
         )
         return
-    steps = (window.last - window.start) // window.step_s + 1
-    seconds = {
-        name: query_s * count.series / counts[largest].series
-        + count.series * steps * SAMPLE_BYTES / BYTES_PER_S
-        + len(count.by_cluster) * OBJECT_S
-        for name, count in counts.items()
-    }
-    window_s = sum(seconds.values()) + settings.query_delay_s * (len(tools.catalog) - 1)
-    samples = sum(count.series for count in counts.values()) * steps
-    pending = _pending(tools, checkpoint, grids)
-    found = (
-        f"a window has about {_short(samples)} samples, {_short(samples * SAMPLE_BYTES)}B of JSON, "
-        f"{_short(samples * SAMPLE_BYTES / GZIP_RATIO)}B in "
-        f"{sum(len(count.by_cluster) for count in counts.values())} files, and takes about "
-        f"{_duration(window_s)}; what is due, {pending} x {_duration(window.end - window.start)}, "
-        f"takes {_duration(pending * window_s)} one after another, less where the backfill does "
-        f"several at once{cut}"
-    )
-    budget_s = questions.budget_s
-    if max(seconds.values()) > budget_s:
-        change = "set a smaller TIME_FRAME, a longer timeout_s or more memory_mb"
-        found = f"{largest} alone takes longer than a run may ({_duration(budget_s)}): {found}"
-        findings.add("warning", "size", found, change)
-    elif window_s > BUSY * (window.end - window.start):
-        change = "raise memory_mb and backfill_concurrency, or lower QUERY_DELAY"
-        found = f"windows come about as fast as they can be exported: {found}"
-        findings.add("warning", "size", found, change)
-    else:
-        findings.add("ok", "size", found)
+    size = Size.of(counts, window, query_s=query_s, delay_s=settings.query_delay_s)
+    level, found, change = size.judge(_pending(tools, checkpoint, grids), questions.budget_s)
+    findings.add(level, "size", found + cut, change)
+
+
+@dataclass(frozen=True)
+class Size:
+    """What one window comes to: `seconds` of each metric, `window_s` of all with their waits."""
+
+    window: Window
+    samples: int
+    files: int
+    seconds: Mapping[str, float]
+    window_s: float
+
+    @classmethod
+    def of(
+        cls, counts: Mapping[str, Count], window: Window, *, query_s: float, delay_s: float
+    ) -> "Size":
+        """From the series, and how long the endpoint works on the metric with the most."""
+        steps = (window.last - window.start) // window.step_s + 1
+        most = max(count.series for count in counts.values())
+        seconds = {
+            name: query_s * count.series / most
+            + count.series * steps * SAMPLE_BYTES / BYTES_PER_S
+            + len(count.by_cluster) * OBJECT_S
+            for name, count in counts.items()
+        }
+        return cls(
+            window,
+            sum(count.series for count in counts.values()) * steps,
+            sum(len(count.by_cluster) for count in counts.values()),
+            seconds,
+            sum(seconds.values()) + delay_s * len(counts),
+        )
+
+    def judge(self, due: int, budget_s: float) -> tuple[str, str, str]:
+        """Level, what is found and what to change, where `due` windows wait and a run has
+        `budget_s`."""
+        length_s = self.window.end - self.window.start
+        json_bytes = self.samples * SAMPLE_BYTES
+        found = (
+            f"a window has about {_short(self.samples)} samples, {_short(json_bytes)}B of JSON, "
+            f"{_short(json_bytes / GZIP_RATIO)}B in {self.files} files, and takes about "
+            f"{_duration(self.window_s)}; what is due, {due} x {_duration(length_s)}, takes "
+            f"{_duration(due * self.window_s)} one after another, less where the backfill does "
+            "several at once"
+        )
+        slowest = max(self.seconds, key=lambda name: self.seconds[name])
+        if self.seconds[slowest] > budget_s:
+            return (
+                "warning",
+                f"{slowest} alone takes longer than a run may ({_duration(budget_s)}): {found}",
+                "set a smaller TIME_FRAME, a longer timeout_s or more memory_mb",
+            )
+        if self.window_s > BUSY * length_s:
+            return (
+                "warning",
+                f"windows come about as fast as they can be exported: {found}",
+                "raise memory_mb and backfill_concurrency, or lower QUERY_DELAY",
+            )
+        return "ok", found, ""
 
 
 def _grids(tools: Tools, checkpoint: Checkpoint) -> tuple[Grid, ...]:
