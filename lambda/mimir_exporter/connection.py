@@ -30,6 +30,7 @@ class Sockets:
     """
 
     current: ClassVar[socket.socket | None] = None
+    certificate_ends: ClassVar[float | None] = None  # of the server, unix seconds
 
     @classmethod
     def set_timeout(cls, seconds: float) -> None:
@@ -48,12 +49,16 @@ class _PlainConnection(HTTPConnection):
     def connect(self) -> None:
         super().connect()
         Sockets.current = self.sock
+        Sockets.certificate_ends = None
 
 
 class _TlsConnection(HTTPSConnection):
     def connect(self) -> None:
         super().connect()
         Sockets.current = self.sock
+        if isinstance(self.sock, ssl.SSLSocket):
+            ends = str((self.sock.getpeercert() or {})["notAfter"])
+            Sockets.certificate_ends = float(ssl.cert_time_to_seconds(ends))
 
 
 class _PlainPool(urllib3.HTTPConnectionPool):

@@ -111,6 +111,11 @@ class Mimir:
             self._deadline = whole
             self._changed.set()
 
+    @property
+    def certificate_ends(self) -> float | None:
+        """When the server's certificate expires (unix seconds); None without TLS."""
+        return Sockets.certificate_ends
+
     def find_ready(self) -> Ready:
         """The path that says the endpoint is ready.
 

@@ -30,7 +30,8 @@ def authority(need_program: NeedProgram, tmp_path_factory: pytest.TempPathFactor
 def certificates(authority: Certificate) -> Mapping[str, Certificate]:
     folder = authority.certificate.parent
     return {
-        "good": make_certificate(folder, "good", names=HERE, authority=authority),
+        "good": make_certificate(folder, "good", names=HERE, authority=authority, days=90),
+        "old soon": make_certificate(folder, "soon", names=HERE, authority=authority, days=3),
         "other host": make_certificate(folder, "other", names=ELSEWHERE, authority=authority),
         "expired": make_certificate(folder, "old", names=HERE, authority=authority, days=-1),
         "self-signed": make_certificate(folder, "self", names=HERE, authority=None),
@@ -98,6 +99,23 @@ def test_a_certificate_that_signs_itself_can_be_the_bundle(
     assert pinned.export()["outcome"] == "complete"
 
 
+def test_check_says_how_long_the_certificate_lasts(
+    behind_tls: Function, ports: Mapping[str, int]
+) -> None:
+    def found(site: str) -> tuple[str, str, str]:
+        report = behind_tls.with_env(PORT=str(ports[site])).export({"action": "check"})
+        (one,) = [one for one in report["findings"] if one["what"] == "certificate"]
+        return one["level"], one["found"], one["change"]
+
+    level, text, change = found("good")
+    assert (level, change) == ("ok", "")
+    assert text.startswith("verified, valid until 20")
+    level, text, change = found("old soon")
+    assert level == "warning"
+    assert text.endswith((", in 2 days", ", in 3 days"))
+    assert change.startswith("renew it on the server")
+
+
 def assert_refused(function: Function, *says: str) -> None:
     """Nothing is exported, nobody waits, and run and check say the same sentence."""
     with pytest.raises(ExportError) as caught:
@@ -112,7 +130,7 @@ def assert_refused(function: Function, *says: str) -> None:
     assert report["outcome"] == "unfit"
     (finding,) = [one for one in report["findings"] if one["what"] == "endpoint"]
     assert text.startswith(finding["found"])
-    assert text.endswith(finding["change"])
+    assert text.removesuffix(".").endswith(finding["change"].removesuffix("."))
     assert finding["change"]
 
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
+from localcloud.aws import Cloud
 from mimir_exporter.errors import ExportError
 from tests.integration import faults, test_gateways, test_sigv4, test_tls
 from tests.integration.deployment import Function
@@ -117,6 +118,22 @@ def calls(function: Function) -> list[Callable[[], object]]:
 def test_no_secret_was_said_by_any_test() -> None:
     assert SAID
     assert_silent(SAID)
+
+
+def test_no_secret_was_written_by_any_test(cloud: Cloud) -> None:
+    """Each checkpoint, which holds the reasons of failures, and one file of each bucket."""
+    checkpoints = 0
+    for bucket in cloud.s3.list_buckets()["Buckets"]:
+        name = bucket["Name"]
+        listed = cloud.s3.list_objects_v2(Bucket=name).get("Contents", [])
+        keys = [one["Key"] for one in listed]
+        written = [key for key in keys if key.endswith("/checkpoint.json")]
+        checkpoints += len(written)
+        for key in written + [key for key in keys if key.endswith(".gz")][:1]:
+            found = cloud.s3.get_object(Bucket=name, Key=key)
+            assert_silent([key, json.dumps(found["Metadata"])])
+            assert_silent([found["Body"].read().decode("latin-1")])
+    assert checkpoints
 
 
 def assert_silent(texts: list[str]) -> None:

@@ -1,14 +1,18 @@
-"""Who answers, whether it is ready, and whether its clock is right."""
+"""Who answers, whether it is ready, and whether its certificate and its clock are right."""
 
+import time
 from email.utils import parsedate_to_datetime
 
 from ..errors import ExportError
 from ..runs import wait_until_ready
 from ..tools import Tools
+from ..windows import iso
 from .findings import Findings
 
 # A sample is asked for by its time; past this, the newest windows are others than one thinks.
 SKEW_S = 60
+# So long before a certificate expires those that renew themselves have been renewed.
+RENEW_DAYS = 14
 
 
 def look_at_endpoint(tools: Tools, findings: Findings) -> bool:
@@ -22,6 +26,7 @@ def look_at_endpoint(tools: Tools, findings: Findings) -> bool:
     before = "".join(f"; {text}" for text in ready.before)
     findings.add("ok", "endpoint", f"{tools.settings.origin} is ready, says {ready.path}{before}")
     _look_at_server(tools, findings)
+    _look_at_certificate(tools, findings)
     _look_at_clock(tools, findings)
     return True
 
@@ -37,6 +42,23 @@ def _look_at_server(tools: Tools, findings: Findings) -> None:
     name = info.get("application", "Prometheus API")
     said = f"{name} {info.get('version', '')}".strip()
     findings.add("ok", "server", said if info else "does not say what it is")
+
+
+def _look_at_certificate(tools: Tools, findings: Findings) -> None:
+    ends = tools.mimir.certificate_ends
+    if ends is None:
+        return
+    days = int((ends - time.time()) // 86_400)
+    date = iso(int(ends))[:10]
+    if days >= RENEW_DAYS:
+        findings.add("ok", "certificate", f"verified, valid until {date}")
+    else:
+        findings.add(
+            "warning",
+            "certificate",
+            f"expires on {date}, in {days} days",
+            "renew it on the server: past that day nothing is exported",
+        )
 
 
 def _look_at_clock(tools: Tools, findings: Findings) -> None:
