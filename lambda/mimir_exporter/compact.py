@@ -71,14 +71,15 @@ def _forget_empty(checkpoint: Checkpoint, near_s: int) -> None:
 
 
 def _forget_old_outlines(checkpoint: Checkpoint, near_s: int) -> None:
-    """Behind retention, what was exported between two gaps counts as missing.
+    """Behind retention, what was exported between two gaps counts as missing; never the newest.
 
     Nothing there is exported again, so the one harm is a month that looks worse than it was.
     """
     for progress in checkpoint.metrics.values():
+        newest = progress.exported[-1:]
         old = intersect(progress.exported, [(0, checkpoint.deleted_until)])
         new = subtract(progress.exported, old)
-        progress.exported = union(_longer(old, near_s), new)
+        progress.exported = union(_longer(old, near_s), new, newest)
 
 
 def _join_failures(checkpoint: Checkpoint, near_s: int, now: int) -> None:
