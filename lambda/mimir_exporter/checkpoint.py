@@ -185,7 +185,8 @@ class Checkpoint:
 
     def _forget_the_future(self, now: int) -> None:
         """What a clock noted that was far ahead: no window of the future is exported yet."""
-        future = [(now + CLOCK_OFF_S, FOREVER)]
+        # Whole windows: half of one would be no state that anything knows.
+        future = [(window_at(self.grids, now + CLOCK_OFF_S).start, FOREVER)]
         for name, progress in self.metrics.items():
             progress.added = min(progress.added, now)
             progress.exported = subtract(progress.exported, future)
