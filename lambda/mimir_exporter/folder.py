@@ -49,8 +49,8 @@ class LocalFolder:
                         left.unlink()
 
     def where(self, key: str) -> str:
-        """The file's path."""
-        return str(self._path(key))
+        """The file's path, or a folder's with its last slash."""
+        return os.path.join(self._root, key)
 
     def put(
         self,

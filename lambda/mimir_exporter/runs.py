@@ -432,7 +432,7 @@ def _message(summary: Summary, only: Asked | None) -> str:
     if only is not None and summary.outcome == "complete":
         parts.append(f"{only} is exported")
         if summary.pending:
-            parts.append(f"beside it {summary.pending} windows are pending")
+            parts.append(f"{summary.pending} windows outside of it are pending")
     elif summary.pending:
         parts.append(f"{summary.pending} windows are pending")
     elif summary.covered_until:

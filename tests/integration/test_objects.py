@@ -143,3 +143,4 @@ def test_a_folder_is_listed_by_itself(place: ObjectStore) -> None:
 
 def test_an_object_has_a_name_for_people(place: ObjectStore) -> None:
     assert place.where(KEY).endswith(f"/{KEY}")
+    assert place.where("k8s/prometheus/").endswith("/k8s/prometheus/")
