@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from localcloud import views
 from localcloud.aws import Cloud, running_cloud
 from localcloud.cdk import Cdk, install_cli
+from localcloud.coverage_page import write_page
 from localcloud.exporter import Exporter, InvocationError, deploy_exporter
 from localcloud.history import CLUSTERS, History, load_steps
 from localcloud.processes import StartError, leave_on_sigterm
@@ -25,6 +26,7 @@ from localcloud.prometheus import DEMO_LOGIN, Prometheus, find_prometheus, runni
 from localcloud.remote_write import RemoteWriter
 
 CATALOG = Path(__file__).resolve().parents[1] / "lambda" / "mimir_exporter" / "catalog.toml"
+COVERAGE_PAGE = Path(__file__).resolve().parents[1] / "build" / "coverage.html"
 DAYS = 3
 TIMEOUT_S = 15  # not enough for three days, so that the rest goes to Step Functions
 BACKFILL_TIMEOUT_S = 900
@@ -70,7 +72,7 @@ class Demo:
             "3. deploy the stack with the CDK CLI, and put the login into its secret\n"
             f"4. invoke the export function, whose time is cut to {TIMEOUT_S} s here, and follow\n"
             "   the rest through Step Functions\n"
-            "5. look at the files, at what they cover, and at the log",
+            "5. look at the files, at the map of what they cover, and at the log",
             highlight=False,
         )
 
@@ -146,6 +148,10 @@ class Demo:
         with ThreadPoolExecutor(4) as pool:
             described = list(pool.map(exporter.describe, files))
         self._say.print(views.coverage(described, metrics))
+        write_page(exporter, COVERAGE_PAGE)
+        self._say.print("\n[bold]Is this month complete?[/bold]")
+        self._say.print(exporter.invoke({"action": "status", "month": _this_month()})["message"])
+        self._say.print(COVERAGE_PAGE.as_uri(), soft_wrap=True)
         self._say.print("\n[bold]The end of the function's log[/bold]")
         for event in list(exporter.log_events())[-4:]:
             self._say.print(views.log_line(event))
@@ -203,6 +209,10 @@ class Demo:
         )
         for text in told:
             self._say.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+def _this_month() -> str:
+    return datetime.now(UTC).strftime("%Y-%m")
 
 
 def main() -> int:

@@ -169,6 +169,7 @@ class Facts:
     failed: Intervals
     held: Intervals
     kept_from: int
+    gone_until: int
     due_until: int
 
 
@@ -176,7 +177,7 @@ def state_at(facts: Facts, moment: int) -> State:
     """The state of the window that holds `moment`."""
     exported = _holds(facts.exported, moment)
     asked = _holds(facts.again, moment)
-    if exported and moment >= facts.kept_from:
+    if exported and moment >= facts.gone_until:
         if asked and moment < facts.due_until:
             return State.AGAIN
         return State.EMPTY if _holds(facts.empty, moment) else State.EXPORTED
@@ -200,6 +201,7 @@ def _facts_of(
     checkpoint: Checkpoint, name: str, settings: Settings, now: int, held: Intervals
 ) -> Facts:
     progress = checkpoint.metrics[name]
+    kept_from = keep_from(settings, now)
     failures = [one for one in checkpoint.failures if one.metric == name]
     return Facts(
         since=progress.since,
@@ -209,7 +211,9 @@ def _facts_of(
         gaps=union((one.start, one.end) for one in failures if one.is_gap),
         failed=union((one.start, one.end) for one in failures),
         held=held,
-        kept_from=keep_from(settings, now),
+        kept_from=kept_from,
+        # What was deleted stays so when RETENTION_DAYS is raised; what is too old goes today.
+        gone_until=max(kept_from, checkpoint.deleted_until),
         due_until=window_at(checkpoint.grids, now - settings.settle_time_s).start,
     )
 
@@ -218,7 +222,7 @@ def _spans(facts: Facts, start: int, end: int) -> Iterator[Span]:
     """[start, end) cut where the state changes."""
     sets = (facts.exported, facts.empty, facts.again, facts.gaps, facts.failed, facts.held)
     edges = {edge for one in sets for interval in one for edge in interval}
-    edges |= {facts.since, facts.kept_from, facts.due_until}
+    edges |= {facts.since, facts.kept_from, facts.gone_until, facts.due_until}
     inner = sorted(edge for edge in edges if start < edge < end)
     begin, state = start, state_at(facts, start)
     for edge in inner:

@@ -45,9 +45,10 @@ FONT = "'Amazon Ember','Open Sans','Helvetica Neue',Roboto,Arial,sans-serif"
 
 
 def style_sheet(theme: str) -> str:
-    """CSS for `light` or `dark`, or `auto`: what the reader's system prefers."""
-    if theme != "auto":
-        return _rules("dark" if theme == "dark" else "light")
+    """CSS for `light` or `dark`; for anything else, as for `auto`, what the reader's system
+    prefers."""
+    if theme in ("light", "dark"):
+        return _rules(theme)
     return f"{_rules('light')}@media (prefers-color-scheme:dark){{{_rules('dark')}}}"
 
 

@@ -98,7 +98,7 @@ def widget_html(found: Coverage, shown: Mapping[str, Any], function_arn: str) ->
         judge(found),
         width=width,
         height=height,
-        theme="dark" if shown.get("theme") == "dark" else "light",
+        theme=str(shown.get("theme", "auto")),
         spare=NAMED_PX if named else ARROWS_PX,
     )
     first = datetime.fromtimestamp(found.start, UTC)

@@ -81,6 +81,8 @@ def histories(draw: st.DrawFn) -> tuple[Checkpoint, Settings]:
             case "again":
                 checkpoint.ask_again(Repeat(low.start, high.end, tuple(names)))
     checkpoint.adopt(settings, NAMES, NOW)
+    # Of a time when RETENTION_DAYS was less, perhaps.
+    checkpoint.deleted_until = draw(st.sampled_from([0, NOW - NOW % DAY_S - 2 * DAY_S]))
     return checkpoint, settings
 
 
@@ -113,7 +115,7 @@ def test_the_states_are_those_of_the_checkpoint_s_own_rules(
     planned = {
         (name, window) for window, due in checkpoint.plan(NAMES, settings, NOW) for name in due
     }
-    kept_from = keep_from(settings, NOW)
+    kept_from = max(keep_from(settings, NOW), checkpoint.deleted_until)
     held = union(*(one.ranges for one in checkpoint.handovers))
     counted: Counter[State] = Counter()
     for window in windows_within(coverage.grids, coverage.start, coverage.end):

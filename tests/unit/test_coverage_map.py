@@ -8,6 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from localcloud.picture import PICTURE
+from localcloud.picture import draw as draw_picture
 from mimir_exporter import widget as module
 from mimir_exporter.checkpoint import GAP_ATTEMPTS, Checkpoint
 from mimir_exporter.coverage import MISSING, Coverage, State, survey
@@ -102,6 +104,11 @@ def test_nothing_in_it_can_run_or_reach_out(coverage: Coverage) -> None:
         tags = {element.tag.removeprefix(SVG) for element in ElementTree.fromstring(picture).iter()}  # noqa: S314
         assert tags <= {"svg", "style", "g", "title", "rect", "path", "circle", "text"}
         assert not re.search(r"href|url\(|@import|\son[a-z]+=", picture)
+
+
+def test_the_documentation_shows_the_map_as_it_is() -> None:
+    """After a change of it: python -m localcloud.picture."""
+    assert PICTURE.read_text() == f"{draw_picture()}\n"
 
 
 def test_each_state_can_be_told_without_its_colour() -> None:

@@ -158,6 +158,14 @@ def test_a_month_that_retention_deletes() -> None:
     )
 
 
+def test_what_was_deleted_is_not_back_when_retention_is_raised() -> None:
+    settings = configure()
+    checkpoint = exported(settings)
+    checkpoint.deleted_until = unix("2026-10-16")
+    assert ask(checkpoint, settings).outcome == "partial"
+    assert ask(checkpoint, settings, (OCTOBER[0], OCTOBER[0] + HOUR_S)).outcome == "deleted"
+
+
 def test_what_was_missed_until_retention_came_is_not_forgotten() -> None:
     settings = configure()
     checkpoint = exported(settings)

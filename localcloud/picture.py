@@ -1,0 +1,82 @@
+"""Draws docs/coverage.svg: `python -m localcloud.picture`.
+
+A made-up October in which most kinds of trouble occur, as a real checkpoint, drawn by the code of
+the function. A test holds the file against this: the documentation shows what the map is.
+"""
+
+import sys
+from datetime import UTC, datetime
+
+from infra import ROOT
+from mimir_exporter.catalog import load_catalog
+from mimir_exporter.checkpoint import GAP_ATTEMPTS, Checkpoint, Handover
+from mimir_exporter.coverage import survey
+from mimir_exporter.coverage_map import draw_map
+from mimir_exporter.settings import load_settings, parse_month
+from mimir_exporter.verdict import judge
+from mimir_exporter.windows import Window, windows_within
+
+PICTURE = ROOT / "docs" / "coverage.svg"
+WIDTH, HEIGHT = 1280, 600
+SETTINGS = {
+    "S3_BUCKET": "my-cost-bucket",
+    "S3_PREFIX": "k8s/prometheus",
+    "CLUSTER_NAME": "central",
+    "INITIAL_BACKFILL_DATE": "2026-10-05T09:00",
+    "RETENTION_DAYS": "0",
+}
+TOO_LARGE = (
+    "Even one step of one cluster is too much: the query processed too many samples. Raise Mimir's "
+    "limit, or narrow the query."
+)
+
+
+def _unix(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+
+
+NOW = _unix("2026-10-29T14:20")
+
+
+def draw() -> str:
+    """The picture, the same whenever it is made."""
+    settings = load_settings(SETTINGS)
+    names = tuple(metric.name for metric in load_catalog())
+    checkpoint = Checkpoint()
+    checkpoint.adopt(settings, names, NOW)
+
+    def windows(start: str, end: str) -> list[Window]:
+        return list(windows_within(checkpoint.grids, _unix(start), _unix(end)))
+
+    gap = windows("2026-10-20T03:00", "2026-10-20T06:00")
+    failed = windows("2026-10-28T16:00", "2026-10-28T18:00")
+    held = windows("2026-10-24T18:00", "2026-10-25T02:00")
+    silent = windows("2026-10-14T02:00", "2026-10-14T05:00")
+    pending = windows("2026-10-29T13:00", "2026-10-29T14:00")
+    for window, lacking in list(checkpoint.wanted(names, settings, NOW)):
+        for name in lacking:
+            if window in (*held, *pending):
+                continue
+            if name == "pod_labels" and window in gap:
+                for attempt in range(GAP_ATTEMPTS):
+                    checkpoint.mark_failed(name, window, TOO_LARGE, NOW - 86_400 + attempt)
+            elif name in ("cpu_usage", "memory_usage") and window in failed:
+                checkpoint.mark_failed(name, window, "The endpoint answered 500.", NOW - 3600)
+            else:
+                checkpoint.mark_exported(name, window, empty=window in silent)
+    ranges = ((held[0].start, held[-1].end),)
+    checkpoint.hand_over(Handover("backfill-7-2026-10-24T18-8-windows", ranges, NOW - 600))
+    coverage = survey(checkpoint, names, settings, NOW, parse_month("month", "2026-10"))
+    return draw_map(
+        coverage, judge(coverage), width=WIDTH, height=HEIGHT, theme="light", paper=True
+    )
+
+
+def main() -> int:
+    PICTURE.write_text(f"{draw()}\n")
+    print(PICTURE)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
