@@ -148,13 +148,21 @@ class Demo:
         with ThreadPoolExecutor(4) as pool:
             described = list(pool.map(exporter.describe, files))
         self._say.print(views.coverage(described, metrics))
-        write_page(exporter, COVERAGE_PAGE)
-        self._say.print("\n[bold]Is this month complete?[/bold]")
-        self._say.print(exporter.invoke({"action": "status", "month": _this_month()})["message"])
-        self._say.print(COVERAGE_PAGE.as_uri(), soft_wrap=True)
+        self._show_coverage(exporter)
         self._say.print("\n[bold]The end of the function's log[/bold]")
         for event in list(exporter.log_events())[-4:]:
             self._say.print(views.log_line(event))
+
+    def _show_coverage(self, exporter: Exporter) -> None:
+        month = datetime.now(UTC).strftime("%Y-%m")
+        answer = exporter.invoke({"action": "status", "month": month})["message"]
+        write_page(exporter, COVERAGE_PAGE)
+        self._say.print("\n[bold]Is this month complete?[/bold]")
+        self._say.print(
+            f"{answer}\nThe coverage map, for a browser: {COVERAGE_PAGE.as_uri()}",
+            highlight=False,
+            soft_wrap=True,
+        )
 
     def _wait(self, exporter: Exporter, prometheus: Prometheus) -> None:
         env = (
@@ -209,10 +217,6 @@ class Demo:
         )
         for text in told:
             self._say.print(text, highlight=False, soft_wrap=True, markup=False)
-
-
-def _this_month() -> str:
-    return datetime.now(UTC).strftime("%Y-%m")
 
 
 def main() -> int:

@@ -114,7 +114,7 @@ def _with_lost_files(verdict: Verdict, name: str, files: Files) -> Verdict:
     return Verdict(
         "incomplete",
         f"{name} is not complete",
-        f"the bucket lacks {counted(len(files.lost), 'file')} that the checkpoint promises; export "
+        f"the bucket lacks {counted(files.lost, 'file')} that the checkpoint promises; export "
         "that range again",
         (f"The checkpoint alone says: {verdict.message}",),
     )
@@ -164,7 +164,8 @@ def _files(files: Files) -> dict[str, Any]:
         "clusters": clusters,
         **_sum(files.clusters),
         "counted_whole": files.counted_whole,
-        "missing": _cut(list(files.lost), lambda more: f"and {more} more"),
+        "missing": files.lost_keys
+        + ([f"and {more} more"] if (more := files.lost - len(files.lost_keys)) else []),
     }
 
 

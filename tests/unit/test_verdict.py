@@ -1,16 +1,18 @@
 """Is October complete? What is said of every kind of month, in one sentence."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from mimir_exporter.checkpoint import GAP_ATTEMPTS, Checkpoint, Handover, Repeat
-from mimir_exporter.coverage import survey
+from mimir_exporter.coverage import State, survey
 from mimir_exporter.intervals import subtract
 from mimir_exporter.settings import Settings, load_settings, parse_month
 from mimir_exporter.verdict import Verdict, judge, range_name, spoken
 from mimir_exporter.windows import Window, windows_within
 
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "coverage.md").read_text()
 NAMES = tuple(f"metric_{number}" for number in range(20))
 OCTOBER = parse_month("month", "2026-10")
 HOUR_S = 3600
@@ -59,6 +61,31 @@ def said(found: Verdict) -> str:
     return f"{found.outcome}. {found.message}"
 
 
+def on_the_page(found: Verdict) -> bool:
+    """Whether docs/coverage.md has this answer as its example."""
+    return f"| `{found.outcome}` | {found.answer} |" in PAGE
+
+
+def test_the_page_explains_each_state() -> None:
+    for state in State:
+        assert f"| {state} |" in PAGE
+
+
+def test_the_page_s_examples_are_what_is_said() -> None:
+    settings = configure()
+    begun = configure(INITIAL_BACKFILL_DATE="2026-10-10T12:00")
+    gone = configure(RETENTION_DAYS="30")
+    early = unix("2026-10-15T10:20")
+    november = parse_month("month", "2026-11")
+    assert on_the_page(ask(exported(settings), settings))
+    assert on_the_page(ask(exported(settings, early), settings, now=early))
+    assert on_the_page(ask(exported(begun), begun))
+    assert on_the_page(ask(exported(settings, empty=True), settings))
+    assert on_the_page(ask(exported(settings), gone, now=unix("2026-12-10")))
+    assert on_the_page(ask(exported(begun), begun, parse_month("month", "2026-09")))
+    assert on_the_page(ask(exported(settings, early), settings, november, now=early))
+
+
 def forget(checkpoint: Checkpoint, name: str, start: str, hours: int) -> list[Window]:
     """As if these windows had never been exported."""
     low = unix(start)
@@ -88,6 +115,7 @@ def test_a_month_with_gaps_and_what_else_can_be_missing() -> None:
     forget(checkpoint, "metric_5", "2026-10-21T00:00", 2)
     (held,) = forget(checkpoint, "metric_6", "2026-10-22T00:00", 1)
     checkpoint.hand_over(Handover("backfill-1", ((held.start, held.end),), NOVEMBER_5))
+    assert on_the_page(ask(checkpoint, settings))
     assert said(ask(checkpoint, settings)) == (
         "incomplete. "
         "October 2026 is not complete: 738 of 744 windows of 20 metrics, 14,873 of 14,880; "
