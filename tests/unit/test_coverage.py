@@ -65,7 +65,10 @@ def histories(draw: st.DrawFn) -> tuple[Checkpoint, Settings]:
         low = draw(windows)
         high = window_at(checkpoint.grids, low.start + draw(st.integers(0, 20)) * 3600)
         names = draw(st.lists(st.sampled_from(NAMES), min_size=1, unique=True))
-        touched = list(windows_within(checkpoint.grids, low.start, high.end))
+        # By a right clock: what a wrong one noted of the future is forgotten by the next run.
+        touched = list(windows_within(checkpoint.grids, low.start, min(high.end, NOW)))
+        if not touched:
+            continue
         match draw(st.sampled_from(["exported", "empty", "failed", "gap", "handed", "again"])):
             case "exported" | "empty" as what:
                 for window in touched:
