@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
 
 from .checkpoint import CLOCK_OFF_S
 from .errors import ExportError, StopRunError
@@ -147,6 +149,11 @@ class Bucket:
             raise StopRunError(
                 f"S3 cannot be reached to {verb} {where} ({type(error).__name__}); check that the "
                 "function's subnets have a route to S3, such as a gateway endpoint."
+            ) from error
+        except (HTTPError, ResponseParserError) as error:  # which botocore lets through
+            raise StopRunError(
+                f"S3's answer to the request to {verb} {where} was cut off or is none "
+                f"({type(error).__name__}). Nothing is lost, the next run goes on."
             ) from error
 
     def _explain(self, error: ClientError, verb: str, where: str) -> ExportError:

@@ -166,8 +166,8 @@ def _from_document(document: Mapping[str, Any]) -> Checkpoint:
             name: MetricProgress(
                 _moment(group["since"]),
                 _moment(group["added"]),
-                _load_ranges(group["exported"]),
-                _load_ranges(group["empty"]),
+                load_ranges(group["exported"]),
+                load_ranges(group["empty"]),
             )
             for group in _of(list, document["progress"])
             for name in _load_names(group["metrics"])
@@ -181,10 +181,10 @@ def _from_document(document: Mapping[str, Any]) -> Checkpoint:
                 _load_reason(document["reasons"], one["reason"]),
             )
             for one in _of(list, document["failures"])
-            for ranged in _load_ranges(one["ranges"])
+            for ranged in load_ranges(one["ranges"])
         ),
         handovers=[
-            Handover(_of(str, one["name"]), _load_ranges(one["ranges"]), _moment(one["started"]))
+            Handover(_of(str, one["name"]), load_ranges(one["ranges"]), _moment(one["started"]))
             for one in _of(list, document["executions"])
         ],
         repeats=[
@@ -257,7 +257,8 @@ def _load_range(text: object) -> Interval:
     return start, end
 
 
-def _load_ranges(ranges: object) -> Intervals:
+def load_ranges(ranges: object) -> Intervals:
+    """What stands in the document for a set of time. Raises ValueError, TypeError, KeyError."""
     if isinstance(ranges, dict):
         moment, unit_s = _moment(ranges["from"]), _of(int, ranges["unit_s"])
         lengths = _of(str, ranges["in_and_out"]).split(" ")

@@ -1,12 +1,12 @@
 """What a checkpoint says is exported, held against the bucket at any moment."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime
 from typing import Any
 
 from localcloud.prometheus import Prometheus
+from mimir_exporter.document import load_ranges
 from tests.integration.deployment import CONTRACT, HOUR_S, LAST_END, Function, metric_of, start_of
 
 File = tuple[str, str, int]  # cluster's folder, metric, start of the window
@@ -36,7 +36,7 @@ class Claims:
         """How many windows of this range a regular run would have to do, more or less."""
         document = self.document()
         claimed = set(_claimed(document))
-        asked = read_ranges([one["range"] for one in document.get("repeats", ())])
+        asked = load_ranges([one["range"] for one in document.get("repeats", ())])
         return sum(
             not all((name, at) in claimed for name in self._function.metrics or ())
             or any(low <= at < high for low, high in asked)
@@ -44,17 +44,9 @@ class Claims:
         )
 
 
-def read_ranges(texts: Sequence[str]) -> list[tuple[int, int]]:
-    """Unix seconds of ISO 8601 intervals."""
-    return [
-        (int(low.timestamp()), int(high.timestamp()))
-        for low, high in (map(datetime.fromisoformat, text.split("/")) for text in texts)
-    ]
-
-
 def _claimed(document: dict[str, Any]) -> Iterator[tuple[str, int]]:
     for group in document.get("progress", ()):
-        for low, high in read_ranges(group["exported"]):
+        for low, high in load_ranges(group["exported"]):
             for name in group["metrics"]:
                 yield from ((name, start) for start in range(low, high, HOUR_S))
 

@@ -13,6 +13,7 @@ import pytest
 
 from localcloud.prometheus import Prometheus
 from mimir_exporter import mimir as client
+from mimir_exporter.document import load_ranges
 from mimir_exporter.errors import ExportError
 from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeProxy
@@ -194,8 +195,9 @@ def finish(function: Function) -> int:
         runs += 1
         assert runs < 4
         for gap in function.checkpoint()["failures"]:
-            again = {key: gap[key] for key in ("start", "end")} | {"metrics": [gap["metric"]]}
-            function.export({"action": "export", **again})
+            for start, end in load_ranges(gap["ranges"]):
+                again = {"start": start, "end": end, "metrics": [gap["metric"]]}
+                function.export({"action": "export", **again})
     return runs + 1
 
 

@@ -1,0 +1,155 @@
+"""An S3 that does everything wrong, one thing after another at random, over many windows.
+
+Whatever it did, once it is left in peace the bucket holds exactly the samples that Mimir has.
+"""
+
+import time
+from collections import Counter
+from dataclasses import replace
+from random import Random
+
+import pytest
+from botocore.config import Config
+
+from localcloud.aws import Cloud
+from localcloud.prometheus import Prometheus
+from mimir_exporter import bounded, bucket
+from mimir_exporter.errors import ExportError
+from tests.integration import faults
+from tests.integration.conftest import MakeFunction, MakeProxy
+from tests.integration.deployment import FEW, Function
+from tests.integration.faults import Exchange, Fault
+from tests.torture.conftest import Record
+
+HOURS = 12
+HOURS_QUICK = 4
+# Five seconds are the reserve, so this is two of work.
+SHORT_S = 7.0
+
+
+def s3_error(status: int, code: str) -> Fault:
+    body = f"<Error><Code>{code}</Code><Message>made up for a test</Message></Error>"
+    return faults.answer(status, body, Content_Type="application/xml")
+
+
+def on_conditions(fault: Fault) -> Fault:
+    """Only what has a condition can fail one."""
+
+    def spoil(exchange: Exchange) -> None:
+        conditional = {"if-match", "if-none-match"} & exchange.request.headers.keys()
+        (fault if conditional else pass_on)(exchange)
+
+    return spoil
+
+
+def on_reads(fault: Fault) -> Fault:
+    def spoil(exchange: Exchange) -> None:
+        (fault if exchange.request.method == "GET" else pass_on)(exchange)
+
+    return spoil
+
+
+def pass_on(exchange: Exchange) -> None:
+    exchange.send(exchange.forward())
+
+
+FAULTS: dict[str, Fault] = {
+    "503 SlowDown": s3_error(503, "SlowDown"),
+    "500 InternalError": s3_error(500, "InternalError"),
+    "400 RequestTimeout": s3_error(400, "RequestTimeout"),
+    "403 AccessDenied": s3_error(403, "AccessDenied"),
+    "409 ConditionalRequestConflict": on_conditions(s3_error(409, "ConditionalRequestConflict")),
+    "412 PreconditionFailed": on_conditions(s3_error(412, "PreconditionFailed")),
+    "answer lost": faults.lose_answer,
+    "reset": faults.reset,
+    "closed": faults.hang_up,
+    "no answer": faults.never_answer,
+    "answer cut off": on_reads(faults.cut_with_length),
+    "half of it as the whole": on_reads(faults.alter(lambda body: body[: len(body) // 2])),
+    "HTML with 200": on_reads(faults.answer(200, "<html>", ETag='"x"')),
+    "late": faults.late(0.2),
+}
+
+
+class Weather:
+    """Spoils one exchange in so many, and counts what it did."""
+
+    def __init__(self, random: Random, share: float) -> None:
+        self.seen: Counter[str] = Counter()
+        self._random = random
+        self._share = share
+
+    def __call__(self, exchange: Exchange) -> None:
+        if self._random.random() >= self._share:
+            pass_on(exchange)
+            return
+        name = self._random.choice(list(FAULTS))
+        self.seen[name] += 1
+        FAULTS[name](exchange)
+
+
+def test_whatever_s3_does_nothing_is_lost_and_nothing_stands_twice(
+    make_function: MakeFunction,
+    make_proxy: MakeProxy,
+    cloud: Cloud,
+    mimir: Prometheus,
+    seed: int,
+    budget_s: float,
+    is_long: bool,
+    record: Record,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each round is a new bucket, and a weather of its own: drizzle or storm. Now and then
+    somebody deletes the checkpoint."""
+    # The same client, but less patient; and nobody waits long for who hangs.
+    impatient = Config(
+        retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=1, read_timeout=0.4
+    )
+    monkeypatch.setattr(bucket, "CLIENT", impatient)
+    monkeypatch.setattr(bounded, "HANGS_S", 0.5)
+    random = Random(seed)
+    hours = HOURS if is_long else HOURS_QUICK
+    end = time.monotonic() + budget_s
+    rounds = 0
+    while not rounds or time.monotonic() < end:
+        rounds += 1
+        s3 = make_proxy(cloud.endpoint)
+        function = replace(
+            make_function(AWS_ENDPOINT_URL=s3.url, BACKFILL_DAYS=f"{hours}h"), metrics=FEW
+        )
+        weather = Weather(random, random.choice([0.02, 0.1, 0.3, 0.8]))
+        s3.spoil(weather, lambda _: True)
+        runs = 0
+        for _ in range(random.randint(1, 5)):
+            export_somehow(function)
+            runs += 1
+            if random.random() < 0.15:
+                function.delete(function.checkpoint_key)
+        requests = len(s3.requests)
+        s3.heal()
+        function.clock.advance(120)  # past a lease that could not be given back
+        while function.export()["outcome"] != "complete":
+            runs += 1
+            assert runs < 20
+        assert function.differences(mimir, hours) == []
+        record("rounds", 1)
+        record("windows exported", hours)
+        record("runs", runs)
+        record("requests", requests)
+        record("faults injected", sum(weather.seen.values()))
+        for name, count in weather.seen.items():
+            record(f"fault: {name}", count)
+
+
+def export_somehow(function: Function) -> None:
+    """A run in bad weather ends by itself, in its result or in one sentence."""
+    problem = ""
+    began = time.monotonic()
+    try:
+        outcome = function.export(seconds=SHORT_S)["outcome"]
+    except ExportError as error:
+        outcome, problem = "stopped", str(error)
+    assert time.monotonic() - began < SHORT_S
+    assert outcome in ("complete", "unfinished", "skipped", "stopped")
+    assert "\n" not in problem
+    assert not problem.startswith("Unexpected")
