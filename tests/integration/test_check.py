@@ -259,6 +259,21 @@ def test_a_slow_query_does_not_keep_the_report(through: Function, proxy: Proxy) 
     assert found(result, "size")["level"] == "ok"
 
 
+def test_without_a_single_answer_it_is_not_fit(through: Function, proxy: Proxy) -> None:
+    proxy.spoil(faults.never_answer, lambda request: request.path.endswith("/query"))
+    result = through.export({"action": "check"}, seconds=11)
+    # The readiness that only a query could tell, here.
+    assert found(result, "endpoint")["level"] == "error"
+    assert "did not answer within 2 s" in found(result, "endpoint")["found"]
+    proxy.heal()
+    proxy.spoil(faults.never_answer, lambda request: "kube" in request.fields.get("query", ""))
+    ready = replace(through, metrics=("pod_info", "node_info"))
+    result = ready.export({"action": "check"}, seconds=11)
+    assert (result["outcome"], found(result, "metrics")["level"]) == ("unfit", "error")
+    assert "none of the 2 metrics could be counted" in found(result, "metrics")["found"]
+    assert found(result, "bucket delete")["level"] == "ok"
+
+
 def test_a_drip_does_not_keep_the_report(through: Function, proxy: Proxy) -> None:
     proxy.spoil(faults.drip(), lambda request: request.path.endswith("/labels"))
     proxy.spoil(faults.drip(), lambda request: "cpu" in request.fields.get("query", ""))

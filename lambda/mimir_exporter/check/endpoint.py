@@ -3,8 +3,8 @@
 import time
 from email.utils import parsedate_to_datetime
 
-from ..errors import ExportError
-from ..runs import wait_until_ready
+from ..errors import ExportError, OutOfTimeError
+from ..retry import with_retries
 from ..tools import Tools
 from ..windows import iso
 from .findings import Findings
@@ -17,9 +17,18 @@ RENEW_DAYS = 14
 
 def look_at_endpoint(tools: Tools, findings: Findings) -> bool:
     """Whether it can be asked for more."""
+    share_s = tools.deadline.remaining_s() / 3
     try:
-        with tools.mimir.within(tools.deadline.remaining_s() / 3):
-            ready = wait_until_ready(tools)
+        with tools.mimir.within(share_s):
+            ready = with_retries(tools.mimir.find_ready, tools.deadline)
+    except OutOfTimeError:
+        findings.add(
+            "error",
+            "endpoint",
+            f"{tools.settings.origin} can be reached and did not answer within {share_s:.0f} s",
+            "check that HOSTNAME and PORT are the query frontend's, and look at its load",
+        )
+        return False
     except ExportError as error:
         findings.add_error("endpoint", error)
         return False

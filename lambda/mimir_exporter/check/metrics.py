@@ -71,15 +71,22 @@ def look_at_metrics(tools: Tools, questions: Questions, findings: Findings) -> d
         if findings.last.what == "query API":
             return counts
     known = {name: count for name, count in counts.items() if not count.error}
+    if not known:
+        findings.add(
+            "error",
+            "metrics",
+            f"none of the {len(counts)} metrics could be counted",
+            "see what is said of each; without a single answer nothing can be exported",
+        )
+        return counts
     if not any(count.series for count in known.values()):
-        if known:
-            findings.add(
-                "error",
-                "metrics",
-                f"none of the {len(known)} metrics has a series",
-                "check the tenant (PROMETHEUS_X_SCOPE_ORGID) and PATH_PREFIX, and that the "
-                "clusters write to this endpoint",
-            )
+        findings.add(
+            "error",
+            "metrics",
+            f"none of the {len(known)} metrics has a series",
+            "check the tenant (PROMETHEUS_X_SCOPE_ORGID) and PATH_PREFIX, and that the clusters "
+            "write to this endpoint",
+        )
         return counts
     _say_how_much(known, findings)
     try:
