@@ -78,6 +78,11 @@ def classify(status: int, body: str, *, url: str, retry_after: str | None = None
         )
     if status == 400 and any(word in text for word in _TLS_ONLY):
         return StopRunError(f"The port speaks TLS ({what}); set SCHEME to https.")
+    if status == 400 and "no required ssl certificate was sent" in text:
+        return StopRunError(
+            f"The endpoint asks for a client certificate ({what}), which the exporter has none of; "
+            "give the address of a gateway that takes another login."
+        )
     if status in (400, 429) and any(word in text for word in _BUSY):
         return TryLaterError(f"Mimir is busy ({what}).", retry_after_s=wait_s)
     if any(word in text for word in _FEWER_SERIES):

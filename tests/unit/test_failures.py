@@ -39,6 +39,7 @@ CASES: list[tuple[int, str, type[ExportError]]] = [
     (400, '{"message":"ThrottlingException: Rate exceeded"}', LATER),
     (400, "<h1>400</h1>The plain HTTP request was sent to HTTPS port", STOP),
     (400, "Client sent an HTTP request to an HTTPS server.", STOP),
+    (400, "<h1>400</h1>No required SSL certificate was sent", STOP),
     (401, "no org id", STOP),
     (401, "", STOP),
     (403, "<html><body>Forbidden</body></html>", STOP),
