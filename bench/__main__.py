@@ -17,7 +17,10 @@ from bench.answers import Shape, make_blocks
 from bench.compress import CASES, measure_case
 from bench.measure import in_process
 from bench.memory import measure_memory
+from bench.profile import measure_profile
 from bench.report import goal_table, write_report
+from bench.results import MIXED, SORTED
+from bench.runtime import measure_runtime
 from bench.start import measure_start
 from bench.way import measure_way, measure_wire, running_server
 from infra.package import build_package
@@ -72,6 +75,8 @@ def main() -> None:
     os.chdir(PROJECT)
     section("cases", lambda: [measure_case(name) for name in CASES])
     section("searches", measure_searches)
+    section("profiles", lambda: [measure_profile(name) for name in (SORTED, MIXED)])
+    section("runtime", measure_runtime)
     with running_server() as server:
         section("start", lambda: measure_start(server))
         section("memory", lambda: measure_memory(server))

@@ -154,7 +154,7 @@ class SeriesReader:
             while True:
                 bracket = find(b"[", body, end)
                 labels = text[body : bracket - 11]
-                if not starts(values, bracket - 11) or brace in labels or labels.rfind(name) >= 0:
+                if brace in labels or not starts(values, bracket - 11) or labels.rfind(name) >= 0:
                     colon, short = -1, bracket < 0
                     break
                 colon = find(b":", bracket + 2, end)
