@@ -23,6 +23,9 @@ RACES = 20
 # So many uploads at once: an upload waits for the network far longer than it computes.
 UPLOADS = 8
 # Bodies up to this go as bytes and side by side; larger ones one at a time, from the spool.
+# Those too are one PutObject and not uploads in parts: it is there as a whole or not at all, also
+# under If-None-Match, and the bucket policy has no s3:AbortMultipartUpload to take back what broke
+# off. S3 takes 5 GB in one, some 15 GB of answer for one metric, window and cluster.
 SMALL_BYTES = 1024 * 1024
 # Key, cluster, and bytes written: 0 where the file was kept as it was.
 Upload = tuple[str, str, int]
