@@ -20,7 +20,7 @@ from bench.memory import measure_memory
 from bench.profile import measure_profile
 from bench.report import goal_table, write_report
 from bench.results import MIXED, SORTED
-from bench.runtime import measure_runtime
+from bench.runtime import VERSION, measure_runtime
 from bench.start import measure_start
 from bench.way import measure_way, measure_wire, running_server
 from infra.package import build_package
@@ -47,7 +47,7 @@ def measure_searches() -> results.Searches:
 
 def measure_package() -> results.Package:
     """The code that a deployment ships, built as it does."""
-    folder = build_package(architecture="arm64", python_version="3.13").path
+    folder = build_package(architecture="arm64", python_version=VERSION).path
     files = [path for path in folder.rglob("*") if path.is_file()]
     packed = BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -176,10 +176,10 @@ def _profile_words(results: Results) -> str:
     return (
         f"Splitting calls functions written in C {lines.calls:.1f} times a series where clusters "
         f"are sorted, {mixed.calls:.1f} times where they are interleaved. Up to Python 3.13 "
-        "`bytes.count` looks at one byte at a time (3.14 at several, CPython gh-120397: not measured "
-        "here), and nothing else in the standard library counts quicker; a package that does would "
-        "ship in the function for this alone. For comparison, a long text is counted at "
-        f"{results.searches.count:,.0f} MB/s, and single bytes are found at "
+        "`bytes.count` looks at one byte at a time (3.14 at several, CPython gh-120397: not "
+        "measured here), and nothing else in the standard library counts quicker; a package that "
+        "does would ship in the function for this alone. For comparison, a long text is counted "
+        f"at {results.searches.count:,.0f} MB/s, and single bytes are found at "
         f"{results.searches.find:,.0f}."
     )
 

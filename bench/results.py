@@ -161,8 +161,8 @@ def _why_way(way: Way, case: Case) -> str:
 def _why_not_parse(case: Case, name: str, goal: float, speed: float | None) -> str:
     assert speed is not None
     return (
-        f"{name} ran at {speed:,.1f} MB/s, so that {goal:g} times is {goal * speed:,.0f} MB/s; raw "
-        f"ISA-L runs at {case.raw:,.0f}"
+        f"{name} ran at {speed:,.1f} MB/s, so that {goal:g} times is {goal * speed:,.0f} MB/s; the "
+        f"exporter ran at {case.exporter:,.0f}, raw ISA-L at {case.raw:,.0f}: see the profile"
     )
 
 

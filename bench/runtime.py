@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.compress import SLOW_CASES, Case, measure_case
 
 PROJECT = Path(__file__).resolve().parents[1]
-VERSION = "3.13"  # cdk.json's python_version
+VERSION = json.loads((PROJECT / "cdk.json").read_text())["context"]["python_version"]
 NEEDED = ("isal", "orjson")
 
 
@@ -34,15 +34,18 @@ def measure_runtime() -> Runtime | None:
     if interpreter is None:
         return None
     folder = PROJECT / "build" / f"bench-python{VERSION}"
-    python = folder / "bin" / "python"
+    python = str(folder / "bin" / "python")
     pins = [
         line.split()[0]
         for line in (PROJECT / "requirements.txt").read_text().splitlines()
         if line.split("==")[0] in NEEDED
     ]
     try:
-        subprocess.run([interpreter, "-m", "venv", "--clear", str(folder)], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *pins], check=True)
+        for command in (
+            [interpreter, "-m", "venv", "--clear", str(folder)],
+            [python, "-m", "pip", "install", "--quiet", *pins],
+        ):
+            subprocess.run(command, check=True, capture_output=True)
         done = subprocess.run(
             [python, "-m", "bench.runtime"],
             env=os.environ | {"PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'lambda'}"},
