@@ -168,6 +168,14 @@ def test_the_name_of_the_metric_can_be_the_label() -> None:
     assert got.series == {"a": 2, "b": 2}
 
 
+@pytest.mark.parametrize("broken", ["}x", ',"b":"}","c"', "},{", "{}", '"', "x"])
+def test_damaged_labels_never_reach_another_cluster_s_file(broken: str) -> None:
+    one = b'{"metric":{"cluster":"b"%s},"values":[[1,"2"]]}' % broken.encode()
+    got = try_split(matrix_of(ONE, one, ONE))
+    assert got is None or got.files == {"a": ONE + b"," + ONE, "b": one}
+    assert try_split(matrix_of(ONE, one, ONE), plain=True) is None
+
+
 def test_a_series_stays_out_of_the_file_of_a_broken_one_in_front_of_it() -> None:
     """Bytes were lost in the labels of b's series; what follows them is a whole one of c."""
     broken, whole = (
