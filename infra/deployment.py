@@ -68,6 +68,8 @@ OWN = (
     "alarm_email",
     "alarm_topic_arn",
     "alarm_lag_s",
+    "dashboard",
+    "saved_queries",
 )
 SECRET = ("prometheus_auth_token", "prometheus_bearer_auth_token", "prometheus_password")
 
@@ -116,6 +118,8 @@ class Deployment:
     alarm_topic_arn: str
     alarm_lag_s: int
     ca_bundle: str
+    dashboard: bool
+    saved_queries: bool
     environment: Mapping[str, str]
     settings: Settings
 
@@ -174,6 +178,8 @@ def read_deployment(values: Mapping[str, object], environ: Mapping[str, str]) ->
         alarm_topic_arn=alarm_topic_arn,
         alarm_lag_s=_alarm_lag_s(context, settings, schedule_minutes * 60),
         ca_bundle=ca_bundle,
+        dashboard=context.flag("dashboard"),
+        saved_queries=context.flag("saved_queries"),
         environment=environment,
         settings=settings,
     )

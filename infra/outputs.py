@@ -6,6 +6,7 @@ from .alarms import Alarms
 from .backfill import Backfill
 from .bucket import DataBucket
 from .coverage import CoverageMap
+from .dashboard import Dashboard
 from .function import ExporterFunction
 from .login import LoginSecret
 from .schedule import RegularRun
@@ -22,6 +23,7 @@ def add_outputs(
     login: LoginSecret | None,
     alarms: Alarms,
     coverage: CoverageMap,
+    dashboard: Dashboard | None,
 ) -> None:
     """Names, console pages and commands to paste."""
     region = stack.region
@@ -54,6 +56,8 @@ def add_outputs(
     )
     say("FunctionName", "The export function", exporter.function.function_name)
     say("FunctionConsole", "Its page, with the Test button", exporter.console_url)
+    if dashboard:
+        say("DashboardConsole", "How it does", dashboard.console_url)
     say("LogConsole", "Its log", exporter.log_url)
     say("BackfillLogConsole", "The backfill function's log", backfill_function.log_url)
     say("StateMachine", "The backfill", backfill.state_machine.state_machine_arn)

@@ -11,6 +11,7 @@ from .alarms import Alarms
 from .backfill import Backfill
 from .bucket import DataBucket
 from .coverage import CoverageMap
+from .dashboard import Dashboard
 from .deployment import Deployment
 from .function import ExporterFunction, FunctionSettings
 from .login import LoginSecret
@@ -18,6 +19,7 @@ from .metrics import NAMESPACE, ExporterMetrics
 from .network import Network
 from .outputs import add_outputs
 from .package import Package
+from .queries import SavedQueries
 from .schedule import RegularRun
 from .workspace import grant_queries
 
@@ -110,6 +112,10 @@ class ExporterStack(Stack):
                 deployment.settings.prefix, deployment.settings.cluster_name, CHECKPOINT
             ),
         )
+        self.dashboard = self._make_dashboard() if deployment.dashboard else None
+        if deployment.saved_queries:
+            groups = [made.log_group for made in (self.exporter, self.backfill_function)]
+            SavedQueries(self, "SavedQueries", log_groups=groups)
         add_outputs(
             self,
             exporter=self.exporter,
@@ -120,6 +126,7 @@ class ExporterStack(Stack):
             login=self.login,
             alarms=self.alarms,
             coverage=self.coverage,
+            dashboard=self.dashboard,
         )
 
     def _make_network(self) -> Network | None:
@@ -189,3 +196,19 @@ class ExporterStack(Stack):
             "BACKFILL_STATE_MACHINE_ARN", machine.state_machine_arn
         )
         self.backfill.grant_hand_over(self.exporter.role)
+
+    def _make_dashboard(self) -> Dashboard:
+        deployment = self._deployment
+        return Dashboard(
+            self,
+            "Overview",
+            every=Duration.minutes(deployment.schedule_minutes),
+            lag_limit_s=deployment.alarm_lag_s,
+            memory_mb=deployment.memory_mb,
+            metrics=self.metrics,
+            exporter=self.exporter,
+            backfill_function=self.backfill_function,
+            backfill=self.backfill,
+            alarms=self.alarms,
+            coverage_function=self.coverage.function,
+        )

@@ -1,0 +1,72 @@
+"""Questions to the logs, in the language of CloudWatch Logs Insights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aws_cdk import Stack
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+
+@dataclass(frozen=True)
+class Query:
+    """A question and how it is asked."""
+
+    name: str
+    text: str
+
+
+SLOWEST_METRICS = Query(
+    "Slowest metrics",
+    """\
+filter message = "metric exported"
+| stats count(*) as times, sum(query_s) as all_s, avg(query_s) as average_s,
+    max(query_s) as longest_s, sum(retries) as tried_again, sum(raw_bytes) as answered_bytes
+  by metric
+| sort all_s desc""",
+)
+FAILURES_BY_REASON = Query(
+    "Failures by reason",
+    """\
+filter message in ["metric failed", "run failed"]
+| stats count(*) as times, min(@timestamp) as first, max(@timestamp) as last,
+    latest(window) as last_window
+  by metric, reason
+| sort last desc""",
+)
+ONE_WINDOW = Query(
+    "One window's story",
+    """\
+# Put in the window's start. A function_request_id is one invocation.
+fields @timestamp, message, metric, reason, samples, bytes, query_s, retries,
+    function_name, function_request_id
+| filter window like "2026-10-31T06:00:00Z/"
+| sort @timestamp asc""",
+)
+LAST_RUNS = Query(
+    "Last runs",
+    """\
+fields @timestamp, outcome, reason, windows.planned, windows.exported, windows.failed,
+    windows.handed_over, windows.pending, lag_s, gaps, seconds
+| filter message in ["run finished", "run failed"]
+| sort @timestamp desc
+| limit 100""",
+)
+QUERIES = (LAST_RUNS, FAILURES_BY_REASON, SLOWEST_METRICS, ONE_WINDOW)
+
+
+class SavedQueries(Construct):
+    """The queries in a folder of the stack's name, on the logs of all its functions."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, log_groups: Sequence[logs.LogGroup]
+    ) -> None:
+        super().__init__(scope, construct_id)
+        for query in QUERIES:
+            logs.CfnQueryDefinition(
+                self,
+                "".join(filter(str.isalpha, query.name.title())),
+                name=f"{Stack.of(self).stack_name}/{query.name}",
+                query_string=query.text,
+                log_group_names=[group.log_group_name for group in log_groups],
+            )
