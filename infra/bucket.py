@@ -22,7 +22,7 @@ class DataBucket(Construct):
     ) -> None:
         """Without `bucket_name` a bucket is made. With `role_arn` that role has the rights."""
         super().__init__(scope, construct_id)
-        self._prefix = prefix
+        self.prefix = prefix
         self._role_arn = role_arn
         bucket: s3.IBucket = (
             self._make_bucket()
@@ -31,6 +31,7 @@ class DataBucket(Construct):
         )
         self.name = bucket.bucket_name
         self.arn = bucket.bucket_arn
+        self.files_arn = f"{self.arn}/{prefix}/*"
 
     def _make_bucket(self) -> s3.Bucket:
         # Not versioned: a file's content follows from its window, the exporter never replaces a
@@ -62,7 +63,6 @@ class DataBucket(Construct):
         if self._role_arn:
             self._grant_assume(role)
             return
-        files = f"{self.arn}/{self._prefix}/*"
         role.add_to_policy(
             iam.PolicyStatement(
                 sid="FinoutBucketPermissions",
@@ -70,7 +70,7 @@ class DataBucket(Construct):
                 resources=[self.arn],
                 conditions={
                     "StringEquals": {"s3:delimiter": "/"},
-                    "StringLike": {"s3:prefix": f"{self._prefix}*"},
+                    "StringLike": {"s3:prefix": f"{self.prefix}*"},
                 },
             )
         )
@@ -78,11 +78,13 @@ class DataBucket(Construct):
             iam.PolicyStatement(
                 sid="FinoutMetricFilesPermissions",
                 actions=["s3:PutObject", "s3:GetObject", "s3:DeleteObject"],
-                resources=[files],
+                resources=[self.files_arn],
             )
         )
         accept_wildcard(
-            role, files, "The files' keys follow from clusters, months and metrics, all below this."
+            role,
+            self.files_arn,
+            "The files' keys follow from clusters, months and metrics, all below this.",
         )
 
     def grant_read(self, role: iam.Role, key: str) -> None:

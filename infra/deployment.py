@@ -70,6 +70,8 @@ OWN = (
     "alarm_lag_s",
     "dashboard",
     "saved_queries",
+    "reader_principal_arn",
+    "reader_external_id",
 )
 SECRET = ("prometheus_auth_token", "prometheus_bearer_auth_token", "prometheus_password")
 
@@ -83,6 +85,8 @@ ENVIRONMENT_BYTES = 4096 - 700
 
 _SECRET_ARN = r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:.+-[A-Za-z0-9]{6}"  # noqa: S105 - a pattern
 _TOPIC_ARN = r"(arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256})?"
+# An account's number stands for whomever that account lets do it.
+_PRINCIPAL = r"([0-9]{12}|arn:aws[a-z-]*:iam::[0-9]{12}:(root|role/\S+))?"
 _KEY_ARN = r"(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+)?"
 
 
@@ -92,7 +96,8 @@ class Deployment:
 
     `bucket_name` and `secret_arn` are None where the stack makes the thing itself; `has_secret`
     is False where Mimir asks for no login. `vpc_id` is "new", "none" or an existing VPC's id. Of
-    `alarm_email` and `alarm_topic_arn` at most one is set. `ca_bundle` is PEM text, or "".
+    `alarm_email` and `alarm_topic_arn` at most one is set; `reader_principal` and
+    `reader_external_id` are both set or both "". `ca_bundle` is PEM text, or "".
     """
 
     stack_name: str
@@ -120,6 +125,8 @@ class Deployment:
     ca_bundle: str
     dashboard: bool
     saved_queries: bool
+    reader_principal: str
+    reader_external_id: str
     environment: Mapping[str, str]
     settings: Settings
 
@@ -148,6 +155,7 @@ def read_deployment(values: Mapping[str, object], environ: Mapping[str, str]) ->
     workspace_id(settings)
     schedule_minutes = context.number("schedule_minutes", 1, 1440)
     alarm_email, alarm_topic_arn = _alarm_target(context)
+    reader_principal, reader_external_id = _reader(context)
     deployment = Deployment(
         stack_name=context.text(
             "stack_name",
@@ -180,6 +188,8 @@ def read_deployment(values: Mapping[str, object], environ: Mapping[str, str]) ->
         ca_bundle=ca_bundle,
         dashboard=context.flag("dashboard"),
         saved_queries=context.flag("saved_queries"),
+        reader_principal=reader_principal,
+        reader_external_id=reader_external_id,
         environment=environment,
         settings=settings,
     )
@@ -216,6 +226,30 @@ def _secret(context: Context) -> tuple[bool, str | None]:
             "from a secret, so set auth_secret_arn to 'new' or to a secret's ARN."
         )
     return value != "none", None if value in ("new", "none") else value
+
+
+def _reader(context: Context) -> tuple[str, str]:
+    """Who may assume the role that reads the files, and the external id they have to say."""
+    principal = context.text(
+        "reader_principal_arn", _PRINCIPAL, "an account's 12 digits or a role's ARN"
+    )
+    external_id = context.text(
+        "reader_external_id",
+        r"([\w+=,.@:/-]{2,1224})?",
+        "2 to 1224 letters, digits and +=,.@:/-_",
+    )
+    if bool(principal) != bool(external_id):
+        given, lacking = ("reader_principal_arn", "reader_external_id")[:: 1 if principal else -1]
+        raise DeploymentError(
+            f"{given} is set but {lacking} is not; the cost platform's console shows both, and a "
+            "role without an external id could be used by its other customers."
+        )
+    if principal and context.text("role_arn"):
+        raise DeploymentError(
+            "reader_principal_arn is set with role_arn; the bucket belongs to another account, "
+            "which has to make the role that reads it."
+        )
+    return principal, external_id
 
 
 def _alarm_target(context: Context) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from .coverage import CoverageMap
 from .dashboard import Dashboard
 from .function import ExporterFunction
 from .login import LoginSecret
+from .reader import ReaderRole
 from .schedule import RegularRun
 
 
@@ -24,6 +25,7 @@ def add_outputs(
     alarms: Alarms,
     coverage: CoverageMap,
     dashboard: Dashboard | None,
+    reader: ReaderRole | None,
 ) -> None:
     """Names, console pages and commands to paste."""
     region = stack.region
@@ -68,6 +70,13 @@ def add_outputs(
         coverage.function.function_name,
     )
     say("Bucket", "Where the files go", bucket.name)
+    say("Region", "Of the bucket and all else", region)
+    if reader:
+        say(
+            "ReaderRole",
+            "The role that the cost platform assumes: its field ARN Role, beside Bucket and Region",
+            reader.role.role_arn,
+        )
     say("DeadLetterQueue", "Runs that failed", regular_run.dead_letters.queue_url)
     say(
         "AlarmTopic",

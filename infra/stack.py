@@ -20,6 +20,7 @@ from .network import Network
 from .outputs import add_outputs
 from .package import Package
 from .queries import SavedQueries
+from .reader import ReaderRole
 from .schedule import RegularRun
 from .workspace import grant_queries
 
@@ -113,6 +114,17 @@ class ExporterStack(Stack):
             ),
         )
         self.dashboard = self._make_dashboard() if deployment.dashboard else None
+        self.reader = (
+            ReaderRole(
+                self,
+                "Reader",
+                principal=deployment.reader_principal,
+                external_id=deployment.reader_external_id,
+                bucket=self.bucket,
+            )
+            if deployment.reader_principal
+            else None
+        )
         if deployment.saved_queries:
             groups = [made.log_group for made in (self.exporter, self.backfill_function)]
             SavedQueries(self, "SavedQueries", log_groups=groups)
@@ -127,6 +139,7 @@ class ExporterStack(Stack):
             alarms=self.alarms,
             coverage=self.coverage,
             dashboard=self.dashboard,
+            reader=self.reader,
         )
 
     def _make_network(self) -> Network | None:

@@ -113,6 +113,31 @@ def test_account_and_region_of_a_lookup_come_from_the_cli_unless_given() -> None
         ({"python_version": "3.10"}, "python_version is '3.10'; one of 3.11"),
         ({"log_retention_days": 31}, "log_retention_days is '31'; one of 1, 3, 5"),
         ({"schedule_minutes": 0}, "schedule_minutes is '0'; a whole number from 1"),
+        (
+            {"reader_principal_arn": "finout", "reader_external_id": "abc"},
+            "reader_principal_arn is 'finout'; an account's 12 digits or a role's ARN",
+        ),
+        (
+            {"reader_principal_arn": "123456789012", "reader_external_id": "a b"},
+            "reader_external_id is 'a b'; 2 to 1224 letters",
+        ),
+        (
+            {"reader_principal_arn": "123456789012"},
+            "reader_principal_arn is set but reader_external_id is not",
+        ),
+        (
+            {"reader_external_id": "abc"},
+            "reader_external_id is set but reader_principal_arn is not",
+        ),
+        (
+            {
+                "reader_principal_arn": "123456789012",
+                "reader_external_id": "abc",
+                "s3_bucket": "elsewhere",
+                "role_arn": "arn:aws:iam::123456789012:role/x",
+            },
+            "reader_principal_arn is set with role_arn",
+        ),
         ({"alarm_email": "on call"}, "alarm_email is 'on call'; an e-mail address"),
         ({"alarm_topic_arn": "oncall"}, "alarm_topic_arn is 'oncall'; an SNS topic's ARN"),
         (

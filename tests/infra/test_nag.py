@@ -12,7 +12,11 @@ from tests.infra.conftest import MakeStack
 VARIANTS = {
     "as cdk.json has it": {},
     "without VPC and login": {"vpc_id": "none", "auth_secret_arn": "none", "s3_bucket": "mine"},
-    "alarms by mail": {"alarm_email": "oncall@example.com"},
+    "alarms by mail, and a reader": {
+        "alarm_email": "oncall@example.com",
+        "reader_principal_arn": "arn:aws:iam::123456789012:role/reader",
+        "reader_external_id": "abc",
+    },
     "everything exists": {
         "s3_bucket": "mine",
         "vpc_id": "none",
