@@ -34,12 +34,21 @@ filter message in ["metric failed", "run failed"]
   by metric, reason
 | sort last desc""",
 )
+LARGEST_CLUSTERS = Query(
+    "Volume by cluster",
+    """\
+# Of the five largest clusters of each metric and window, as written. A day at a time is quick.
+filter message = "metric exported"
+| fields jsonParse(@message) as line
+| unnest line.top_clusters into largest
+| stats sum(largest.bytes) as bytes, count(*) as files by largest.cluster
+| sort bytes desc""",
+)
 ONE_WINDOW = Query(
     "One window's story",
     """\
-# Put in the window's start. A function_request_id is one invocation.
-fields @timestamp, message, metric, reason, samples, bytes, query_s, retries,
-    function_name, function_request_id
+# Put in the window's start. `run` is one invocation, `execution` one of Step Functions.
+fields @timestamp, level, message, metric, reason, attempt, samples, bytes, query_s, run, execution
 | filter window like "2026-10-31T06:00:00Z/"
 | sort @timestamp asc""",
 )
@@ -52,7 +61,7 @@ fields @timestamp, outcome, reason, windows.planned, windows.exported, windows.f
 | sort @timestamp desc
 | limit 100""",
 )
-QUERIES = (LAST_RUNS, FAILURES_BY_REASON, SLOWEST_METRICS, ONE_WINDOW)
+QUERIES = (LAST_RUNS, FAILURES_BY_REASON, SLOWEST_METRICS, LARGEST_CLUSTERS, ONE_WINDOW)
 
 
 class SavedQueries(Construct):

@@ -45,6 +45,16 @@ class Exporter:
         return self.outputs["FunctionName"]
 
     @property
+    def backfill_function_name(self) -> str:
+        """From the definition of the state machine that calls it."""
+        machine = self.cloud.stepfunctions.describe_state_machine(
+            stateMachineArn=self.state_machine
+        )
+        each = json.loads(machine["definition"])["States"]["EachWindow"]["ItemProcessor"]
+        arn: str = each["States"]["ExportWindow"]["Parameters"]["FunctionName"]
+        return arn.rpartition(":")[2]
+
+    @property
     def bucket(self) -> str:
         return self.outputs["Bucket"]
 
@@ -138,13 +148,19 @@ class Exporter:
 
         `console` is the output with the address of the log, which ends with the group's name.
         """
+        return (line for line in self._log_lines(console) if "_aws" not in line)
+
+    def metric_events(self) -> Iterator[dict[str, Any]]:
+        """The lines that CloudWatch makes metrics of (embedded metric format), in their order."""
+        return (line for line in self._log_lines("LogConsole") if "_aws" in line)
+
+    def _log_lines(self, console: str) -> Iterator[dict[str, Any]]:
         group = self.outputs[console].partition("/log-group/")[2]
         pages = self.cloud.logs.get_paginator("filter_log_events").paginate(logGroupName=group)
         for page in pages:
             for event in page["events"]:
-                line = event["message"]
-                if line.startswith("{") and '"_aws"' not in line:
-                    yield json.loads(line)
+                if event["message"].startswith("{"):
+                    yield json.loads(event["message"])
 
 
 def deploy_exporter(

@@ -4,78 +4,30 @@ The tests run in the order they stand in; each goes on from where the one before
 """
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
 from localcloud.aws import Cloud
-from localcloud.cdk import Cdk
-from localcloud.exporter import Exporter, InvocationError, deploy_exporter
-from localcloud.history import CLUSTERS, History
-from localcloud.prometheus import DEMO_LOGIN, Prometheus
-from localcloud.workloads import Cluster
+from localcloud.exporter import Exporter, InvocationError
+from localcloud.prometheus import DEMO_LOGIN
 from mimir_exporter.catalog import load_catalog
 from mimir_exporter.windows import iso_range
 from tests.compare import Contract, compare
-from tests.conftest import MakeCloud, MakePrometheus
-
-DAY_S = 86_400
-DAYS = 3
-TIME_FRAME_S = 3600
-SETTLE_TIME_S = 600
-FIRST_RUN_S = 15  # not enough for three days, so that most of it goes to Step Functions
-BACKFILL_TIMEOUT_S = 400
-
-# A name that has to be encoded to be a folder, and the exporter's own CLUSTER_NAME, whose file
-# also holds the series without a cluster label.
-MORE_CLUSTERS = (
-    Cluster("dev/eu west \N{LATIN SMALL LETTER O WITH DIAERESIS}", nodes=1, replicas=1),
-    Cluster("monitoring", nodes=1, replicas=1, persistent=False),
+from tests.e2e.deployed import (
+    DAY_S,
+    DAYS,
+    PREFIX,
+    SETTLE_TIME_S,
+    TIME_FRAME_S,
+    Deployed,
+    on_border,
+    wait_off_the_border,
 )
-CONTRACT = Contract(prefix="k8s/prometheus", cluster_name="monitoring", time_frame_s=TIME_FRAME_S)
-CHECKPOINT = "k8s/prometheus/monitoring/checkpoint.json"
 
-
-@dataclass
-class Deployed:
-    """What the tests share. `first_s` and `last_s` are when the first and last run began."""
-
-    exporter: Exporter
-    prometheus: Prometheus
-    first_s: float = 0.0
-    last_s: float = 0.0
-    results: list[dict[str, Any]] = field(default_factory=list)
-
-
-@pytest.fixture(scope="module")
-def deployed(make_prometheus: MakePrometheus, make_cloud: MakeCloud) -> Iterator[Deployed]:
-    # A little more history than is exported, so that the first window is a whole one.
-    history = History(
-        end_s=int(time.time()) // 60 * 60,
-        days=DAYS + 1 / 12,
-        clusters=(*CLUSTERS, *MORE_CLUSTERS),
-    )
-    prometheus = make_prometheus(history, login=DEMO_LOGIN)
-    # IAM is enforced, so the roles of the stack have to suffice, and the bucket's policy holds.
-    cloud = make_cloud(enforce_iam=True)
-    cdk = Cdk(cloud)
-    cdk.bootstrap()
-    settings = {
-        "timeout_s": "60",
-        "backfill_days": f"{DAYS}d",
-        "backfill_concurrency": "2",
-        "time_frame": str(TIME_FRAME_S),
-        "settle_time": str(SETTLE_TIME_S),
-        # MiniStack refuses the roles through which `cdk deploy` publishes when it enforces IAM.
-        "cli_credentials": "true",
-    }
-    exporter = deploy_exporter(cdk, cloud, prometheus, settings)
-    exporter.limit_time(FIRST_RUN_S)
-    yield Deployed(exporter, prometheus)
-    cdk.destroy(settings | {"hostname": "127.0.0.1", "cluster_name": "monitoring"})
+BACKFILL_TIMEOUT_S = 400
+CONTRACT = Contract(prefix=PREFIX, cluster_name="monitoring", time_frame_s=TIME_FRAME_S)
+CHECKPOINT = f"{PREFIX}/monitoring/checkpoint.json"
 
 
 def test_check_finds_it_fit(deployed: Deployed) -> None:
@@ -242,18 +194,6 @@ def test_the_schedule_invokes_the_function_every_30_minutes(deployed: Deployed) 
     assert schedule["ScheduleExpression"] == "rate(30 minutes)"
     assert schedule["State"] == "ENABLED"
     assert schedule["Target"]["Arn"].endswith(f":function:{deployed.exporter.function_name}")
-
-
-def wait_off_the_border() -> None:
-    """Do not begin a run in the half minute before a window becomes due, or three days old."""
-    for offset in (0, SETTLE_TIME_S):
-        left_s = TIME_FRAME_S - (time.time() - offset) % TIME_FRAME_S
-        if left_s < 30:
-            time.sleep(left_s + 1)
-
-
-def on_border(moment_s: float) -> int:
-    return int(moment_s) // TIME_FRAME_S * TIME_FRAME_S
 
 
 def read_all(exporter: Exporter) -> dict[str, bytes]:

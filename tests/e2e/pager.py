@@ -1,0 +1,119 @@
+"""The alarms of one stack, the metrics that make them ring, and a queue that hears it."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from localcloud.aws import Cloud
+from tests.e2e.deployed import as_policy
+
+Key = tuple[str, ...]
+
+
+class Pager:
+    """Subscribes to the topic of a stack's alarms."""
+
+    def __init__(self, cloud: Cloud, *, stack: str, topic_arn: str) -> None:
+        self._stack = stack
+        self._cloudwatch: Any = cloud.session.client("cloudwatch", **cloud.where)
+        self._sqs: Any = cloud.session.client("sqs", **cloud.where)
+        self._queue = self._sqs.create_queue(QueueName="pager")["QueueUrl"]
+        asked = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])
+        self._sqs.set_queue_attributes(
+            QueueUrl=self._queue,
+            Attributes={
+                "Policy": as_policy(
+                    {
+                        "Effect": "Allow",
+                        "Principal": {"Service": "sns.amazonaws.com"},
+                        "Action": "sqs:SendMessage",
+                        "Resource": asked["Attributes"]["QueueArn"],
+                        "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}},
+                    }
+                )
+            },
+        )
+        sns: Any = cloud.session.client("sns", **cloud.where)
+        sns.subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=asked["Attributes"]["QueueArn"])
+
+    def alarms(self) -> dict[str, dict[str, Any]]:
+        """Every alarm of the stack by its name without the stack's."""
+        prefix = f"{self._stack}-"
+        found = self._cloudwatch.describe_alarms(AlarmNamePrefix=prefix)["MetricAlarms"]
+        return {one["AlarmName"].removeprefix(prefix): one for one in found}
+
+    def rings(self) -> set[str]:
+        """The alarms that ring now."""
+        return {name for name, one in self.alarms().items() if one["StateValue"] == "ALARM"}
+
+    def messages(self) -> dict[str, str]:
+        """What the topic has sent since the last call: the alarms' texts by their names."""
+        heard: dict[str, str] = {}
+        while got := self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get(
+            "Messages"
+        ):
+            for one in got:
+                said = json.loads(json.loads(one["Body"])["Message"])
+                assert said["NewStateValue"] == "ALARM"
+                name = said["AlarmName"].removeprefix(f"{self._stack}-")
+                heard[name] = said["AlarmDescription"]
+                self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=one["ReceiptHandle"])
+        return heard
+
+    def put_line(self, line: Mapping[str, Any]) -> None:
+        """The metrics of an EMF line, as CloudWatch makes them of it."""
+        (directive,) = line["_aws"]["CloudWatchMetrics"]
+        self._cloudwatch.put_metric_data(
+            Namespace=directive["Namespace"],
+            MetricData=[
+                {
+                    "MetricName": one["Name"],
+                    "Unit": one["Unit"],
+                    "Values": line[one["Name"]],
+                    "Dimensions": [
+                        {"Name": name, "Value": line[name]} for name in directive["Dimensions"][0]
+                    ],
+                }
+                for one in directive["Metrics"]
+            ],
+        )
+
+    def put(self, alarm: str, value: float) -> None:
+        """The metric that an alarm is on."""
+        on = self.alarms()[alarm]
+        self._cloudwatch.put_metric_data(
+            Namespace=on["Namespace"],
+            MetricData=[
+                {"MetricName": on["MetricName"], "Dimensions": on["Dimensions"], "Value": value}
+            ],
+        )
+
+    def counted(self, alarm: str) -> float:
+        """What the metric of an alarm adds up to by the cloud's own count."""
+        on = self.alarms()[alarm]
+        asked = self._cloudwatch.get_metric_statistics(
+            Namespace=on["Namespace"],
+            MetricName=on["MetricName"],
+            Dimensions=on["Dimensions"],
+            StartTime=0,
+            EndTime=4102444800,
+            Period=86_400,
+            Statistics=["Sum"],
+        )
+        return float(sum(point["Sum"] for point in asked["Datapoints"]))
+
+    def dashboard_metrics(self) -> Iterator[Key]:
+        """Every metric of the stack's dashboard: namespace, name, then dimensions."""
+        body = self._cloudwatch.get_dashboard(DashboardName=self._stack)["DashboardBody"]
+        for widget in json.loads(body)["widgets"]:
+            for metric in widget["properties"].get("metrics", ()):
+                if isinstance(metric[0], str):
+                    yield tuple(part for part in metric if isinstance(part, str))
+
+
+def published(line: Mapping[str, Any]) -> Iterator[Key]:
+    """The metrics of an EMF line, as `dashboard_metrics` has them."""
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    where = [part for name in directive["Dimensions"][0] for part in (name, line[name])]
+    for one in directive["Metrics"]:
+        yield (directive["Namespace"], one["Name"], *where)
