@@ -70,6 +70,7 @@ OWN = (
     "alarm_lag_s",
     "dashboard",
     "saved_queries",
+    "test_events",
     "reader_principal_arn",
     "reader_external_id",
 )
@@ -125,6 +126,7 @@ class Deployment:
     ca_bundle: str
     dashboard: bool
     saved_queries: bool
+    test_events: bool
     reader_principal: str
     reader_external_id: str
     environment: Mapping[str, str]
@@ -188,6 +190,7 @@ def read_deployment(values: Mapping[str, object], environ: Mapping[str, str]) ->
         ca_bundle=ca_bundle,
         dashboard=context.flag("dashboard"),
         saved_queries=context.flag("saved_queries"),
+        test_events=context.flag("test_events"),
         reader_principal=reader_principal,
         reader_external_id=reader_external_id,
         environment=environment,

@@ -22,6 +22,7 @@ from .package import Package
 from .queries import SavedQueries
 from .reader import ReaderRole
 from .schedule import RegularRun
+from .testevents import TestEvents
 from .workspace import grant_queries
 
 
@@ -128,6 +129,10 @@ class ExporterStack(Stack):
         if deployment.saved_queries:
             groups = [made.log_group for made in (self.exporter, self.backfill_function)]
             SavedQueries(self, "SavedQueries", log_groups=groups)
+        if deployment.test_events:
+            TestEvents(
+                self, "TestEvents", exporter=self.exporter, log_group=self.exporter.log_group
+            )
         add_outputs(
             self,
             exporter=self.exporter,

@@ -181,8 +181,9 @@ def deploy_exporter(
         "python_version": f"{sys.version_info.major}.{sys.version_info.minor}",
         "architecture": "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64",
         "vpc_id": "new",
-        # MiniStack's CloudFormation does not know the type.
+        # MiniStack's CloudFormation does not know their types.
         "saved_queries": "false",
+        "test_events": "false",
     }
     wanted = trial | dict(settings)
     exporter = Exporter(cloud, cdk.deploy(wanted), wanted.get("s3_prefix", "k8s/prometheus"))
