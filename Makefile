@@ -7,7 +7,7 @@ UV := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 \
 
 TORTURE_MINUTES ?= 15
 
-.PHONY: help demo test torture check bench synth lock install clean
+.PHONY: help demo test torture check bench synth lock audit install clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target text; \
@@ -39,6 +39,12 @@ lock: $(READY) ## Pin what requirements.in and lambda/requirements.in ask for (A
 	@$(VENV)/python -m pip install --quiet --disable-pip-version-check uv
 	$(UV) $(ARGS) -o requirements.txt requirements.in
 	$(UV) $(ARGS) -c requirements.txt -o lambda/requirements.txt lambda/requirements.in
+	$(VENV)/python -m infra.shipped
+
+audit: node_modules/.installed ## Known vulnerabilities of what is pinned (asks PyPI and npm; a mirror may not know)
+	@$(VENV)/pip-audit --strict --disable-pip --require-hashes \
+		-r lambda/requirements.txt -r requirements.txt
+	@PATH="$(CURDIR)/$(VENV):$$PATH" npm audit
 
 clean: ## Remove what was installed and built
 	rm -rf .venv node_modules build cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -8,6 +8,7 @@ import pytest
 
 from infra import ROOT
 from infra.package import AWS_SERVICES, Package, PackageError, build_package, wheel_platforms
+from infra.shipped import as_page, list_shipped
 
 AARCH64 = 183  # e_machine of an ELF file: EM_AARCH64
 
@@ -32,6 +33,24 @@ def test_everything_pinned_is_in_it_with_its_licence(built: Package) -> None:
     shipped = {path.stem.rsplit("-", 1)[0] for path in built.path.glob("*.dist-info")}
     assert shipped == pinned
     assert (built.path / "mimir_exporter" / "catalog.toml").is_file()
+
+
+def test_the_page_of_what_ships_agrees(built: Package) -> None:
+    """`python -m infra.shipped` writes it."""
+    page = (ROOT / "docs" / "shipped.md").read_text()
+    assert page == as_page(built.path)
+    for one in list_shipped(built.path):
+        assert one.licence
+        assert one.size > 10_000
+
+
+def test_nothing_ships_that_is_not_on_the_page(built: Package) -> None:
+    files = sum(path.stat().st_size for path in built.path.rglob("*") if path.is_file())
+    own = sum(
+        path.stat().st_size for path in (built.path / "mimir_exporter").rglob("*") if path.is_file()
+    )
+    listed = sum(one.size for one in list_shipped(built.path))
+    assert files == own + listed
 
 
 def test_what_no_run_reads_stays_out(built: Package) -> None:
