@@ -42,7 +42,7 @@ def test_it_shows_what_an_operator_asks_for(widgets: list[dict[str, Any]]) -> No
         *("ExecutionsFailed", "ExecutionsSucceeded", "Duration"),
     ):
         assert f'"{metric}"' in text
-    assert {one["type"] for one in widgets} == {"metric", "text", "alarm", "log"}
+    assert {one["type"] for one in widgets} == {"metric", "text", "alarm", "log", "custom"}
 
 
 def test_every_alarm_is_on_it(widgets: list[dict[str, Any]], template: Template) -> None:

@@ -12,6 +12,11 @@ PAGE = (ROOT / "docs" / "permissions.md").read_text()
 # Every setting that brings rights with it.
 VARIANTS: dict[str, dict[str, object]] = {
     "as cdk.json has it": {},
+    "with test events and a reader": {
+        "test_events": True,
+        "reader_principal_arn": "123456789012",
+        "reader_external_id": "abc",
+    },
     "with a workspace": {"sigv4_region": "eu-central-1", "path_prefix": "workspaces/ws-1a2b"},
     "with a role and a key": {
         "s3_bucket": "costs",
