@@ -154,6 +154,21 @@ def test_the_backfill_function_s_role(deployed: Deployed, cloud: Cloud) -> None:
     all_refused(probe.answers([*secrets_and_names(exporter), *handing_over(exporter)]))
 
 
+def test_the_map_s_role_reads_the_checkpoint_alone(deployed: Deployed, cloud: Cloud) -> None:
+    exporter, bucket = deployed.exporter, deployed.exporter.bucket
+    function = exporter.outputs["CoverageFunction"]
+    probe = Probe(cloud, "map", role_of(cloud, function))
+    exporter.invoke()  # so that there is a checkpoint
+    key = f"{PREFIX}/monitoring/checkpoint.json"
+    read = s3("get_object", bucket, key)
+    look = s3("list_objects_v2", bucket, Prefix=key, Delimiter="/")
+    all_done(probe.answers([read, look]))
+    own = Call("secretsmanager", "get_secret_value", {"SecretId": secret_of(exporter)})
+    change = [s3("put_object", bucket, key, Body="{}"), s3("delete_object", bucket, key)]
+    all_refused(probe.answers([*writing(bucket), *change, own, *beyond_the_files(bucket)]))
+    all_refused(probe.answers([*secrets_and_names(exporter), *handing_over(exporter)]))
+
+
 @pytest.mark.parametrize("which", ["export", "backfill"])
 def test_with_a_bucket_role_the_function_s_own_may_nothing_but_assume_it(
     second: Deployed, cloud: Cloud, which: str
