@@ -34,12 +34,12 @@ class StateMachine:
 
     def __init__(self, client: "SFNClient", arn: str, deadline: Deadline | None = None) -> None:
         self._client = client
-        self._arn = arn
+        self.arn = arn
         self._deadline = deadline or Deadline.open_ended()
 
     def within(self, deadline: Deadline) -> "StateMachine":
         """The same, waited for only as long as there is time."""
-        return StateMachine(self._client, self._arn, deadline)
+        return StateMachine(self._client, self.arn, deadline)
 
     def start(self, name: str, windows: Sequence[Window]) -> None:
         """Start an execution; starting it twice is starting it once. Raises StopRunError."""
@@ -48,7 +48,7 @@ class StateMachine:
             call_within(
                 self._deadline,
                 lambda: self._client.start_execution(
-                    stateMachineArn=self._arn, name=name, input=json.dumps({"windows": items})
+                    stateMachineArn=self.arn, name=name, input=json.dumps({"windows": items})
                 ),
                 f"The request to start the execution {name}",
             )
@@ -61,7 +61,7 @@ class StateMachine:
     def ending(self, name: str) -> str | None:
         """ "" while the execution runs, how it ended after that, None if there is none of the
         name. Raises StopRunError."""
-        arn = f"{self._arn.replace(':stateMachine:', ':execution:')}:{name}"
+        arn = f"{self.arn.replace(':stateMachine:', ':execution:')}:{name}"
         try:
             status = call_within(
                 self._deadline,
@@ -78,7 +78,7 @@ class StateMachine:
 
     def _explained(self, verb: str, name: str, error: Exception) -> StopRunError:
         return StopRunError(
-            f"Step Functions did not {verb} the execution {name} of {self._arn} ({error}); check "
+            f"Step Functions did not {verb} the execution {name} of {self.arn} ({error}); check "
             "that the function's role may, and that the VPC has an endpoint for states."
         )
 
@@ -90,6 +90,17 @@ def execution_name(number: int, windows: Sequence[Window]) -> str:
     digest = sha256(f"{number} {plan}".encode()).hexdigest()[:12]
     begin = iso(windows[-1].start).replace(":", "")[:13]
     return f"backfill-{number}-{begin}-{len(windows)}-windows-{digest}"
+
+
+def other_machine(checkpoint: Checkpoint, machine: StateMachine | None) -> str:
+    """The state machine of another exporter that wrote the checkpoint last; "" for none.
+
+    Two that share S3_PREFIX and CLUSTER_NAME lose nothing, but take each other's work, and know
+    nothing of each other's executions.
+    """
+    if machine is None or checkpoint.machine in ("", machine.arn):
+        return ""
+    return checkpoint.machine
 
 
 def hand_over(

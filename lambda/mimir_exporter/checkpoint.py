@@ -119,6 +119,7 @@ class Checkpoint:
     handovers: list[Handover] = field(default_factory=list)
     repeats: list[Repeat] = field(default_factory=list)
     handed_over: int = 0  # executions so far: makes the name of the next one new
+    machine: str = ""  # ARN of the state machine whose executions `handovers` names
     lease_owner: str = ""
     lease_until: int = 0
     retention_done: str = ""  # the last day on which retention finished

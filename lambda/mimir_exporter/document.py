@@ -91,6 +91,7 @@ def dump(checkpoint: Checkpoint, now: int) -> bytes:
             for one in checkpoint.repeats
         ],
         "executions_so_far": checkpoint.handed_over,
+        "state_machine": checkpoint.machine,
         "lease": {"owner": checkpoint.lease_owner, "until": iso(checkpoint.lease_until)},
         "retention_done": checkpoint.retention_done,
         "deleted_until": iso(checkpoint.deleted_until),
@@ -147,6 +148,7 @@ def _upgraded(document: Mapping[str, Any]) -> dict[str, Any]:
         "reasons": reasons,
         "repeats": [{**one, "asked": one["range"]} for one in _of(list, document["repeats"])],
         "deleted_until": iso(0),
+        "state_machine": "",
     }
 
 
@@ -197,6 +199,7 @@ def _from_document(document: Mapping[str, Any]) -> Checkpoint:
             for one in _of(list, document["repeats"])
         ],
         handed_over=_of(int, document["executions_so_far"]),
+        machine=_of(str, document["state_machine"]),
         lease_owner=_of(str, lease["owner"]),
         lease_until=_moment(lease["until"]),
         retention_done=_of(str, document["retention_done"]),

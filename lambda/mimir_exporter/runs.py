@@ -6,7 +6,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from .backfill import hand_over, settle
+from .backfill import hand_over, other_machine, settle
 from .checkpoint import Checkpoint, Repeat, keep_from
 from .errors import (
     CheckpointError,
@@ -105,7 +105,9 @@ def run_regular(tools: Tools, only: Asked | None = None) -> Summary:
     `only` limits the run. Raises StopRunError when nothing can be done at all.
     """
     started = tools.clock()
-    checkpoint, leased = _begin(tools)
+    checkpoint, leased, other = _begin(tools)
+    if other:
+        _tell_of_another(other)
     if not leased:
         until = iso(checkpoint.lease_until)
         return Summary(
@@ -252,18 +254,36 @@ def run_item(tools: Tools, item: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _begin(tools: Tools) -> tuple[Checkpoint, bool]:
-    def record(fresh: Checkpoint) -> bool:
+def _begin(tools: Tools) -> tuple[Checkpoint, bool, str]:
+    """Take the lease; whether it was to be had, and another exporter whose checkpoint this is."""
+
+    def record(fresh: Checkpoint) -> tuple[bool, str]:
         now = tools.now()
+        other = other_machine(fresh, tools.machine)
         fresh.adopt(tools.settings, tools.names, now)
         # No run holds it for longer: a lease that would was written by a clock that was wrong.
         held = 0 < fresh.lease_until - now <= LEASE_S + LEASE_MARGIN_S
         if held and fresh.lease_owner not in ("", tools.run_id):
-            return False
+            return False, other
         fresh.lease_owner, fresh.lease_until = tools.run_id, _lease_end(tools, now)
-        return True
+        if tools.machine is not None:
+            fresh.machine = tools.machine.arn
+        return True, other
 
-    return tools.store.update(record)
+    checkpoint, (leased, other) = tools.store.update(record)
+    return checkpoint, leased, other
+
+
+def _tell_of_another(machine: str) -> None:
+    logger.warning(
+        "checkpoint of another exporter",
+        extra={
+            "state_machine": machine,
+            "reason": f"An exporter with the state machine {machine} wrote this checkpoint last. "
+            "If it is gone, as after a change of the stack's name, all is well; if not, the two "
+            "take each other's work: give one of them a CLUSTER_NAME of its own.",
+        },
+    )
 
 
 def _lease_end(tools: Tools, now: int) -> int:

@@ -130,3 +130,19 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_two_exporters_with_one_checkpoint_are_told_of_each_other(single: Function) -> None:
+    """With S3_PREFIX and CLUSTER_NAME in common; each says so whenever the other was there."""
+    machines = [f"arn:aws:states:eu-central-1:000000000000:stateMachine:{n}" for n in ("a", "b")]
+    first, second = (single.with_env(BACKFILL_STATE_MACHINE_ARN=one) for one in machines)
+    message = "checkpoint of another exporter"
+    for function, other in ((first, ""), (first, ""), (second, machines[0]), (second, "")):
+        function.export()
+        assert [line["state_machine"] for line in function.messages(message)] == [other] * bool(
+            other
+        )
+    first.export({"action": "check"})
+    (found,) = (line for line in first.messages("check found") if line["what"] == message[14:])
+    assert machines[1] in found["found"]
+    assert "CLUSTER_NAME" in found["change"]

@@ -67,6 +67,7 @@ CHECKPOINTS = st.builds(
         max_size=3,
     ),
     handed_over=st.integers(0, 10**6),
+    machine=TEXT,
     lease_owner=TEXT,
     lease_until=TIMES,
     retention_done=TEXT,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from ..backfill import other_machine
 from ..errors import ExportError, StopRunError
 from ..layout import PROBE, state_key
 from ..objects import ConditionFailedError
@@ -105,6 +106,14 @@ def _look_at_checkpoint(tools: Tools, findings: Findings) -> None:
     if checkpoint.lease_until > now:
         found.append(f"a run is at work until {iso(checkpoint.lease_until)} at the latest")
     findings.add("ok", "checkpoint", ", ".join(found))
+    other = other_machine(checkpoint, tools.machine)
+    if other:
+        findings.add(
+            "warning",
+            "another exporter",
+            f"the checkpoint was last written by an exporter with the state machine {other}",
+            "if that one is still there, give one of the two a CLUSTER_NAME of its own",
+        )
     gaps = checkpoint.gaps()
     if gaps:
         names = sorted({gap.metric for gap in gaps})
