@@ -204,3 +204,20 @@ def test_a_year_is_no_more_work_than_a_day() -> None:
     counts = coverage.counts()
     assert counts[State.EXPORTED] == 395 * 1440 * len(NAMES)
     assert sum(counts.values()) == 396 * 1440 * len(NAMES)
+
+
+def test_what_is_asked_for_again_and_not_due_stands_as_it_is() -> None:
+    """SETTLE_TIME was raised: what a run does not plan is not announced."""
+    settings = configure(BACKFILL_DAYS="3h")
+    checkpoint = Checkpoint()
+    checkpoint.adopt(settings, NAMES, NOW)
+    for window, lacking in list(checkpoint.wanted(NAMES, settings, NOW)):
+        for name in lacking:
+            checkpoint.mark_exported(name, window, empty=False)
+    span = (unix("2026-10-31T09:00"), unix("2026-10-31T12:00"))
+    checkpoint.ask_again(Repeat(*span, NAMES))
+    later = configure(BACKFILL_DAYS="3h", SETTLE_TIME="2h")
+    assert survey(checkpoint, NAMES, later, NOW, span).counts() == {
+        State.AGAIN: 3,
+        State.EXPORTED: 6,
+    }
