@@ -32,6 +32,8 @@ _CONDITION_CODES = ("PreconditionFailed", "ConditionalRequestConflict", "412", "
 _MISSING_CODES = ("NoSuchKey", "NotFound", "404")
 _DENIED_CODES = ("AccessDenied", "Forbidden", "403")
 _BUSY_CODES = ("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "503", "500")
+# Each write carries the CRC-32 of its body, as botocore does by itself: S3 stores what was sent, or
+# refuses it. Over TLS a file's stands behind its body, so that it is read once.
 CLIENT = Config(
     retries={"mode": "standard", "total_max_attempts": 5},
     connect_timeout=5,

@@ -1,7 +1,9 @@
 """What stands in the bucket is never made less, whoever else writes, and whatever S3 answers."""
 
+import base64
 import gzip
 import json
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import unquote
@@ -10,6 +12,7 @@ import pytest
 
 from localcloud.aws import Cloud
 from localcloud.prometheus import Prometheus
+from mimir_exporter import write
 from mimir_exporter.errors import ExportError
 from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeProxy
@@ -182,3 +185,31 @@ def test_nothing_replaces_something_where_mimir_has_nothing_any_more(
     (group,) = (one for one in status["coverage"] if one["without_series"])
     assert group["metrics"] == ["none"]
     assert group["without_series"] == ["2025-03-01T11:00:00Z/2025-03-01T12:00:00Z"]
+
+
+@pytest.mark.parametrize("small_bytes", [write.SMALL_BYTES, 0], ids=["bytes", "from the spool"])
+def test_what_s3_stores_is_what_was_sent(
+    small_bytes: int, function: Function, s3: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each object goes with its checksum, conditions or not: S3 refuses another body."""
+    monkeypatch.setattr(write, "SMALL_BYTES", small_bytes)
+    assert function.export()["outcome"] == "complete"
+    assert export_again(function)["outcome"] == "complete"
+    sent = [request for request in s3.requests if request.method == "PUT"]
+    assert {"if-match", "if-none-match"} <= {name for one in sent for name in one.headers}
+    for request in sent:
+        crc32 = base64.b64encode(zlib.crc32(request.body).to_bytes(4)).decode()
+        assert request.headers["x-amz-checksum-crc32"] == crc32
+    file = next(one for one in sent if puts(FILE)(one))
+    assert function.read(FILE) == file.body
+
+
+def test_a_body_that_changed_on_its_way_is_not_noted(
+    function: Function, s3: Proxy, mimir: Prometheus
+) -> None:
+    s3.spoil(faults.answer(400, S3_ERROR.format("BadDigest", "not what it was")), puts(FILE))
+    with pytest.raises(ExportError, match=r"did not write s3://.*BadDigest"):
+        function.export()
+    s3.heal()
+    assert function.export()["outcome"] == "complete"
+    assert function.differences(mimir, 1) == []
