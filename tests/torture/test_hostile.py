@@ -18,7 +18,8 @@ from localcloud.prometheus import Prometheus
 from localcloud.remote_write import RemoteWriter
 from mimir_exporter.layout import cluster_folder, parse_key
 from tests.conftest import MakePrometheus
-from tests.integration.conftest import MakeFunction
+from tests.integration import faults
+from tests.integration.conftest import MakeFunction, MakeProxy
 from tests.integration.deployment import CENTRAL, HOUR_S, LAST_END, PREFIX, Function
 from tests.torture import hostile
 from tests.torture.conftest import Record
@@ -122,6 +123,22 @@ def test_retention_finds_every_hostile_folder(
     function.clock.advance(3 * 24 * HOUR_S)
     function.export()
     assert function.keys().keys() == {function.checkpoint_key}
+
+
+def test_half_a_surrogate_pair_which_only_json_can_spell_is_a_cluster_too(
+    make_proxy: MakeProxy, make_function: MakeFunction, mimir: Prometheus
+) -> None:
+    """Prometheus holds no such text, and sends none: a proxy writes it into its answers."""
+    proxy = make_proxy(f"http://127.0.0.1:{mimir.port}")
+    proxy.spoil(faults.alter(lambda body: body.replace(b'"prod-eu"', rb'"\ud83e"')))
+    function = replace(
+        make_function(PORT=str(proxy.port), BACKFILL_DAYS="1h"), metrics=("node_info",)
+    )
+    result = function.export()
+    assert (result["outcome"], result["failures"]) == ("complete", [])
+    folders = {key.removeprefix(f"{PREFIX}/").partition("/")[0] for key in function.file_keys()}
+    assert folders == {"%ED%A0%BE", "prod-us", "staging", CENTRAL}
+    assert function.export({"action": "status"})["outcome"] == "complete"
 
 
 def assert_exact(function: Function, server: Prometheus, name: str) -> None:
