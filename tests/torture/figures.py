@@ -21,7 +21,10 @@ _BLOCK = re.compile(r"(?<=<!-- figures -->\n).*?(?=<!-- end of figures -->)", re
 
 @dataclass(frozen=True)
 class Run:
-    """One run of everything. `seconds` is all of it, servers and checks included."""
+    """One run of everything. `seconds` is all of it, servers and checks included.
+
+    `note` is what a person must know of these figures; a run by itself has none.
+    """
 
     date: str
     machine: str
@@ -32,6 +35,7 @@ class Run:
     seconds: int
     tests: int
     parts: Parts
+    note: str = ""
 
     def save(self) -> None:
         """Write the figures down, and into the page."""
@@ -46,6 +50,7 @@ class Run:
                 f"{self.date}, {self.machine}, {self.cpus} CPUs, Python {self.python}: "
                 f"`make torture TORTURE_MINUTES={self.minutes:g} SEED={self.seed}`, "
                 f"{self.tests} tests in {self.seconds // 60} minutes, all passed."
+                f"{' ' if self.note else ''}{self.note}"
             ),
             "",
             "| part | what | figure |",

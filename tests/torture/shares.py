@@ -22,7 +22,7 @@ SHARES = {
     "test_at_once": Share("Run at once", weight=1.5, quick_s=5.0),
     "test_hostile": Share("Hostile data", weight=1.0, quick_s=3.0),
     "test_fuzz": Share("Anything as input", weight=1.5, quick_s=4.0),
-    "test_coverage_guided": Share("The splitter, guided", weight=1.5, quick_s=3.0),
+    "test_coverage_guided": Share("The splitter", weight=1.5, quick_s=3.0),
     "test_bad_mimir": Share("A bad Mimir", weight=2.5, quick_s=4.0),
     "test_bad_s3": Share("A bad S3", weight=2.0, quick_s=4.0),
 }

@@ -76,7 +76,7 @@ class Crowd:
             way.heal()
             way.spoil(faults.late(self.chance.uniform(0.01, 0.1)))  # so that they meet
         doomed = {number for number in range(len(orders)) if self.chance.random() < killed}
-        left = {number: self.chance.randint(1, 12) for number in doomed}  # looks at the bucket
+        left = {number: self.chance.randint(1, 6) for number in doomed}  # looks at the bucket
         with working(*orders) as workers:
             while not all(worker.answers_within(0.1) for worker in workers):
                 assert claims.unmet() == []

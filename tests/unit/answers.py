@@ -364,10 +364,10 @@ def judge(text: bytes, points: Iterable[int], whole: bytes, matrix: Sequence[Any
     return "damaged inside a series"
 
 
-# From a series' beginning to the next one: the cluster and what follows up to a brace, or labels
-# that are whole; then samples.
+# From a series' beginning to the next one: the cluster and what follows up to an opening brace or
+# bracket, or labels that are whole; then samples.
 INNER = re.compile(
-    rb'("metric":\{)(?:(?:(?:"__name__":"[^"\\]*",)?"cluster":"[^"\\]*")?[^{}]*'
+    rb'("metric":\{)(?:(?:(?:"__name__":"[^"\\]*",)?"cluster":"[^"\\]*")?[^{\[]*'
     rb'|(?:[:,]|"(?:[^"\\]|\\.)*")*)(\},"values":\[\[)[^:]*("\]\]\}(?=,\{"metric":))',
     re.DOTALL,
 )
