@@ -7,7 +7,7 @@ UV := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 \
 
 TORTURE_MINUTES ?= 15
 
-.PHONY: help demo test torture check bench synth lock audit install clean
+.PHONY: help demo test torture check bench synth docs lock audit install clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target text; \
@@ -34,6 +34,9 @@ synth: node_modules/.installed ## The CloudFormation template, into cdk.out (ARG
 	@PATH="$(CURDIR)/$(VENV):$$PATH" npx --no-install cdk synth --quiet $(ARGS)
 
 install: node_modules/.installed ## Only install: .venv and the CDK CLI
+
+docs: $(READY) ## The pages that are made from the code
+	@$(VENV)/python -m infra.settings_page
 
 lock: $(READY) ## Pin what requirements.in and lambda/requirements.in ask for (ARGS=--upgrade: the newest)
 	@$(VENV)/python -m pip install --quiet --disable-pip-version-check uv

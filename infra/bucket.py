@@ -1,6 +1,6 @@
 """Where the files go, and the right to write them there."""
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
@@ -19,11 +19,16 @@ class DataBucket(Construct):
         bucket_name: str | None,
         prefix: str,
         role_arn: str,
+        kms_key_arn: str,
     ) -> None:
-        """Without `bucket_name` a bucket is made. With `role_arn` that role has the rights."""
+        """Without `bucket_name` a bucket is made. With `role_arn` that role has the rights.
+
+        `kms_key_arn` is the key by which an existing bucket encrypts, or "" for S3's own.
+        """
         super().__init__(scope, construct_id)
         self.prefix = prefix
         self._role_arn = role_arn
+        self._kms_key_arn = kms_key_arn
         bucket: s3.IBucket = (
             self._make_bucket()
             if bucket_name is None
@@ -86,6 +91,7 @@ class DataBucket(Construct):
             self.files_arn,
             "The files' keys follow from clusters, months and metrics, all below this.",
         )
+        self.grant_key(role, "kms:GenerateDataKey", "kms:Decrypt")
 
     def grant_read(self, role: iam.Role, key: str) -> None:
         """Let a function's role read one object, and see whether it is there."""
@@ -104,6 +110,21 @@ class DataBucket(Construct):
                 actions=["s3:ListBucket"],
                 resources=[self.arn],
                 conditions={"StringEquals": {"s3:delimiter": "/", "s3:prefix": key}},
+            )
+        )
+        self.grant_key(role, "kms:Decrypt")
+
+    def grant_key(self, role: iam.Role, *actions: str) -> None:
+        """Let a role use the bucket's key, through S3 alone, where the bucket has one."""
+        if not self._kms_key_arn:
+            return
+        via = f"s3.{Stack.of(self).region}.{Stack.of(self).url_suffix}"
+        role.add_to_policy(
+            iam.PolicyStatement(
+                sid="UseBucketKey",
+                actions=list(actions),
+                resources=[self._kms_key_arn],
+                conditions={"StringEquals": {"kms:ViaService": via}},
             )
         )
 

@@ -14,66 +14,9 @@ from mimir_exporter.settings import Settings, load_settings
 
 from .certificates import CA_BUNDLE_FILE, read_ca_bundle
 from .context import Context, DeploymentError
+from .settings import OWN, PASSED_ON
 from .workspace import workspace_id
 
-# Settings that go to the function's environment as they are, in capitals.
-PASSED_ON = (
-    "cluster_name",
-    "hostname",
-    "port",
-    "scheme",
-    "path_prefix",
-    "metrics_readiness_path",
-    "wire_gzip",
-    "sigv4_region",
-    "sigv4_role_arn",
-    "cluster_label_name",
-    "split_by_cluster",
-    "s3_prefix",
-    "role_arn",
-    "role_external_id",
-    "prometheus_username",
-    "prometheus_x_scope_orgid",
-    "time_frame",
-    "query_step",
-    "query_delay",
-    "settle_time",
-    "backfill_days",
-    "initial_backfill_date",
-    "retention_days",
-    "extra_metrics",
-    "log_level",
-)
-# Settings whose value the stack may make, or that only the stack needs.
-OWN = (
-    "s3_bucket",
-    "ca_bundle",
-    "auth_secret_arn",
-    "auth_secret_kms_key_arn",
-    "stack_name",
-    "account",
-    "region",
-    "cli_credentials",
-    "vpc_id",
-    "subnet_ids",
-    "security_group_id",
-    "memory_mb",
-    "ephemeral_storage_mb",
-    "timeout_s",
-    "architecture",
-    "python_version",
-    "schedule_minutes",
-    "backfill_concurrency",
-    "log_retention_days",
-    "alarm_email",
-    "alarm_topic_arn",
-    "alarm_lag_s",
-    "dashboard",
-    "saved_queries",
-    "test_events",
-    "reader_principal_arn",
-    "reader_external_id",
-)
 SECRET = ("prometheus_auth_token", "prometheus_bearer_auth_token", "prometheus_password")
 
 # What CloudWatch Logs takes (PutRetentionPolicy).
@@ -109,6 +52,7 @@ class Deployment:
     subnet_ids: tuple[str, ...]
     security_group_id: str
     bucket_name: str | None
+    bucket_kms_key_arn: str
     has_secret: bool
     secret_arn: str | None
     secret_kms_key_arn: str
@@ -173,6 +117,7 @@ def read_deployment(values: Mapping[str, object], environ: Mapping[str, str]) ->
         subnet_ids=subnet_ids,
         security_group_id=security_group_id,
         bucket_name=bucket_name,
+        bucket_kms_key_arn=_bucket_key(context, bucket_name),
         has_secret=has_secret,
         secret_arn=secret_arn,
         secret_kms_key_arn=context.text("auth_secret_kms_key_arn", _KEY_ARN, "a KMS key's ARN"),
@@ -214,6 +159,21 @@ def _bucket_name(context: Context) -> str | None:
             "else, so give its name."
         )
     return None
+
+
+def _bucket_key(context: Context, bucket_name: str | None) -> str:
+    key_arn = context.text("s3_kms_key_arn", _KEY_ARN, "a KMS key's ARN")
+    if key_arn and bucket_name is None:
+        raise DeploymentError(
+            "s3_kms_key_arn is set but s3_bucket is 'new'; the stack's own bucket is encrypted by "
+            "S3, so give the name of the bucket that the key belongs to."
+        )
+    if key_arn and context.text("role_arn"):
+        raise DeploymentError(
+            "s3_kms_key_arn and role_arn are set; with a role it is the role that uses the key: "
+            "let its own account grant that, and leave s3_kms_key_arn out."
+        )
+    return key_arn
 
 
 def _secret(context: Context) -> tuple[bool, str | None]:
@@ -294,7 +254,8 @@ def _environment(context: Context) -> dict[str, str]:
         r"[^*?$]*",
         "a path without *, ? and $ (they mean something else in the policy of the role)",
     )
-    environment = {name.upper(): value for name in PASSED_ON if (value := context.text(name))}
+    names = (*PASSED_ON, "log_level")  # the last one is for Powertools
+    environment = {name.upper(): value for name in names if (value := context.text(name))}
     size = sum(len(f"{name}{value}".encode()) for name, value in environment.items())
     if size > ENVIRONMENT_BYTES:
         raise DeploymentError(

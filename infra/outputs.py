@@ -26,6 +26,7 @@ def add_outputs(
     coverage: CoverageMap,
     dashboard: Dashboard | None,
     reader: ReaderRole | None,
+    role_arn: str,
 ) -> None:
     """Names, console pages and commands to paste."""
     region = stack.region
@@ -70,6 +71,14 @@ def add_outputs(
         coverage.function.function_name,
     )
     say("Bucket", "Where the files go", bucket.name)
+    if role_arn:
+        say(
+            "BucketRoleTrust",
+            f"Who assumes {role_arn}: its trust policy has to name these",
+            ",".join(
+                role.role_arn for role in (exporter.role, backfill_function.role, coverage.role)
+            ),
+        )
     say("Region", "Of the bucket and all else", region)
     if reader:
         say(

@@ -55,6 +55,7 @@ class ReaderRole(Construct):
                 sid="AskForRegion", actions=["s3:GetBucketLocation"], resources=[bucket.arn]
             )
         )
+        bucket.grant_key(self.role, "kms:Decrypt")
         accept_wildcard(
             self.role, bucket.files_arn, "The files' keys follow from clusters, months and metrics."
         )

@@ -56,6 +56,7 @@ class ExporterStack(Stack):
             bucket_name=deployment.bucket_name,
             prefix=deployment.settings.prefix,
             role_arn=deployment.settings.role_arn,
+            kms_key_arn=deployment.bucket_kms_key_arn,
         )
         self.login = (
             LoginSecret(
@@ -145,6 +146,7 @@ class ExporterStack(Stack):
             coverage=self.coverage,
             dashboard=self.dashboard,
             reader=self.reader,
+            role_arn=deployment.settings.role_arn,
         )
 
     def _make_network(self) -> Network | None:

@@ -75,7 +75,7 @@ def _act(
     event = _event(options)
     deadline = Deadline.open_ended()
     if options.seconds:
-        deadline = Deadline(duration_s("--for", options.seconds, "s"))
+        deadline = Deadline(duration_s("--for", options.seconds, "seconds"))
     _fill_in(environ, options.folder)
     settings = load_settings(environ)
     run_id = f"{socket.gethostname()}-{os.getpid()}-{time.time_ns()}"

@@ -28,7 +28,7 @@ ENDPOINT = (
     Variable(
         "HOSTNAME",
         "localhost",
-        "host name of the Prometheus HTTP API, without scheme, port and path",
+        "host name of the Prometheus HTTP API, without scheme, port and path; required to deploy",
     ),
     Variable("PORT", "9090", "its port"),
     Variable("SCHEME", "http", "`http` or `https`"),

@@ -6,10 +6,12 @@ import pytest
 
 from infra import ROOT
 from infra.context import DeploymentError
-from infra.deployment import OWN, PASSED_ON, read_deployment
+from infra.deployment import read_deployment
+from infra.settings import OWN, PASSED_ON
 from mimir_exporter.auth import NAMES, TENANT, USERNAME
 from tests.infra.given import context
 
+KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/1"
 SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:mimir-AbCdEf"
 
 
@@ -22,9 +24,7 @@ def test_defaults_of_cdk_json_are_the_function_s_own() -> None:
     """Two places name the defaults: what cdk.json passes must change nothing."""
     passed = read_deployment(context(), {}).settings
     bare = read_deployment(
-        context(
-            **dict.fromkeys(set(PASSED_ON) - {"cluster_name", "hostname", "s3_prefix", "log_level"})
-        ),
+        context(**dict.fromkeys(set(PASSED_ON) - {"cluster_name", "hostname", "s3_prefix"})),
         {},
     ).settings
     assert passed == bare
@@ -93,6 +93,15 @@ def test_account_and_region_of_a_lookup_come_from_the_cli_unless_given() -> None
         (
             {"role_arn": "arn:aws:iam::123456789012:role/x"},
             "s3_bucket is 'new' but role_arn is set",
+        ),
+        ({"s3_kms_key_arn": KEY_ARN}, "s3_kms_key_arn is set but s3_bucket is 'new'"),
+        (
+            {
+                "s3_kms_key_arn": KEY_ARN,
+                "s3_bucket": "elsewhere",
+                "role_arn": "arn:aws:iam::123456789012:role/x",
+            },
+            "s3_kms_key_arn and role_arn are set",
         ),
         ({"auth_secret_arn": "mimir"}, "auth_secret_arn is 'mimir'; 'new'"),
         ({"auth_secret_arn": SECRET_ARN[:-7]}, "the six characters at its end"),

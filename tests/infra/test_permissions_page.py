@@ -18,6 +18,10 @@ VARIANTS: dict[str, dict[str, object]] = {
         "reader_external_id": "abc",
     },
     "with a workspace": {"sigv4_region": "eu-central-1", "path_prefix": "workspaces/ws-1a2b"},
+    "with a bucket's key": {
+        "s3_bucket": "costs",
+        "s3_kms_key_arn": "arn:aws:kms:eu-central-1:123456789012:key/1",
+    },
     "with a role and a key": {
         "s3_bucket": "costs",
         "role_arn": "arn:aws:iam::123456789012:role/exporter",

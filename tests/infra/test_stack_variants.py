@@ -49,6 +49,33 @@ def in_a_company(synthesize: Synthesize) -> Template:
     )
 
 
+def test_a_bucket_s_own_key_is_used_through_s3_alone(synthesize: Synthesize) -> None:
+    resources = synthesize(
+        s3_bucket="elsewhere",
+        s3_kms_key_arn=KEY,
+        reader_principal_arn="123456789012",
+        reader_external_id="abc",
+    ).to_json()["Resources"]
+    found = {
+        name: statement
+        for name, resource in resources.items()
+        if resource["Type"] == "AWS::IAM::Policy"
+        for statement in resource["Properties"]["PolicyDocument"]["Statement"]
+        if statement.get("Sid") == "UseBucketKey"
+    }
+    for statement in found.values():
+        assert statement["Resource"] == KEY
+        assert list(statement["Condition"]["StringEquals"]) == ["kms:ViaService"]
+    writing = ["kms:GenerateDataKey", "kms:Decrypt"]
+    actions = {name[:6]: statement["Action"] for name, statement in found.items()}
+    assert actions == {
+        "Export": writing,
+        "Backfi": writing,
+        "Covera": "kms:Decrypt",
+        "Reader": "kms:Decrypt",
+    }
+
+
 def test_without_a_vpc_there_is_nothing_of_a_network(on_the_internet: Template) -> None:
     kinds = {one["Type"] for one in on_the_internet.to_json()["Resources"].values()}
     assert not [kind for kind in kinds if kind.startswith("AWS::EC2::")]

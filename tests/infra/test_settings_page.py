@@ -1,0 +1,18 @@
+"""docs/settings.md is what the code says, and says something of every setting."""
+
+from infra.settings import OWN, PASSED_ON
+from infra.settings_page import PAGE, render
+from mimir_exporter.variables import VARIABLES
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert PAGE.read_text() == render(), "run `make docs`"
+
+
+def test_every_setting_is_on_the_page() -> None:
+    page = PAGE.read_text()
+    named = {name for name in (*PASSED_ON, *OWN) if f"| `{name}` |" in page}
+    assert named >= {*PASSED_ON, *OWN}
+    assert {name for name in VARIABLES if f"| `{name}` |" in page} >= set(VARIABLES) - {
+        "BACKFILL_STATE_MACHINE_ARN"
+    }
