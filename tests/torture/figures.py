@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 
 from tests.torture.shares import SHARES
@@ -54,8 +55,8 @@ class Run:
             ),
             "",
             "| part | what | figure |",
-            "| --- | --- | ---: |",
-            *(f"| {part} | {what} | {figure} |" for part, what, figure in rows(self.parts)),
+            "| --- | --- | --- |",
+            *(f"| {part} | {what} | {figure} |" for part, what, figure in grouped(self.parts)),
         ]
         return "\n".join([*lines, ""])
 
@@ -77,3 +78,15 @@ def rows(parts: Parts) -> Iterator[tuple[str, str, str]]:
         for at, (name, figure) in enumerate(figures.items()):
             shown = figure if isinstance(figure, str) else f"{figure:,.10g}"
             yield SHARES[part].title if at == 0 else "", name, shown
+
+
+def grouped(parts: Parts) -> Iterator[tuple[str, str, str]]:
+    """As `rows`, with all that is called "kind: one" in one row of its kind."""
+    for part, figures in parts.items():
+        texts = list(rows({part: figures}))
+        for kind, found in groupby(texts, lambda row: row[1].partition(": ")[0]):
+            several = list(found)
+            title, name, figure = several[0]
+            if ": " in name:
+                figure = ", ".join(f"{one.partition(': ')[2]} {n}" for _, one, n in several)
+            yield title, kind, figure
