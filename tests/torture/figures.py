@@ -88,5 +88,5 @@ def grouped(parts: Parts) -> Iterator[tuple[str, str, str]]:
             several = list(found)
             title, name, figure = several[0]
             if ": " in name:
-                figure = ", ".join(f"{one.partition(': ')[2]} {n}" for _, one, n in several)
+                figure = ", ".join(f"{n} x {one.partition(': ')[2]}" for _, one, n in several)
             yield title, kind, figure

@@ -64,7 +64,7 @@ def test_killed_anywhere_nothing_is_missing_or_twice_or_misplaced(
             if isinstance(found, Death):
                 deaths.append(found)
         assert story.leave_alone() == []
-        record("times left alone: the bucket equals Prometheus", 1)
+        record("times left alone, and the bucket equal to Prometheus", 1)
     record("windows with data", story.hours)
     record("invocations", story.invocations)
     record("kills", len(deaths))
