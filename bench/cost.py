@@ -16,6 +16,8 @@ GET = 0.0004 / 1000  # S3; HEAD too
 TRANSITION = 0.025 / 1000  # Step Functions, standard
 ENDPOINT_H = 0.01  # an interface endpoint, in one zone
 CROSS_ZONE_GB = 0.01  # each way
+SECRET_MONTH = 0.40  # Secrets Manager
+METRIC_MONTH, ALARM_MONTH, DASHBOARD_MONTH, LOG_GB = 0.30, 0.10, 3.00, 0.50  # CloudWatch
 FARGATE_VCPU_H, FARGATE_GB_H = 0.04048, 0.004445  # what a pod's reservation is worth
 
 DEFAULT_MB = 256
@@ -29,6 +31,8 @@ METRICS = 20
 DELAY_S = 5.0
 UPLOADS, UPLOAD_WAIT_S = 8, 0.04  # so many at once, each waiting that long for S3
 RUN_S = 2.0  # readiness, checkpoint, and the answers' first bytes
+OWN_METRICS, ALARMS = 13, 11  # of the stack
+LINES_A_WINDOW, LINE_BYTES = METRICS + 8, 900  # of the log
 POD_VCPU, POD_GB = 0.25, 0.5  # what the CronJob's pod reserves while it runs
 
 
@@ -63,11 +67,23 @@ class Month:
     steps: float
     traffic: float
     endpoints: float
+    watching: float
+
+    @property
+    def parts(self) -> tuple[float, ...]:
+        """In the order of the table."""
+        return (
+            self.compute + self.requests,
+            self.s3,
+            self.steps,
+            self.traffic,
+            self.endpoints,
+            self.watching,
+        )
 
     @property
     def total(self) -> float:
-        parts = (self.compute, self.requests, self.s3, self.steps, self.traffic, self.endpoints)
-        return sum(parts)
+        return sum(self.parts)
 
 
 def month_of(fleet: Fleet, memory_mb: int, results: Results) -> Month:
@@ -100,6 +116,11 @@ def month_of(fleet: Fleet, memory_mb: int, results: Results) -> Month:
         steps=0.0 if window_s < 870 else HOURS * (6 + 2 * (window_s // 870)) * TRANSITION,
         traffic=HOURS * wire_mb / 1000 * 2 * CROSS_ZONE_GB,
         endpoints=HOURS * ENDPOINT_H * 2,
+        watching=SECRET_MONTH
+        + OWN_METRICS * METRIC_MONTH
+        + ALARMS * ALARM_MONTH
+        + DASHBOARD_MONTH
+        + HOURS * LINES_A_WINDOW * LINE_BYTES / 1e9 * LOG_GB,
     )
 
 
@@ -124,9 +145,11 @@ def write_page(results: Results) -> str:
             f"{PUT * 1000:g} a thousand PUT and {GET * 1000:g} a thousand GET, Step Functions "
             f"{TRANSITION * 1000:g} a thousand transitions, an interface endpoint "
             f"{ENDPOINT_H:g} an "
-            f"hour and zone, {CROSS_ZONE_GB:g} a GB each way between zones. Storage is left "
-            "out: it is "
-            "the same whoever writes the files."
+            f"hour and zone, {CROSS_ZONE_GB:g} a GB each way between zones, a secret "
+            f"{SECRET_MONTH:.2f} a month, CloudWatch {METRIC_MONTH:.2f} a metric, "
+            f"{ALARM_MONTH:.2f} an alarm and {DASHBOARD_MONTH:.2f} a dashboard a month and "
+            f"{LOG_GB:.2f} a GB of log. Storage is left out: it is the same whoever writes the "
+            "files."
         ),
         "",
         (
@@ -141,7 +164,11 @@ def write_page(results: Results) -> str:
             f"between queries, {UPLOADS} uploads at once of {UPLOAD_WAIT_S * 1000:g} ms of "
             f"waiting each, CPU in proportion to memory up to {FULL_CPU_MB} MB, an arm64 CPU as "
             "fast as the measured one, two interface endpoints in one zone, and all traffic "
-            "between zones."
+            "between zones.\n\n*Watching* is the secret, the log, "
+            f"{OWN_METRICS} metrics, {ALARMS} alarms and the dashboard. An account's first ten "
+            "metrics, ten alarms and three dashboards are free; `-c dashboard=false` goes without "
+            "that one. A VPC with a NAT, or with endpoints of its own, needs none of these "
+            "*endpoints*."
         ),
         "",
     ]
@@ -164,12 +191,11 @@ def write_page(results: Results) -> str:
 
 
 def _fleet_table(months: list[Month]) -> str:
-    head = ("MB", "s a window", "keeps up", "memory suffices", "compute", "requests", "S3",
-            "Step Functions", "traffic", "endpoints", "month")  # fmt: skip
+    head = ("MB", "s a window", "keeps up", "memory suffices", "Lambda", "S3", "Step Functions",
+            "traffic", "endpoints", "watching", "month")  # fmt: skip
     rows = [
         (str(one.memory_mb), f"{one.window_s:,.0f}", _yes(one.keeps_up), _yes(one.fits),
-         *(f"{part:,.2f}" for part in (one.compute, one.requests, one.s3, one.steps, one.traffic,
-                                       one.endpoints, one.total)))
+         *(f"{part:,.2f}" for part in (*one.parts, one.total)))
         for one in months
     ]  # fmt: skip
     return table(head, rows)
