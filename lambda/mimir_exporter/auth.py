@@ -25,7 +25,7 @@ TENANT_CHARACTERS = frozenset(
 )
 TENANT_BYTES = 150
 
-# Towards Secrets Manager.
+# Towards Secrets Manager and STS.
 PATIENCE: Mapping[str, Any] = {
     "connect_timeout": 5,
     "read_timeout": 20,

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import urllib3
@@ -22,6 +22,7 @@ from urllib3.response import BaseHTTPResponse
 
 from . import __version__
 from .auth import Credentials, CredentialSource, hide
+from .bounded import call_within
 from .connection import Sockets, explain_failure, open_pool
 from .deadline import Deadline
 from .errors import (
@@ -37,6 +38,8 @@ from .settings import Settings
 from .sigv4 import Signer
 
 logger = Logger()
+
+T = TypeVar("T")
 
 BLOCK_BYTES = 256 * 1024
 SMALL_ANSWER_BYTES = 64 * 1024 * 1024
@@ -246,7 +249,7 @@ class Mimir:
             refused = response.status == 401
         if not refused or not self._credentials.from_secret:
             raise error
-        login = self._credentials.get(refresh=True)
+        login = self._bounded(lambda: self._credentials.get(refresh=True), "read the secret")
         if login == self._login:
             raise error
         self._login = login
@@ -258,13 +261,18 @@ class Mimir:
 
     def _log_in(self) -> Credentials:
         if self._login is None:
-            self._login = self._credentials.get()
+            self._login = self._bounded(self._credentials.get, "read the secret")
         if self._signer is not None and self._login.method != "none":
             raise SettingsError(
                 f"SIGV4_REGION is set and there is a login too ({self._login.method}); keep one "
                 "and remove the other."
             )
         return self._login
+
+    def _bounded(self, action: Callable[[], T], verb: str) -> T:
+        """AWS answers late, or never where the VPC has no endpoint: that holds no run either."""
+        self._deadline.check()
+        return call_within(self._deadline, action, f"The request to {verb}")
 
     @contextmanager
     def _request(
@@ -290,8 +298,11 @@ class Mimir:
         elif fields:
             url, fields = f"{url}?{urlencode(fields or {})}", None
         body = urlencode(fields).encode() if fields else None
-        if self._signer is not None:
-            headers |= self._signer.sign(method, url, body, headers.get("Content-Type", ""))
+        if (signer := self._signer) is not None:
+            kind = headers.get("Content-Type", "")
+            headers |= self._bounded(
+                lambda: signer.sign(method, url, body, kind), "sign as SIGV4_ROLE_ARN"
+            )
         try:
             response = self._pool.request(
                 method,
@@ -334,6 +345,8 @@ class Mimir:
                 if inflate is None:
                     yield block
                     continue
+                if inflate.eof:
+                    raise TryLaterError("The answer goes on after its gzip has ended.")
                 out = inflate.decompress(block, BLOCK_BYTES)
                 while out:
                     yield out

@@ -2,6 +2,7 @@
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.config import Config
 from botocore.credentials import (
     AssumeRoleCredentialFetcher,
     Credentials,
@@ -10,6 +11,7 @@ from botocore.credentials import (
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import get_session
 
+from .auth import PATIENCE
 from .errors import StopRunError
 from .settings import Settings
 
@@ -62,6 +64,7 @@ def open_signer(settings: Settings) -> Signer | None:
         return None
     session = get_session()
     session.set_config_variable("region", settings.sigv4_region)
+    session.set_default_client_config(Config(**PATIENCE))
     own = session.get_credentials()
     if own is None:
         raise StopRunError(

@@ -372,6 +372,12 @@ def cut_gzip(exchange: Exchange) -> None:
     exchange.send(half)
 
 
+def add_to_gzip(exchange: Exchange) -> None:
+    """A gzip answer, and behind its end more than is read at once."""
+    packed = gzip.compress(exchange.forward({"accept-encoding": "identity"}).body)
+    exchange.send(Answer(200, packed + bytes(600_000), {"Content-Encoding": "gzip"}))
+
+
 def break_gzip(exchange: Exchange) -> None:
     """A gzip answer with a byte changed in its middle."""
     packed = bytearray(gzip.compress(exchange.forward({"accept-encoding": "identity"}).body))

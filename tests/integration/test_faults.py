@@ -55,6 +55,7 @@ PASSING: list[tuple[str, Fault]] = [
     ("cut off, without a length", faults.cut_without_length),
     ("gzip cut off", faults.cut_gzip),
     ("gzip broken", faults.break_gzip),
+    ("gzip that goes on", faults.add_to_gzip),
     ("gzip that is none", faults.answer(200, "{}", Content_Encoding="gzip")),
     ("JSON that ends early", faults.alter(lambda body: body[: len(body) // 2])),
     ("JSON that ends before its last brace", faults.alter(lambda body: body.rstrip()[:-1])),

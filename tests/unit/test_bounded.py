@@ -7,10 +7,13 @@ from typing import cast
 
 import pytest
 
+from mimir_exporter.auth import CredentialSource
 from mimir_exporter.bounded import HANGS_S, BoundedStore, call_within
 from mimir_exporter.deadline import Deadline
 from mimir_exporter.errors import OutOfTimeError, StopRunError
+from mimir_exporter.mimir import Mimir
 from mimir_exporter.objects import ObjectStore
+from tests.unit.checkpoints import configure
 
 
 class Hanging:
@@ -92,3 +95,22 @@ def test_a_deadline_that_is_none_can_be_waited_for() -> None:
     """A hundred years are no more than a lock can wait for."""
     assert call_within(Deadline.open_ended(), lambda: 1, "It") == 1
     assert HANGS_S == 10
+
+
+def test_a_secret_that_nobody_gives_holds_no_run() -> None:
+    """As where the VPC has no endpoint for Secrets Manager, near the end of a run."""
+    release = Event()
+
+    def read(_force: bool) -> str:
+        release.wait(60)
+        return "{}"
+
+    source = CredentialSource({}, "arn:aws:secretsmanager:eu-central-1:1:secret:x", read)
+    mimir = Mimir(configure(HOSTNAME="127.0.0.1"), source, Deadline(0.2))
+    try:
+        with pytest.raises(OutOfTimeError):
+            mimir.find_ready()
+        assert not release.is_set()
+    finally:
+        release.set()
+        mimir.close()
