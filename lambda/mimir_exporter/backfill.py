@@ -160,7 +160,9 @@ def settle(
     names = tuple(names)
     for handover in list(checkpoint.handovers):
         ended = machine.ending(handover.name)
-        if ended == "" or (ended is None and now - handover.started < START_GRACE_S):
+        # Either way: a clock that was wrong may have recorded it in the future.
+        is_new = abs(now - handover.started) < START_GRACE_S
+        if ended == "" or (ended is None and is_new):
             continue
 
         def record(fresh: Checkpoint) -> None:

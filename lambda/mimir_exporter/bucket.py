@@ -32,6 +32,9 @@ _CONDITION_CODES = ("PreconditionFailed", "ConditionalRequestConflict", "412", "
 _MISSING_CODES = ("NoSuchKey", "NotFound", "404")
 _DENIED_CODES = ("AccessDenied", "Forbidden", "403")
 _BUSY_CODES = ("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "503", "500")
+# Ours may be ahead by less: by more than SETTLE_TIME, and the newest window would be exported
+# before it is over.
+CLOCK_AHEAD_S = 5 * 60
 # Each write carries the CRC-32 of its body, as botocore does by itself: S3 stores what was sent, or
 # refuses it. Over TLS a file's stands behind its body, so that it is read once.
 CLIENT = Config(
@@ -255,7 +258,7 @@ def check_clock(http_response: Any, **_: object) -> None:
     except ValueError:
         return  # says no time, or none that can be read
     here = time.time()
-    if abs(here - there) > CLOCK_OFF_S:
+    if not -CLOCK_OFF_S <= here - there <= CLOCK_AHEAD_S:
         raise StopRunError(
             f"The clock says {iso(here)}, and S3 says {iso(there)}; set the clock right. Nothing "
             "more was exported or deleted."

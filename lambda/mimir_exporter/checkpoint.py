@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
 from .errors import CheckpointError, SettingsError
-from .intervals import Interval, Intervals, covers, subtract, union
+from .intervals import Interval, Intervals, covers, intersect, subtract, union
 from .settings import Settings
 from .windows import DAY_S, Grid, Window, adopt_grid, iso, window_at, windows_within
 
@@ -137,13 +137,7 @@ class Checkpoint:
         names = tuple(names)
         self._adopt_grid(settings, now)
         self._forget_the_future(now)
-        labelling = Labelling(
-            settings.cluster_label, settings.cluster_name, settings.split_by_cluster
-        )
-        if self.labelling is None:
-            self.labelling = labelling
-        elif replace(self.labelling, since=0) != labelling:
-            self.labelling = replace(labelling, since=now)
+        self.adopt_labelling(settings, now)
         for name in names:
             progress = self.metrics.setdefault(name, MetricProgress(since=now, added=now))
             # BACKFILL_DAYS counts from the day the metric came, so that raising it later
@@ -160,6 +154,16 @@ class Checkpoint:
             self._cut_failures(name, 0, kept_since)
             self._forget_repeat(name, 0, kept_since)
             self.metrics[name].empty = subtract(self.metrics[name].empty, [(0, kept_since)])
+
+    def adopt_labelling(self, settings: Settings, now: int) -> None:
+        """Take in what decides the folder of a series today."""
+        labelling = Labelling(
+            settings.cluster_label, settings.cluster_name, settings.split_by_cluster
+        )
+        if self.labelling is None:
+            self.labelling = labelling
+        elif replace(self.labelling, since=0) != labelling:
+            self.labelling = replace(labelling, since=now)
 
     def _adopt_grid(self, settings: Settings, now: int) -> None:
         """Grids behind retention are forgotten: no window on them is exported again."""
@@ -187,14 +191,32 @@ class Checkpoint:
     def _forget_the_future(self, now: int) -> None:
         """What a clock noted that was far ahead: no window of the future is exported yet."""
         # Whole windows: half of one would be no state that anything knows.
-        future = [(window_at(self.grids, now + CLOCK_OFF_S).start, FOREVER)]
+        begin = window_at(self.grids, now + CLOCK_OFF_S).start
         for name, progress in self.metrics.items():
             progress.added = min(progress.added, now)
-            progress.exported = subtract(progress.exported, future)
-            progress.empty = subtract(progress.empty, future)
-            self._cut_failures(name, *future[0])
+            doubtful = (self._doubtful_from(progress, begin), FOREVER)
+            progress.exported = subtract(progress.exported, [doubtful])
+            progress.empty = subtract(progress.empty, [doubtful])
+            self._cut_failures(name, begin, FOREVER)
+        if self.labelling is not None:
+            self.labelling = replace(self.labelling, since=min(self.labelling.since, now))
         self.last_complete = min(self.last_complete, now)
         self.deleted_until = min(self.deleted_until, now - now % DAY_S)
+
+    def _doubtful_from(self, progress: MetricProgress, begin: int) -> int:
+        """From when on it is not known what was exported, where a part of it lies after `begin`,
+        in the future.
+
+        What was still to come then was without series, and is over by now; and the window before
+        may have been exported when it was half over.
+        """
+        if not progress.exported or progress.exported[-1][1] <= begin:
+            return begin
+        for low, high in progress.empty:
+            if low <= begin <= high:
+                begin = low
+                break
+        return window_at(self.grids, max(0, begin - 1)).start
 
     def _forget_gone(self, names: Iterable[str]) -> None:
         """Forget the metrics that are out of the catalogue longest: should one of them come back,
@@ -313,8 +335,11 @@ class Checkpoint:
         """All objects of this metric and window are written. Raises CheckpointError."""
         progress = self._progress(name)
         here = [(window.start, window.end)]
+        had_series = subtract(intersect(here, progress.exported), progress.empty)
         progress.exported = union(progress.exported, here)
-        progress.empty = union(progress.empty, here) if empty else subtract(progress.empty, here)
+        progress.empty = subtract(progress.empty, here)
+        if empty and not had_series:  # past Mimir's retention the files of before are all there is
+            progress.empty = union(progress.empty, here)
         self._cut_failures(name, window.start, window.end)
         self._forget_repeat(name, window.start, window.end)
 
@@ -331,9 +356,11 @@ class Checkpoint:
             if before is None or before.at != now:
                 attempts = min(attempts + 1, GAP_ATTEMPTS)
             self._cut_failures(name, window.start, window.end)
-            # A repetition has its files from before, so that it is tried once.
-            self._forget_repeat(name, window.start, window.end)
-            if not covers(exported, window.start, window.end):
+            if covers(exported, window.start, window.end):
+                # It has its files from before, so that a repetition is tried once.
+                self._forget_repeat(name, window.start, window.end)
+            else:
+                # Before `since` nothing but the repetition says that it is wanted.
                 failed.append(
                     Failure(name, window.start, window.end, attempts, now, shorten(reason))
                 )

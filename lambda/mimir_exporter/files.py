@@ -16,8 +16,9 @@ from .windows import DAY_S, windows_within
 # A listing waits for the network: so many at once.
 LISTINGS = 8
 # Files of these windows are there as long as nobody but retention deletes any. A window without
-# series has none, and the exporter does not count how many clusters one with series has.
-_PROMISED = frozenset({State.EXPORTED, State.AGAIN})
+# series has none, one that is asked for again may have been such a window, and the exporter does
+# not count how many clusters one with series has.
+_PROMISED = State.EXPORTED
 
 
 # Keys of lost files that are kept; beside them they are only counted.
@@ -115,7 +116,7 @@ def _promised(coverage: Coverage, start: int, end: int) -> Iterator[tuple[str, i
     for line in coverage.lines:
         for span in line.spans:
             low, high = max(span.start, start), min(span.end, end)
-            if span.state in _PROMISED and low < high:
+            if span.state is _PROMISED and low < high:
                 for window in windows_within(coverage.grids, low, high):
                     for metric in line.metrics:
                         yield metric, window.start

@@ -31,6 +31,8 @@ logger = Logger()
 LEASE_MARGIN_S = 60
 # And lasts no longer than an invocation can; a run that goes on, outside of Lambda, renews it.
 LEASE_S = 15 * 60
+# The clocks of two machines that are kept right may differ by this.
+CLOCKS_APART_S = 30
 
 
 @dataclass(frozen=True)
@@ -223,6 +225,9 @@ def run_item(tools: Tools, item: dict[str, Any]) -> dict[str, Any]:
             "There is no checkpoint: it was deleted, or no regular run has been yet; nothing was "
             "exported, and the next regular run begins as a first run does."
         )
+    # Only in memory: a deployment may have changed it since the last regular run, and files that
+    # were split by the label of before would stay beside the new ones.
+    checkpoint.adopt_labelling(tools.settings, tools.now())
     here = {"window": iso_range(start, end)}
     logger.info("item started", extra=here)
     failed, finished = False, True
@@ -262,7 +267,7 @@ def _begin(tools: Tools) -> tuple[Checkpoint, bool, str]:
         other = other_machine(fresh, tools.machine)
         fresh.adopt(tools.settings, tools.names, now)
         # No run holds it for longer: a lease that would was written by a clock that was wrong.
-        held = 0 < fresh.lease_until - now <= LEASE_S + LEASE_MARGIN_S
+        held = 0 < fresh.lease_until - now <= LEASE_S + LEASE_MARGIN_S + CLOCKS_APART_S
         if held and fresh.lease_owner not in ("", tools.run_id):
             return False, other
         fresh.lease_owner, fresh.lease_until = tools.run_id, _lease_end(tools, now)
@@ -421,7 +426,10 @@ def _conclude(
     summary.pending = len(wanted)
     summary.gaps = len(checkpoint.gaps())
     summary.lag_s = checkpoint.lag_s(tools.names, now)
-    if summary.outcome == "complete" and (wanted if only is None else any(_only(only, wanted))):
+    left_over = wanted if only is None else list(_only(only, wanted))
+    # A window that has its files from before and failed when it was asked for again is wanted no
+    # more, and not what was asked for either.
+    if summary.outcome == "complete" and (left_over or totals.failures):
         summary.outcome = "unfinished"
     newest = now - tools.settings.settle_time_s
     summary.covered_until = window_at(checkpoint.grids, newest).start

@@ -89,7 +89,10 @@ def _range(tools: Tools, checkpoint: Checkpoint, event: dict[str, Any], now: int
             raise SettingsError("The event has month and start or end; give one or the other.")
         return parse_month("month", event["month"])
     newest = window_at(checkpoint.grids, now - tools.settings.settle_time_s).start
-    oldest = min((checkpoint.metrics[name].since for name in tools.names), default=newest)
+    # What was asked for by hand is wanted too, and may lie before the beginning.
+    begins = [one.start for one in checkpoint.repeats]
+    begins += [checkpoint.metrics[name].since for name in tools.names]
+    oldest = min(begins, default=newest)
     start, end = max(oldest, keep_from(tools.settings, now)), newest
     if asked_start is not None:
         start = int(parse_time("start", asked_start).timestamp())

@@ -73,6 +73,41 @@ def test_a_range_before_the_backfill_is_exported(small: Function, mimir: Prometh
     assert small.differences(mimir, 6) == []
 
 
+def test_a_range_before_the_backfill_that_fails_is_not_forgotten(
+    through: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    through.export()
+    proxy.spoil(
+        faults.error(422, "no"), lambda r: r.is_query and "kube_pod_info" in r.fields["query"]
+    )
+    result = through.export(
+        {"action": "export", "start": LAST_END - 3 * HOUR_S, "end": LAST_END - 2 * HOUR_S}
+    )
+    assert result["outcome"] == "unfinished"
+    assert [one["metric"] for one in result["failures"]] == ["pod_info"]
+    status = through.export({"action": "status"})
+    assert status["outcome"] == "incomplete"
+    assert [one["metric"] for one in status["failures"]] == ["pod_info"]
+    proxy.heal()
+    assert through.export()["windows"]["exported"] == 1
+    window = {k: body for k, body in through.files().items() if start_of(k) < LAST_END - 2 * HOUR_S}
+    assert through.differences(mimir, 1, until=LAST_END - 2 * HOUR_S, files=window) == []
+
+
+def test_a_range_that_fails_when_it_is_exported_again_is_not_called_complete(
+    through: Function, proxy: Proxy
+) -> None:
+    through.export()
+    before = through.file_keys()
+    proxy.spoil(
+        faults.error(422, "no"), lambda r: r.is_query and "kube_pod_info" in r.fields["query"]
+    )
+    result = through.export({"action": "export", **HOUR_ISO})
+    assert (result["outcome"], result["windows"]["pending"]) == ("unfinished", 0)
+    assert "is exported" not in result["message"].split("failed: pod_info")[0]
+    assert through.file_keys() == before
+
+
 def test_a_manual_export_may_be_the_first_run(small: Function, mimir: Prometheus) -> None:
     """It does what was asked for; the rest is the next regular run's."""
     result = small.export({"action": "export", **HOUR_ISO})

@@ -1,16 +1,22 @@
 """Settings that change what a window or a folder is: nothing stands twice, nothing is lost."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from localcloud.prometheus import Prometheus
+from mimir_exporter.errors import ExportError
 from tests.compare import Contract
 from tests.integration.conftest import MakeFunction
 from tests.integration.deployment import CENTRAL, HOUR_S, LAST_END, PREFIX, Function, start_of
 from tests.integration.sandbox import Clock
 
-AGAIN = {"action": "export", "start": LAST_END - 3 * HOUR_S, "end": LAST_END}
+AGAIN: dict[str, Any] = {
+    "action": "export",
+    "start": LAST_END - 3 * HOUR_S,
+    "end": LAST_END,
+}
 BY_NODE = Contract(prefix=PREFIX, cluster_name=CENTRAL, cluster_label="node")
 IN_ONE = Contract(prefix=PREFIX, cluster_name=CENTRAL, split_by_cluster=False)
 
@@ -37,6 +43,19 @@ def test_a_range_exported_again_after_the_label_changed_stands_once(
     assert small.export(AGAIN)["outcome"] == "complete"
     assert small.differences(mimir, 3) == []
     assert small.file_keys().keys() == before.keys()
+
+
+def test_an_item_that_runs_before_a_regular_run_knows_the_new_label_leaves_no_file_twice(
+    small: Function, mimir: Prometheus
+) -> None:
+    """The wish was recorded with the old one, and the deployment came in between."""
+    small.export()
+    with pytest.raises(ExportError):
+        small.with_env(PORT="1").export(AGAIN)
+    changed = small.with_env(CLUSTER_LABEL_NAME="node")
+    for start in range(AGAIN["start"], AGAIN["end"], HOUR_S):
+        assert changed.backfill({"start": start, "end": start + HOUR_S})["metrics"] > 0
+    assert changed.differences(mimir, 3, contract=BY_NODE) == []
 
 
 def test_only_the_range_that_was_asked_for_is_laid_anew(small: Function, mimir: Prometheus) -> None:

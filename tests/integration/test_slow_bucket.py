@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from email.utils import formatdate
 
 import pytest
 
@@ -108,6 +109,20 @@ def test_a_clock_that_is_wrong_stops_everything(function: Function, s3: Proxy) -
         with pytest.raises(ExportError, match=r"The clock says .* and S3 says .*set the clock"):
             function.export()
         assert function.keys() == before
+
+
+def test_a_clock_that_is_ahead_by_less_than_the_settle_time_is_wrong_too(
+    function: Function, s3: Proxy
+) -> None:
+    """With six of its ten minutes there would be four left for late samples, and soon none."""
+    for behind_s, fits in ((360, False), (200, True), (-360, True)):
+        s3.heal()
+        s3.spoil(dated(formatdate(time.time() - behind_s, usegmt=True)), anything)
+        if fits:
+            assert function.export()["outcome"] == "complete"
+        else:
+            with pytest.raises(ExportError, match=r"The clock says .* and S3 says"):
+                function.export()
 
 
 def dated(date: str) -> Fault:

@@ -125,6 +125,18 @@ def test_lambdas_own_second_try_is_not_kept_out_by_the_first(through: Function) 
     assert through.export(request_id="one")["outcome"] == "complete"
 
 
+@pytest.mark.parametrize(("left_s", "outcome"), [(16 * 60 + 10, "skipped"), (86_400, "complete")])
+def test_a_lease_holds_if_its_clock_was_a_little_ahead_and_not_if_it_was_wrong(
+    left_s: int, outcome: str, through: Function
+) -> None:
+    through.export()
+    key = through.checkpoint_key
+    taken = through.read(key).replace(b'"owner": ""', b'"owner": "one"')
+    until = iso(through.clock() + left_s).encode()
+    through.put(key, taken.replace(b'"until": "1970-01-01T00:00:00Z"', b'"until": "%s"' % until))
+    assert through.export(request_id="two")["outcome"] == outcome
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
     while not condition():

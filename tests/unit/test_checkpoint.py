@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -20,6 +21,7 @@ from mimir_exporter.checkpoint import (
     Repeat,
     keep_from,
 )
+from mimir_exporter.coverage import State, survey
 from mimir_exporter.document import dump, load
 from mimir_exporter.errors import CheckpointError
 from mimir_exporter.intervals import covers, subtract, union
@@ -184,7 +186,6 @@ def test_what_a_clock_noted_that_was_a_year_ahead_is_taken_back() -> None:
     make_gap(checkpoint, "cpu", window_at(checkpoint.grids, ahead), ahead)
     checkpoint.deleted_until = ahead // DAY_S * DAY_S
     checkpoint.adopt(settings, NAMES, NOW + HOUR)
-    assert list(checkpoint.plan(["cpu"], settings, NOW + HOUR)) == []  # done, just now
     assert checkpoint.metrics["cpu"].exported[0][0] == until_now.exported[0][0]
     assert checkpoint.metrics["cpu"].exported[-1][1] <= NOW + HOUR + CLOCK_OFF_S
     assert checkpoint.gaps() == []
@@ -194,6 +195,24 @@ def test_what_a_clock_noted_that_was_a_year_ahead_is_taken_back() -> None:
     wanted = dict(checkpoint.plan(NAMES, settings, later))
     assert hour("2026-10-31T15:00") in wanted
     assert "memory" in wanted[hour("2026-10-28T13:00")]  # its backfill begins anew
+
+
+def test_what_was_still_to_come_when_a_clock_was_ahead_is_exported_once_it_is_over() -> None:
+    """The window that was half over then, too; and what was whole is not touched."""
+    settings = configure(RETENTION_DAYS="0")
+    checkpoint = begun(settings, ["cpu"])
+    export_all(checkpoint, settings, ["cpu"], NOW)
+    for window, _ in list(checkpoint.wanted(["cpu"], settings, NOW + 30 * DAY_S)):
+        checkpoint.mark_exported("cpu", window, empty=window.start > NOW)
+    later = NOW + 3 * HOUR
+    for _ in range(2):
+        checkpoint.adopt(settings, ["cpu"], later)
+        wanted = starts(checkpoint.plan(["cpu"], settings, later))
+        assert wanted == [unix(f"2026-10-31T{hour}:00") for hour in (14, 13, 12)]
+    # A clock that is a little ahead is none that was wrong.
+    export_all(checkpoint, settings, ["cpu"], later)
+    checkpoint.adopt(settings, ["cpu"], later - CLOCK_OFF_S)
+    assert starts(checkpoint.plan(["cpu"], settings, later)) == []
 
 
 def test_a_gap_that_was_tried_in_the_future_is_due() -> None:
@@ -464,6 +483,23 @@ def test_a_repetition_that_fails_is_over_and_leaves_what_was_exported() -> None:
         assert list(checkpoint.plan(NAMES, settings, NOW)) == [(window, ("memory",))]
 
 
+def test_a_window_before_the_beginning_is_wanted_until_it_is_exported() -> None:
+    """Nothing but the wish says so: it must not go with the first answer that Mimir owes."""
+    checkpoint, settings, window = begun(), configure(), hour("2026-10-20T10:00")
+    export_all(checkpoint, settings, NAMES, NOW)
+    checkpoint.ask_again(Repeat(window.start, window.end, ("cpu",)))
+    checkpoint.mark_failed("cpu", window, "no", NOW)
+    assert list(checkpoint.plan(NAMES, settings, NOW)) == [(window, ("cpu",))]
+    make_gap(checkpoint, "cpu", window, NOW + HOUR)
+    assert list(checkpoint.wanted(NAMES, settings, NOW)) == [(window, ("cpu",))]
+    assert [gap.metric for gap in checkpoint.gaps()] == ["cpu"]
+    assert survey(
+        checkpoint, ("cpu",), settings, NOW, (window.start, window.end)
+    ).counts() == Counter({State.GAP: 1})
+    checkpoint.mark_exported("cpu", window, empty=False)
+    assert list(checkpoint.wanted(NAMES, settings, NOW)) == []
+
+
 def test_asking_again_for_a_gap_gives_it_its_attempts_back() -> None:
     checkpoint, settings, window = begun(), configure(), hour("2026-10-31T10:00")
     make_gap(checkpoint, "cpu", window, NOW)
@@ -480,6 +516,14 @@ def test_a_window_without_series_is_remembered_until_it_has_some() -> None:
     checkpoint.mark_exported("cpu", window, empty=False)
     assert not checkpoint.metrics["cpu"].empty
     assert checkpoint.metrics["cpu"].exported == ((window.start, window.end),)
+
+
+def test_nothing_past_mimirs_retention_does_not_make_a_window_empty() -> None:
+    """It has its files from before, and Mimir has no series any more."""
+    checkpoint, window = begun(), hour("2026-10-31T10:00")
+    checkpoint.mark_exported("cpu", window, empty=False)
+    checkpoint.mark_exported("cpu", window, empty=True)
+    assert not checkpoint.metrics["cpu"].empty
 
 
 # Lag

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from mimir_exporter import status as module
-from mimir_exporter.checkpoint import GAP_ATTEMPTS, Checkpoint, Handover
+from mimir_exporter.checkpoint import GAP_ATTEMPTS, Checkpoint, Handover, Repeat
 from mimir_exporter.deadline import Deadline
 from mimir_exporter.errors import SettingsError
 from mimir_exporter.intervals import subtract
@@ -297,7 +297,7 @@ def test_a_file_that_is_promised_and_not_there_is_named() -> None:
     settings = configure(BACKFILL_DAYS="3h")
     checkpoint = exported(settings)
     hours = [unix(f"2026-10-31T{hour:02}:00") for hour in (9, 10, 11)]
-    checkpoint.mark_exported("memory", window_at(checkpoint.grids, hours[1]), empty=True)
+    checkpoint.metrics["memory"].empty = ((hours[1], hours[2]),)
     keys = [object_key(PREFIX, "eu", name, hour) for name in NAMES for hour in hours]
     keys.remove(object_key(PREFIX, "eu", "memory", hours[1]))
     assert status(checkpoint, settings, keys=tuple(keys))["files"]["missing"] == []
@@ -311,6 +311,19 @@ def test_a_file_that_is_promised_and_not_there_is_named() -> None:
     ]
     unsure = status(checkpoint, settings, keys=tuple(keys), deadline=Deadline(0))
     assert (unsure["outcome"], unsure["files"]["missing"]) == ("complete", [])
+
+
+def test_a_window_without_series_that_is_asked_for_again_lacks_no_file() -> None:
+    settings = configure(BACKFILL_DAYS="1h")
+    checkpoint = Checkpoint()
+    checkpoint.adopt(settings, NAMES, NOW)
+    window = window_at(checkpoint.grids, unix("2026-10-31T11:00"))
+    for name in NAMES:
+        checkpoint.mark_exported(name, window, empty=True)
+    checkpoint.ask_again(Repeat(window.start, window.end, NAMES))
+    found = status(checkpoint, settings)
+    assert found["windows_of_metrics"] == {"exported, asked for again": 2}
+    assert found["files"]["missing"] == []
 
 
 @pytest.mark.parametrize("event", [{}, {"files": True}])
