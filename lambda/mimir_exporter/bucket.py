@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import boto3
 from botocore.config import Config
+from botocore.credentials import CredentialProvider, CredentialResolver, RefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
+from botocore.session import get_session
 from urllib3.exceptions import HTTPError
 
 from .checkpoint import CLOCK_OFF_S
@@ -207,37 +209,52 @@ class _DeniedError(StopRunError):
 
 
 def s3_client(settings: Settings) -> "S3Client":
-    """A client with the process's own credentials, or with those of ROLE_ARN.
-
-    An assumed role's credentials last an hour, longer than an invocation can; so a client of
-    this kind is made for each. Raises StopRunError.
-    """
+    """A client with the process's own credentials, or with those of ROLE_ARN. StopRunError."""
     if not settings.role_arn:
         return _checking_clock(boto3.client("s3", config=CLIENT))
-    request: AssumeRoleRequestTypeDef = {
-        "RoleArn": settings.role_arn,
-        "RoleSessionName": "mimir-exporter",
-    }
-    if settings.role_external_id:
-        request["ExternalId"] = settings.role_external_id
-    try:
-        answer = boto3.client("sts", config=CLIENT).assume_role(**request)
-    except (ClientError, BotoCoreError) as error:
-        raise StopRunError(
-            f"The role {settings.role_arn} could not be assumed ({type(error).__name__}: "
-            f"{str(error).splitlines()[0]}); check ROLE_ARN, ROLE_EXTERNAL_ID, the role's trust "
-            "policy and that the VPC has an endpoint for STS."
-        ) from error
-    keys = answer["Credentials"]
-    return _checking_clock(
-        boto3.client(
-            "s3",
-            config=CLIENT,
-            aws_access_key_id=keys["AccessKeyId"],
-            aws_secret_access_key=keys["SecretAccessKey"],
-            aws_session_token=keys["SessionToken"],
+    session = get_session()
+    session.register_component("credential_provider", CredentialResolver([_AssumedRole(settings)]))
+    return _checking_clock(boto3.Session(botocore_session=session).client("s3", config=CLIENT))
+
+
+class _AssumedRole(CredentialProvider):
+    """Keys of ROLE_ARN. They last an hour, which a run outside of Lambda may outlast, and are
+    renewed before that."""
+
+    METHOD = "assume-role"
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def load(self) -> RefreshableCredentials:
+        return RefreshableCredentials.create_from_metadata(
+            self._assume(), refresh_using=self._assume, method=self.METHOD
         )
-    )
+
+    def _assume(self) -> dict[str, str]:
+        arn, external_id = self._settings.role_arn, self._settings.role_external_id
+        request: AssumeRoleRequestTypeDef = {
+            "RoleArn": arn,
+            "RoleSessionName": "mimir-exporter",
+        }
+        if external_id:
+            request["ExternalId"] = external_id
+        try:
+            answer = boto3.client("sts", config=CLIENT).assume_role(**request)
+        except (ClientError, BotoCoreError) as error:
+            raise StopRunError(
+                f"The role {arn} could not be assumed ({type(error).__name__}: "
+                f"{str(error).splitlines()[0]}); check ROLE_ARN, ROLE_EXTERNAL_ID, the role's "
+                "trust policy and that the VPC has an endpoint for STS."
+            ) from error
+        keys = answer["Credentials"]
+        return {
+            "access_key": keys["AccessKeyId"],
+            "secret_key": keys["SecretAccessKey"],
+            "token": keys["SessionToken"],
+            "expiry_time": keys["Expiration"].isoformat(),
+        }
 
 
 def _checking_clock(client: "S3Client") -> "S3Client":

@@ -18,7 +18,7 @@ from .deadline import Deadline
 from .errors import ExportError, SettingsError
 from .export import Totals
 from .runs import Summary, run_again, run_item, run_regular
-from .settings import Settings, load_settings
+from .settings import load_settings
 from .status import report_status
 from .tools import Tools, describe_login, open_tools
 
@@ -78,7 +78,7 @@ def _tools(context: LambdaContext) -> AbstractContextManager[Tools]:
     settings = load_settings(os.environ)
     return open_tools(
         settings,
-        Bucket(lambda: _s3(settings), settings.bucket, settings.role_arn),
+        Bucket(lambda: _s3(settings.bucket), settings.bucket, settings.role_arn),
         Deadline.for_invocation(context.get_remaining_time_in_millis() / 1000),
         run_id=context.aws_request_id,
         machine=_machine(settings.state_machine_arn),
@@ -157,13 +157,8 @@ def _publish(totals: Totals) -> None:
     metrics.flush_metrics()
 
 
-def _s3(settings: Settings) -> Any:
-    # An assumed role's keys last an hour; a warm function lives longer.
-    return s3_client(settings) if settings.role_arn else _own_s3(settings.bucket)
-
-
 @lru_cache(maxsize=1)
-def _own_s3(_bucket: str) -> Any:
+def _s3(_bucket: str) -> Any:
     return s3_client(load_settings(os.environ))
 
 

@@ -143,11 +143,9 @@ def _pixels(value: object, default: int) -> int:
 
 
 def _bucket(settings: Settings) -> ObjectStore:
-    # An assumed role's keys last an hour; a warm function lives longer.
-    client = s3_client(settings) if settings.role_arn else _own_s3()
-    return Bucket(client, settings.bucket, settings.role_arn)
+    return Bucket(_s3(), settings.bucket, settings.role_arn)
 
 
 @lru_cache(maxsize=1)
-def _own_s3() -> Any:
+def _s3() -> Any:
     return s3_client(load_settings(os.environ))

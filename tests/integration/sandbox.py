@@ -128,8 +128,8 @@ class Sandbox:
                 patch.delenv(name)
             for name, value in self.env.items():
                 patch.setenv(name, value)
-            patch.setattr(handler, "_own_s3", _own_s3)
-            patch.setattr(widget, "_own_s3", lambda: _own_s3(""))
+            patch.setattr(handler, "_s3", _s3)
+            patch.setattr(widget, "_s3", lambda: _s3(""))
             patch.setattr(widget, "time", SimpleNamespace(time=self.clock))
             patch.setattr(widget, "load_catalog", lambda _extra: self.catalog)
             # The keys that boto3 found first stay with its default session.
@@ -150,13 +150,14 @@ class Sandbox:
             yield
 
 
-def _own_s3(_bucket: str) -> Any:
-    return _s3_of(os.environ["AWS_ENDPOINT_URL"], os.environ["AWS_ACCESS_KEY_ID"])
+def _s3(_bucket: str) -> Any:
+    role = (os.environ.get("ROLE_ARN"), os.environ.get("ROLE_EXTERNAL_ID"))
+    return _s3_of(os.environ["AWS_ENDPOINT_URL"], os.environ["AWS_ACCESS_KEY_ID"], *role)
 
 
 @lru_cache
-def _s3_of(_endpoint: str, _key: str) -> Any:
-    """A client as the function makes it, once for each endpoint: making one takes long."""
+def _s3_of(*_who: str | None) -> Any:
+    """A client as the function makes it, once for each endpoint and role: making one takes long."""
     return s3_client(load_settings(os.environ))
 
 

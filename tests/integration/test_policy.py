@@ -1,7 +1,10 @@
 """The documented bucket policy suffices, enforced by an AWS that counts roles and policies."""
 
 import json
+import re
+import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,6 +13,7 @@ from localcloud.aws import Cloud
 from localcloud.prometheus import Prometheus
 from mimir_exporter.errors import ExportError
 from tests.conftest import MakeCloud
+from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeProxy
 from tests.integration.deployment import FEW, HOUR_S, LAST_END, PREFIX, Function
 from tests.integration.faults import Answer, Exchange, Proxy, Request
@@ -108,7 +112,7 @@ def test_everything_works_within_the_policy(
 
 
 def test_a_role_with_an_external_id_writes_the_bucket(
-    function: Function, strict: Cloud, s3: Proxy, mimir: Prometheus
+    function: Function, strict: Cloud, s3: Proxy, make_proxy: MakeProxy
 ) -> None:
     arn, own = role_and_keys(strict)
     function = function.with_env(**own, ROLE_ARN=arn, ROLE_EXTERNAL_ID=EXTERNAL_ID)
@@ -135,6 +139,14 @@ def test_a_role_with_an_external_id_writes_the_bucket(
         next(one["found"] for one in right["findings"] if one["what"] == "role"),
     )
     assert "\n" not in str(caught.value)
+    # A run of a machine of one's own may outlast the role's keys, and gets new ones.
+    aws = make_proxy(strict.endpoint, strict.certificate)
+    soon = datetime.fromtimestamp(time.time() + 300, UTC).isoformat().encode()
+    ends = re.compile(rb"(?<=<Expiration>)[^<]*")
+    aws.spoil(faults.alter(lambda body: ends.sub(soon, body)), lambda r: r.method == "POST")
+    function = function.with_env(AWS_ENDPOINT_URL=aws.url, S3_PREFIX=f"{PREFIX}/renewed")
+    assert function.export()["outcome"] == "complete"
+    assert len([request for request in aws.requests if request.method == "POST"]) > 2
 
 
 def role_and_keys(cloud: Cloud) -> tuple[str, dict[str, str]]:
