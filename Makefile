@@ -13,7 +13,7 @@ help: ## List these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target text; \
 		do printf '  %-14s %s\n' "$$target" "$$text"; done
 
-demo: $(READY) ## See it work: three days of three clusters, on this machine (KEEP=1 leaves it running)
+demo: $(READY) ## See it work: three days of four clusters, on this machine (KEEP=1 leaves it running)
 	@KEEP=$(KEEP) $(VENV)/python -m localcloud.demo
 
 test: $(READY) ## Unit, infrastructure, integration and end-to-end tests

@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Sequence
 
+from aws_cdk import Annotations
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
@@ -44,7 +45,7 @@ class Network(Construct):
             )
             self.subnets = ec2.SubnetSelection(
                 subnets=[
-                    ec2.Subnet.from_subnet_id(self, f"Subnet{number}", subnet_id)
+                    self._given_subnet(f"Subnet{number}", subnet_id)
                     for number, subnet_id in enumerate(subnet_ids, 1)
                 ]
             )
@@ -59,6 +60,12 @@ class Network(Construct):
             self.security_group = self._make_security_group(mimir_host, mimir_port)
         if vpc_id == "new":
             self._add_endpoints(services)
+
+    def _given_subnet(self, construct_id: str, subnet_id: str) -> ec2.ISubnet:
+        subnet = ec2.Subnet.from_subnet_id(self, construct_id, subnet_id)
+        # Nothing here asks for its route table; the warning would only frighten.
+        Annotations.of(subnet).acknowledge_warning("@aws-cdk/aws-ec2:noSubnetRouteTableId")
+        return subnet
 
     def _private_subnets(self, vpc_id: str) -> list[ec2.ISubnet]:
         """Those behind a NAT, otherwise those without a way out: a function has no address of its

@@ -12,8 +12,9 @@ _PAGE = """<!doctype html>
 <meta name="color-scheme" content="light dark">
 <title>Coverage of the export</title>
 <style>
-body {{ margin: 32px auto; width: {width}px; background: #fff; color: #5c6672;
+body {{ margin: 32px auto; padding: 0 24px; max-width: {width}px; background: #fff; color: #5c6672;
   font: 13px 'Helvetica Neue', Roboto, Arial, sans-serif }}
+svg.cov {{ max-width: 100%; height: auto }}
 @media (prefers-color-scheme: dark) {{ body {{ background: #101820; color: #9aa7b5 }} }}
 a.btn {{ display: none }}
 </style>

@@ -184,6 +184,10 @@ class Demo:
             + f"\n{sys.executable} -c 'import boto3"
             + f'\nfor file in boto3.resource("s3").Bucket("{bucket}").objects.limit(9):'
             + "\n    print(file.size, file.key)'"
+            + f"\n{sys.executable} -c 'import boto3, json"
+            + """\nevent = json.dumps({"action": "status"})"""
+            + f'\nanswer = boto3.client("lambda").invoke(FunctionName="{function}", Payload=event)'
+            + """\nprint(answer["Payload"].read().decode())'"""
             + f"\n\nPrometheus: {prometheus.url}/graph  ({login.username}, {login.password})",
             highlight=False,
             soft_wrap=True,
