@@ -69,7 +69,8 @@ def classify(status: int, body: str, *, url: str, retry_after: str | None = None
     wait_s = parse_retry_after(retry_after)
     if status == 401:
         return StopRunError(
-            f"The login was refused ({what}); check the PROMETHEUS_ values, in the secret or the environment."
+            f"The login was refused ({what}); check the PROMETHEUS_ values, in the secret or the "
+            "environment."
         )
     if status in (403, 404, 406) or 300 <= status < 400:
         return StopRunError(
