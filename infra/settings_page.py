@@ -61,7 +61,7 @@ def _variables(
     title: str, group: Iterable[Variable], context: Mapping[str, object], text: str = ""
 ) -> list[str]:
     rows = [
-        f"| `{one.name}` | {_origin(one.name)} | {_default(_passed(one, context))} | {one.unit} "
+        f"| `{one.name}` | {_origin(one.name)} | {_defaults(one, context)} | {one.unit} "
         f"| {one.meaning} |"
         for one in group
     ]
@@ -82,6 +82,13 @@ def _passed(one: Variable, context: Mapping[str, object]) -> object:
     """A variable's default: what cdk.json gives it, where that is more than the function's own."""
     given = context.get(one.name.lower()) if one.name.lower() in PASSED_ON else None
     return one.default if given in (None, "", {}) else given
+
+
+def _defaults(one: Variable, context: Mapping[str, object]) -> str:
+    """Also what the stack takes in its place, such as a bucket of its own."""
+    made = context.get(one.name.lower()) if one.name.lower() in OWN else None
+    here = _default(_passed(one, context))
+    return f"{here}; {_default(made)} to deploy" if made else here
 
 
 def _origin(name: str) -> str:
