@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from .coverage import DUE, MISSING, THERE, Coverage, State
-from .intervals import Intervals
+from .intervals import Intervals, subtract
 from .windows import DAY_S
 
 MONTHS = (
@@ -33,8 +33,9 @@ class Verdict:
     """`outcome` is for programs, `headline` and `detail` make a sentence, `notes` go with it.
 
     Outcomes: complete (nothing of the range is missing, or ever will be), complete so far (its
-    end is still to come), partial (its beginning was never wanted or is deleted; the rest is
-    complete), incomplete, empty (exported, and without any series), deleted, not wanted, not due.
+    end is still to come), partial (its beginning, or what lies between ranges that were exported
+    by hand, was never wanted or is deleted; the rest is complete), incomplete, empty (exported,
+    and without any series), deleted, not wanted, not due.
     """
 
     outcome: str
@@ -73,8 +74,9 @@ def judge(coverage: Coverage) -> Verdict:
             "source, then export it again",
         )
     notes = (*_began_late(coverage), *_without_any_series(coverage), *_again(counts))
-    begins = coverage.ranges_where(any_of=THERE | MISSING | {State.LAPSED})[0][0]
-    first_cut = _cut_at_the_beginning(coverage, begins)
+    wanted = coverage.ranges_where(any_of=THERE | MISSING | {State.LAPSED})
+    to_date = _to_date(coverage)
+    cut = _cut(coverage, subtract([(coverage.start, to_date)], wanted))
     ends = coverage.ranges_where(any_of=DUE)[-1][1]
     to_come = ends < coverage.end and counts[State.NOT_DUE] > 0
     if missing:
@@ -86,14 +88,18 @@ def judge(coverage: Coverage) -> Verdict:
             "incomplete",
             f"{name} is not complete{so_far}",
             f"{figures}; {what}",
-            (*((f"{first_cut}.",) if first_cut else ()), *notes),
+            (*((f"{cut}.",) if cut else ()), *notes),
         )
-    if first_cut:
-        until = f" and up to {spoken(ends)}" if to_come else ""
+    if cut:
+        until = f" and up to {spoken(to_date)}" if to_come else ""
+        stretches = [
+            f"from {spoken(low)} on{until}" if high == to_date else _from_to(low, high)
+            for low, high in wanted
+        ]
         return Verdict(
             "partial",
-            f"{name} is complete only from {spoken(begins)} on{until}",
-            f"{figures}; {first_cut[0].lower()}{first_cut[1:]}",
+            f"{name} is complete only {_listed(stretches)}",
+            f"{figures}; {cut[0].lower()}{cut[1:]}",
             notes,
         )
     if to_come:
@@ -122,6 +128,10 @@ def spoken(moment: int) -> str:
     when = datetime.fromtimestamp(moment, UTC)
     day = f"{when.day} {MONTHS[when.month - 1]} {when.year}"
     return day if moment % DAY_S == 0 else f"{day}, {when:%H:%M} UTC"
+
+
+def _from_to(start: int, end: int) -> str:
+    return f"from {spoken(start)} to {spoken(end)}"
 
 
 def _figures(coverage: Coverage, counts: Counter[State]) -> str:
@@ -170,10 +180,22 @@ def _deleted(name: str, counts: Counter[State]) -> Verdict:
     )
 
 
-def _cut_at_the_beginning(coverage: Coverage, begins: int) -> str:
-    """Why the range has nothing before `begins`; "" where it begins there."""
-    if begins <= coverage.start:
+def _to_date(coverage: Coverage) -> int:
+    """Where what is not due of any metric begins, or the range's end."""
+    open_ranges = coverage.ranges_where(all_of=[State.NOT_DUE])
+    to_come = open_ranges and open_ranges[-1][1] == coverage.end
+    return open_ranges[-1][0] if to_come else coverage.end
+
+
+def _cut(coverage: Coverage, holes: Intervals) -> str:
+    """Why the range has nothing in `holes`; "" without any. Mostly there is one, at its beginning;
+    a range before that, exported by hand, leaves others."""
+    if not holes:
         return ""
+    (first, begins), *others = holes
+    if others or first > coverage.start:
+        where = _listed([_from_to(low, high) for low, high in holes])
+        return f"What lies {where} was never wanted, or deleted by RETENTION_DAYS"
     if coverage.ranges_where(any_of=[State.DELETED]):
         return f"The files before {spoken(begins)} were deleted by RETENTION_DAYS"
     return f"The export begins on {spoken(begins)}"
@@ -200,7 +222,7 @@ def _without_any_series(coverage: Coverage) -> tuple[str, ...]:
     count = sum(coverage.windows(*one) for one in ranges)
     if not count or len(coverage.metrics) < 2:
         return ()
-    where = _listed([f"from {spoken(low)} to {spoken(high)}" for low, high in ranges])
+    where = _listed([_from_to(low, high) for low, high in ranges])
     windows = counted(count, "window")
     return (f"No metric had any series in {windows} ({where}): check whether the source was down.",)
 

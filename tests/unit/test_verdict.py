@@ -10,7 +10,7 @@ from mimir_exporter.coverage import State, survey
 from mimir_exporter.intervals import subtract
 from mimir_exporter.settings import Settings, load_settings, parse_month
 from mimir_exporter.verdict import Verdict, judge, range_name, spoken
-from mimir_exporter.windows import Window, windows_within
+from mimir_exporter.windows import DAY_S, Window, windows_within
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "coverage.md").read_text()
 NAMES = tuple(f"metric_{number}" for number in range(20))
@@ -214,6 +214,54 @@ def test_a_metric_that_came_later_takes_nothing_from_the_month() -> None:
         "complete. October 2026 is complete: 744 of 744 windows of 20 metrics, 14,880 of 14,880. "
         "Wanted only later, and not counted before that: mine."
     )
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "answer"),
+    [
+        (
+            "2026-10-01",
+            (
+                "from 1 October 2026 to 2 October 2026, from 10 October 2026, 12:00 UTC on: "
+                "540 of 540 windows of 20 metrics, 10,800 of 10,800; what lies from 2 October 2026 "
+                "to 10 October 2026, 12:00 UTC was never wanted, or deleted by RETENTION_DAYS."
+            ),
+        ),
+        (
+            "2026-10-05",
+            (
+                "from 5 October 2026 to 6 October 2026, from 10 October 2026, 12:00 UTC on: "
+                "540 of 540 windows of 20 metrics, 10,800 of 10,800; what lies from 1 October 2026 "
+                "to 5 October 2026, from 6 October 2026 to 10 October 2026, 12:00 UTC was never "
+                "wanted, or deleted by RETENTION_DAYS."
+            ),
+        ),
+    ],
+)
+def test_a_day_exported_by_hand_before_the_beginning_makes_no_month_complete(
+    by_hand: str, answer: str
+) -> None:
+    settings = configure(INITIAL_BACKFILL_DATE="2026-10-10T12:00")
+    checkpoint = exported(settings)
+    export_by_hand(checkpoint, by_hand)
+    assert said(ask(checkpoint, settings)) == f"partial. October 2026 is complete only {answer}"
+
+
+def test_nor_does_it_a_month_that_lies_before_the_beginning_as_a_whole() -> None:
+    settings = configure(INITIAL_BACKFILL_DATE="2026-11-01")
+    checkpoint = exported(settings)
+    export_by_hand(checkpoint, "2026-10-05")
+    assert said(ask(checkpoint, settings)) == (
+        "partial. October 2026 is complete only from 5 October 2026 to 6 October 2026: 24 of 24 "
+        "windows of 20 metrics, 480 of 480; what lies from 1 October 2026 to 5 October 2026, from "
+        "6 October 2026 to 1 November 2026 was never wanted, or deleted by RETENTION_DAYS."
+    )
+
+
+def export_by_hand(checkpoint: Checkpoint, day: str) -> None:
+    for window in windows_within(checkpoint.grids, unix(day), unix(day) + DAY_S):
+        for name in NAMES:
+            checkpoint.mark_exported(name, window, empty=False)
 
 
 def test_a_month_without_any_series_is_no_success() -> None:
