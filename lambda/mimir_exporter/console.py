@@ -123,9 +123,21 @@ def _lines(value: Mapping[str, Any], indent: str) -> Iterator[str]:
         elif isinstance(inner, Sequence) and not isinstance(inner, str):
             yield f"{indent}{name}:"
             for one in inner:
-                yield f"{indent}  - {_flat(one, ', ', names=True)}"
+                yield from _item(one, f"{indent}  ")
         else:
             yield f"{indent}{name}: {_flat(inner, ', ', names=True)}"
+
+
+def _item(value: object, indent: str) -> Iterator[str]:
+    """One line; or one for each field where several are lists, whose commas would run together."""
+    if isinstance(value, Mapping) and sum(map(_is_nested, value.values())) > 1:
+        mark = "- "
+        for name, inner in value.items():
+            if not _is_empty(inner):
+                yield f"{indent}{mark}{name}: {_flat(inner, ', ', names=True)}"
+                mark = "  "
+    else:
+        yield f"{indent}- {_flat(value, ', ', names=True)}"
 
 
 def _is_empty(value: object) -> bool:
@@ -142,4 +154,6 @@ def _flat(value: object, between: str, *, names: bool = False) -> str:
         return between.join(f"{k} {v}" if names else v for k, v in shown.items())
     if isinstance(value, list):
         return ", ".join(_flat(one, ", ") for one in value)
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()  # as JSON has it, and the pages
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -92,7 +92,11 @@ def test_a_result_reads_from_its_sentence_down() -> None:
         "metrics": {"cpu_usage": {"series": 1234, "by_cluster": {"prod": 1200, "dev": 34}}},
         "failures": [],
         "files": {"prod": {"objects": 2, "bytes": 9000}},
-        "coverage": [{"metrics": ["a", "b"], "missing": []}],
+        "whole": True,
+        "coverage": [
+            {"metrics": ["a", "b"], "missing": []},
+            {"metrics": ["c", "d"], "exported": ["x", "y"], "missing": ["z"]},
+        ],
         "execution": None,
         "seconds": 1.5,
     }
@@ -104,7 +108,11 @@ def test_a_result_reads_from_its_sentence_down() -> None:
         "      by_cluster: prod 1,200, dev 34",
         "  files:",
         "    prod: objects 2, bytes 9,000",
+        "  whole: true",
         "  coverage:",
         "    - metrics a, b",
+        "    - metrics: c, d",
+        "      exported: x, y",
+        "      missing: z",
         "  seconds: 1.5",
     ]
