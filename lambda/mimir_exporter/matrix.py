@@ -187,8 +187,9 @@ class SeriesReader:
         begin = found.end()
         if found[2] is not None:
             # The start is searched for, and not what should stand before it: it is never far.
-            last = text.find(START, begin) - 5
-            whole = text.startswith(_HISTOGRAMS_END, last)
+            following = text.find(START, begin)
+            last = following - 5 if following >= 0 else -1
+            whole = following >= 0 and text.startswith(_HISTOGRAMS_END, last)
             samples = _count_histograms(text[begin : last + 1]) if whole else 0
         else:
             colon = text.find(b":", begin)

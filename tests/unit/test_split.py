@@ -238,6 +238,17 @@ def test_histograms_of_any_kind_end_where_their_series_does(odd: str) -> None:
                 check(text, [at], plain=False)
 
 
+def test_histograms_may_be_cut_anywhere() -> None:
+    """Also where a block ends between the list's comma and the next series' first name."""
+    point = '[1,{"buckets":[[0,"1","2","2"]],"sum":"3","count":"2"}]'
+    series = [ONE, *(f'{{"metric":{{"cluster":"{name}"}},"histograms":[{each}]}}'.encode()
+                     for name in "ab" for each in (POINT, point)), ONE]  # fmt: skip
+    text = matrix_of(*series)
+    for at in range(len(HEAD), len(text)):
+        check(text, [at], plain=False)
+        check(text, [at, min(at + 40, len(text))], plain=False)
+
+
 @given(
     matrix=st.one_of(st.just(SMALL), matrices),
     seed=seeds,
