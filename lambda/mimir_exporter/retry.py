@@ -35,7 +35,7 @@ def with_retries(
         try:
             return action()
         except TryLaterError as error:
-            # What a smaller query may cure is not worth four waits.
+            # What a smaller query may cure is not worth all the waits.
             if attempt == attempts - 1 or (error.cut_if_persistent and attempt > 0):
                 raise
             wait_s = min(CAP_S, BASE_S * 2**attempt) * jitter()
