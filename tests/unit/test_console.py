@@ -16,8 +16,9 @@ STEP = {"message": "metric exported", **FIELDS}
 
 @pytest.fixture
 def logger() -> Iterator[Logger]:
-    """The package's, as it was before a console took its lines."""
+    """The package's, without what an invocation before left in it; its handlers are put back."""
     logger = Logger()
+    logger.clear_state()
     handlers = logging.getLogger(logger.name).handlers[:]
     yield logger
     logging.getLogger(logger.name).handlers[:] = handlers
