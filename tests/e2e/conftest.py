@@ -17,6 +17,7 @@ from tests.e2e.deployed import (
     OWN_CLUSTERS,
     READER_ID,
     SECOND_CLUSTERS,
+    SECOND_HOURS,
     SETTLE_TIME_S,
     TIME_FRAME_S,
     WRITER_ID,
@@ -68,7 +69,7 @@ def second(deployed: Deployed, make_prometheus: MakePrometheus) -> Iterator[Depl
     settings = SETTINGS | {
         "stack_name": "Second",
         "cluster_name": "second",
-        "backfill_days": "3h",
+        "backfill_days": f"{SECOND_HOURS}h",
         "vpc_id": "none",
         "s3_bucket": bucket,
         "role_arn": make_writer(deployed.cloud, bucket),

@@ -31,6 +31,9 @@ SECOND_CLUSTERS = (
     Cluster("apac", nodes=1, replicas=1),
     Cluster(None, nodes=1, replicas=1, persistent=False),
 )
+# A metric that has exported nothing lags by as much, or by up to an hour more: always over the
+# limit of the alarm, which is 3 h 10 min with these times, whatever the minute of the hour is.
+SECOND_HOURS = 4
 READER_ID = "made-up-id-of-the-platform"
 WRITER_ID = "made-up-id-of-the-writer"
 

@@ -12,6 +12,7 @@ from mimir_exporter.catalog import load_catalog
 from tests.compare import Contract, compare
 from tests.e2e.deployed import (
     PREFIX,
+    SECOND_HOURS,
     SETTLE_TIME_S,
     TIME_FRAME_S,
     Deployed,
@@ -20,7 +21,6 @@ from tests.e2e.deployed import (
 )
 
 OWN_FOLDERS = {"apac", "second"}
-HOURS = 3
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_it_exports_all_of_its_own_mimir(second: Deployed, result: dict[str, Any
         second.prometheus.query_range,
         objects.items(),
         catalogue={metric.name: metric.promql(contract.cluster_label) for metric in load_catalog()},
-        start=on_border(second.first_s - HOURS * 3600),
+        start=on_border(second.first_s - SECOND_HOURS * 3600),
         end=end,
         contract=contract,
     )
