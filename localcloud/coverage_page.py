@@ -24,9 +24,11 @@ Hover an hour for its metrics.</p>
 """
 
 
-def write_page(exporter: Exporter, path: Path) -> None:
-    """Ask the function for this month's map, in the colours that the reader's system prefers."""
-    widget = exporter.draw_coverage({"widgetContext": {"width": WIDTH, "height": HEIGHT}})
+def write_page(exporter: Exporter, month: str, path: Path) -> None:
+    """Ask the function for the map of a month (`2026-10`), in the colours that the reader's system
+    prefers."""
+    size = {"width": WIDTH, "height": HEIGHT}
+    widget = exporter.draw_coverage({"month": month, "widgetContext": size})
     path.parent.mkdir(parents=True, exist_ok=True)
     function = exporter.outputs["CoverageFunction"]
     path.write_text(_PAGE.format(width=WIDTH, widget=widget, function=function))

@@ -5,7 +5,7 @@ import sys
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -148,16 +148,17 @@ class Demo:
         with ThreadPoolExecutor(4) as pool:
             described = list(pool.map(exporter.describe, files))
         self._say.print(views.coverage(described, metrics))
-        self._show_coverage(exporter)
+        self._show_coverage(exporter, newest_start(files))
         self._say.print("\n[bold]The end of the function's log[/bold]")
         for event in list(exporter.log_events())[-4:]:
             self._say.print(views.log_line(event))
 
-    def _show_coverage(self, exporter: Exporter) -> None:
-        month = datetime.now(UTC).strftime("%Y-%m")
+    def _show_coverage(self, exporter: Exporter, newest: datetime) -> None:
+        # In the first hour of a month nothing of it is due: the one before has all.
+        month = newest.strftime("%Y-%m")
         answer = exporter.invoke({"action": "status", "month": month})["message"]
-        write_page(exporter, COVERAGE_PAGE)
-        self._say.print("\n[bold]Is this month complete?[/bold]")
+        write_page(exporter, month, COVERAGE_PAGE)
+        self._say.print(f"\n[bold]Is {newest:%B %Y} complete?[/bold]")
         self._say.print(
             f"{answer}\nThe coverage map, for a browser: {COVERAGE_PAGE.as_uri()}",
             highlight=False,
@@ -221,6 +222,12 @@ class Demo:
         )
         for text in told:
             self._say.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+def newest_start(keys: Sequence[str]) -> datetime:
+    """When the newest window of these files begins; it stands in a file's name."""
+    newest = max(int(key.rpartition("/")[2].partition("_")[0]) for key in keys)
+    return datetime.fromtimestamp(newest, UTC)
 
 
 def main() -> int:
