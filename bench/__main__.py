@@ -89,8 +89,8 @@ def main() -> None:
     everything = results.Results(**machine, **found)
     results.save(everything)
     print(goal_table(results.find_goals(everything)))
-    (PROJECT / "docs" / "performance.md").write_text(write_report(everything))
-    (PROJECT / "docs" / "cost.md").write_text(cost.write_page(everything))
+    (PROJECT / "docs" / "performance.md").write_text(write_report(everything), "utf-8")
+    (PROJECT / "docs" / "cost.md").write_text(cost.write_page(everything), "utf-8")
 
 
 main()

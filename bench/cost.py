@@ -231,4 +231,4 @@ def _pods(results: Results) -> str:
 
 
 if __name__ == "__main__":
-    (PROJECT / "docs" / "cost.md").write_text(write_page(load()))
+    (PROJECT / "docs" / "cost.md").write_text(write_page(load()), "utf-8")

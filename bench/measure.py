@@ -60,7 +60,7 @@ def peak_mb() -> float:
 
     Not ru_maxrss: that one begins with what the parent had at the fork.
     """
-    for line in Path("/proc/self/status").read_text().splitlines():
+    for line in Path("/proc/self/status").read_text("utf-8").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024 / 1e6
     raise RuntimeError("/proc/self/status has no VmHWM; only Linux has.")

@@ -168,7 +168,7 @@ def _why_not_parse(case: Case, name: str, goal: float, speed: float | None) -> s
 
 def describe_machine() -> dict[str, Any]:
     """Fields of Results that say where and when."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     cpus = sum(line.startswith("processor") for line in lines)
     return {
@@ -176,17 +176,17 @@ def describe_machine() -> dict[str, Any]:
         "machine": models[0] if models else platform.machine(),
         "cpus": cpus,
         "python": platform.python_version(),
-        "load_1m": float(Path("/proc/loadavg").read_text().split()[0]),
+        "load_1m": float(Path("/proc/loadavg").read_text("utf-8").split()[0]),
     }
 
 
 def save(results: Results) -> None:
-    FIGURES.write_text(json.dumps(dataclasses.asdict(results), indent=1) + "\n")
+    FIGURES.write_text(json.dumps(dataclasses.asdict(results), indent=1) + "\n", "utf-8")
 
 
 def load() -> Results:
     """What `make bench` saved. Raises FileNotFoundError before the first run."""
-    raw: dict[str, Any] = json.loads(FIGURES.read_text())
+    raw: dict[str, Any] = json.loads(FIGURES.read_text("utf-8"))
     wire: dict[str, Any] = raw["wire"]
     for name in ("size_mb", "server_cpu_s", "wall_s"):
         wire[name] = tuple(wire[name])

@@ -73,7 +73,7 @@ def build_package(
             ignore=shutil.ignore_patterns("__pycache__"),
         )
         for name, text in beside.items():
-            (folder / name).write_text(text)
+            (folder / name).write_text(text, "utf-8")
         # Lambda runs as a user of its own: a strict umask here must not lock it out there.
         for path in folder.rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)

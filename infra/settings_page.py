@@ -30,7 +30,7 @@ written as a duration too: `90m`, `72h`, `3d`, `2w`.
 
 def render() -> str:
     """The page."""
-    context = json.loads((ROOT / "cdk.json").read_text())["context"]
+    context = json.loads((ROOT / "cdk.json").read_text("utf-8"))["context"]
     return "\n".join(
         [
             HEAD,
@@ -111,4 +111,4 @@ def _default(value: object) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(render())
+    PAGE.write_text(render(), "utf-8")

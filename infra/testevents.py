@@ -86,7 +86,9 @@ class TestEvents(Construct):
 
 def read_events(folder: Path = EVENTS) -> dict[str, Any]:
     """The events by the names of their files."""
-    return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+    return {
+        path.stem: json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))
+    }
 
 
 def as_openapi(events: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class Cdk:
         arguments = ["deploy", "--all", "--require-approval", "never", "--progress", "events"]
         arguments += ["--outputs-file", str(outputs)]
         self._run("cdk deploy", [*arguments, *self._app(settings)], PROJECT)
-        of_stacks: dict[str, dict[str, str]] = json.loads(outputs.read_text())
+        of_stacks: dict[str, dict[str, str]] = json.loads(outputs.read_text("utf-8"))
         return {name: value for stack in of_stacks.values() for name, value in stack.items()}
 
     def destroy(self, settings: Mapping[str, str]) -> None:
@@ -80,13 +80,13 @@ def install_cli() -> Path:
     lock = hashlib.sha256((PROJECT / "package-lock.json").read_bytes()).hexdigest()
     stamp = NODE_MODULES / ".installed"
     with contextlib.suppress(FileNotFoundError):
-        if stamp.read_text() == lock:
+        if stamp.read_text("utf-8") == lock:
             return CLI
     with tempfile.TemporaryDirectory() as folder:
         argv = [str(NODE), str(NPM), "ci", "--no-audit", "--no-fund", "--loglevel=error"]
         env = clean_environment() | {"PATH": _path()}
         run(Program(name="npm ci", argv=argv, env=env, log=Path(folder, "npm.log"), cwd=PROJECT))
-    stamp.write_text(lock)
+    stamp.write_text(lock, "utf-8")
     return CLI
 
 

@@ -39,7 +39,7 @@ def make_certificate(
     """
     made = _files(folder, name)
     extensions = folder / f"{name}.extensions"
-    extensions.write_text(f"subjectAltName={names}\n")
+    extensions.write_text(f"subjectAltName={names}\n", "utf-8")
     request = folder / f"{name}.request"
     _openssl(
         *("req", "-new", *_KEY, "-keyout", str(made.key), "-out", str(request)),

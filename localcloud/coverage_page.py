@@ -31,4 +31,4 @@ def write_page(exporter: Exporter, month: str, path: Path) -> None:
     widget = exporter.draw_coverage({"month": month, "widgetContext": size})
     path.parent.mkdir(parents=True, exist_ok=True)
     function = exporter.outputs["CoverageFunction"]
-    path.write_text(_PAGE.format(width=WIDTH, widget=widget, function=function))
+    path.write_text(_PAGE.format(width=WIDTH, widget=widget, function=function), "utf-8")

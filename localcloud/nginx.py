@@ -61,7 +61,7 @@ def running_nginx(sites: Mapping[str, Site]) -> Iterator[Mapping[str, int]]:
             """Its own port only says that it is up: a site may refuse whoever asks."""
             ports.update({name: free_port() for name in sites})
             written = "".join(_write(site, ports[name]) for name, site in sites.items())
-            config.write_text(CONFIG.format(folder=folder, port=port, sites=written))
+            config.write_text(CONFIG.format(folder=folder, port=port, sites=written), "utf-8")
             return Program(
                 name="nginx",
                 argv=[str(binary), "-e", "stderr", "-p", folder, "-c", str(config)],

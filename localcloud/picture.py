@@ -73,7 +73,7 @@ def draw() -> str:
 
 
 def main() -> int:
-    PICTURE.write_text(f"{draw()}\n")
+    PICTURE.write_text(f"{draw()}\n", "utf-8")
     print(PICTURE)
     return 0
 

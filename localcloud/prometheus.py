@@ -121,7 +121,7 @@ def running_prometheus(
     binary = find_prometheus()
     with tempfile.TemporaryDirectory(prefix="prometheus-", ignore_cleanup_errors=True) as folder:
         config = Path(folder, "prometheus.yml")
-        config.write_text(CONFIG)
+        config.write_text(CONFIG, "utf-8")
 
         def make(port: int) -> Program:
             argv = [
@@ -140,7 +140,7 @@ def running_prometheus(
             if native_histograms:
                 argv.append("--enable-feature=native-histograms")
             if login is not None:
-                Path(folder, "web.yml").write_text(login.web_config)
+                Path(folder, "web.yml").write_text(login.web_config, "utf-8")
                 argv.append(f"--web.config.file={folder}/web.yml")
             assets = CACHE / "usr/share/prometheus/web"
             if binary.is_relative_to(CACHE) and assets.is_dir():

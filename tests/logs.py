@@ -51,4 +51,4 @@ def _read(page: str) -> dict[str, Row]:
     return rows
 
 
-MESSAGES = _read(PAGE.read_text())
+MESSAGES = _read(PAGE.read_text("utf-8"))

@@ -14,5 +14,5 @@ GIVEN = {
 
 def context(**settings: object) -> dict[str, object]:
     """cdk.json's context with what every deployment must give, and with these settings."""
-    defaults = json.loads((ROOT / "cdk.json").read_text())["context"]
+    defaults = json.loads((ROOT / "cdk.json").read_text("utf-8"))["context"]
     return {**defaults, **GIVEN, **settings}

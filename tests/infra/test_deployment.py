@@ -16,7 +16,7 @@ SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:mimir-AbCd
 
 
 def test_cdk_json_lists_every_setting_and_no_other() -> None:
-    listed = json.loads((ROOT / "cdk.json").read_text())["context"]
+    listed = json.loads((ROOT / "cdk.json").read_text("utf-8"))["context"]
     assert set(listed) == {*PASSED_ON, *OWN}
 
 

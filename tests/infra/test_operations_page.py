@@ -5,7 +5,7 @@ from typing import Any
 
 from infra import ROOT
 
-PAGE = (ROOT / "docs" / "operations.md").read_text()
+PAGE = (ROOT / "docs" / "operations.md").read_text("utf-8")
 
 
 def test_every_alarm_has_its_row(resources: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from infra import ROOT
 from tests.infra.conftest import Synthesize
 
-PAGE = (ROOT / "docs" / "permissions.md").read_text()
+PAGE = (ROOT / "docs" / "permissions.md").read_text("utf-8")
 # Every setting that brings rights with it.
 VARIANTS: dict[str, dict[str, object]] = {
     "as cdk.json has it": {},

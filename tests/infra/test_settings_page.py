@@ -6,11 +6,11 @@ from mimir_exporter.variables import VARIABLES
 
 
 def test_the_page_is_up_to_date() -> None:
-    assert PAGE.read_text() == render(), "run `make docs`"
+    assert PAGE.read_text("utf-8") == render(), "run `make docs`"
 
 
 def test_every_setting_is_on_the_page() -> None:
-    page = PAGE.read_text()
+    page = PAGE.read_text("utf-8")
     named = {name for name in (*PASSED_ON, *OWN) if f"| `{name}` |" in page}
     assert named >= {*PASSED_ON, *OWN}
     assert {name for name in VARIABLES if f"| `{name}` |" in page} >= set(VARIABLES) - {

@@ -11,7 +11,7 @@ from localcloud.certificates import make_authority
 from tests.conftest import NeedProgram
 from tests.infra.given import context
 
-PAGE = (ROOT / "docs" / "sources.md").read_text()
+PAGE = (ROOT / "docs" / "sources.md").read_text("utf-8")
 # Indented lines of `-c name=value`, joined where one ends with a backslash.
 BLOCKS = re.findall(r"^    (-c .+(?:(?<=\\)\n    .+)*)", PAGE, flags=re.MULTILINE)
 

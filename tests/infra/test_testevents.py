@@ -37,7 +37,7 @@ def test_every_file_of_events_is_an_example(schema: dict[str, Any]) -> None:
     examples = content["components"]["examples"]
     files = (ROOT / "events").glob("*.json")
     assert {name: one["value"] for name, one in examples.items()} == {
-        path.stem: json.loads(path.read_text()) for path in files
+        path.stem: json.loads(path.read_text("utf-8")) for path in files
     }
     assert {"run", "check", "status", "export-again"} <= set(examples)
     assert content["openapi"] == "3.0.0"

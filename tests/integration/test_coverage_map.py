@@ -61,7 +61,7 @@ def browse(chromium: Path, page: Path, *options: str) -> str:
             page.as_uri(),
         ],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
         timeout=120,
     )
@@ -74,7 +74,8 @@ def look(chromium: Path, folder: Path, html: str, theme: str, size: tuple[int, i
     page.write_text(
         f"<!doctype html><meta charset=utf-8><body style='margin:20px;background:{PAPER[theme]}'>"
         f"<div id=box style='width:{size[0]}px;height:{size[1]}px'>{html}</div>"
-        f"<pre id=found style='display:none'></pre><script>{MEASURE}</script>"
+        f"<pre id=found style='display:none'></pre><script>{MEASURE}</script>",
+        "utf-8",
     )
     dom = browse(chromium, page, "--dump-dom")
     text = dom.partition('<pre id="found" style="display:none">')[2].partition("</pre>")[0]

@@ -180,7 +180,7 @@ def test_a_schedules_event_is_a_regular_run(small: Function) -> None:
 @pytest.mark.parametrize("path", sorted(EVENTS.glob("*.json")), ids=lambda path: path.stem)
 def test_the_ready_made_events_are_known(path: Path, small: Function) -> None:
     """Their dates are of another time, which their error would name."""
-    event = json.loads(path.read_text())
+    event = json.loads(path.read_text("utf-8"))
     small = replace(small, metrics=(*FEW, *event.get("metrics", ())))
     small.export()
     if {"start", "end"} <= event.keys():

@@ -155,8 +155,8 @@ def test_what_a_server_started_ends_with_it(tmp_path: Path) -> None:
     workers = tmp_path / "worker.pid"
     script = f"sleep 60 & echo $! > {workers}; exec sleep 60"
     process = Process(program(["sh", "-c", script], tmp_path))
-    wait_until(lambda: workers.exists() and workers.read_text().endswith("\n"))
-    worker = int(workers.read_text())
+    wait_until(lambda: workers.exists() and workers.read_text("utf-8").endswith("\n"))
+    worker = int(workers.read_text("utf-8"))
     os.kill(worker, 0)
     process.stop()
     wait_until(lambda: not is_running(worker))
@@ -201,7 +201,7 @@ def answers(port: int) -> bool:
 def is_running(pid: int) -> bool:
     """Whether the process lives; one that only waits to be collected does not."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
 

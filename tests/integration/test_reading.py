@@ -59,7 +59,7 @@ class Block:
 
 def blocks() -> list[Block]:
     found = []
-    text = PAGE.read_text()
+    text = PAGE.read_text("utf-8")
     fence = r"(?ms)^```(\w+)\n(.*?)^```\n\n?((?:\|[^\n]*\n)*)"
     for match in re.finditer(fence, text):
         heading = re.findall(r"^#+ (.*)$", text[: match.start()], re.MULTILINE)[-1]
@@ -350,7 +350,7 @@ def test_pandas(exports: Path, source: Source) -> None:
     space: dict[str, Any] = {}
     with contextlib.chdir(exports), contextlib.redirect_stdout(out):
         exec(compile(block.code, str(PAGE), "exec"), space)  # noqa: S102 - the page's own code
-    printed = PAGE.read_text().split(block.code)[1].split("## Athena")[0]
+    printed = PAGE.read_text("utf-8").split(block.code)[1].split("## Athena")[0]
     shown = [line.split() for line in printed.splitlines() if line.startswith("    ")]
     given = [line.split() for line in out.getvalue().splitlines()]
     assert same(shown, given), out.getvalue()

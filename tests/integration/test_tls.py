@@ -87,7 +87,9 @@ def test_several_authorities_may_stand_in_one_file(
     """The old and the new one, while certificates are being replaced."""
     other = make_authority(tmp_path, "the-next-authority")
     both = tmp_path / "both.pem"
-    both.write_text(other.certificate.read_text() + authority.certificate.read_text())
+    both.write_text(
+        other.certificate.read_text("utf-8") + authority.certificate.read_text("utf-8"), "utf-8"
+    )
     assert behind_tls.with_env(CA_BUNDLE=str(both)).export()["outcome"] == "complete"
 
 
@@ -184,7 +186,7 @@ def test_a_bundle_that_is_none(
 ) -> None:
     path = tmp_path / "ca.pem"
     if content is not None:
-        path.write_text(content)
+        path.write_text(content, "utf-8")
     with pytest.raises(SettingsError, match=says) as caught:
         behind_tls.with_env(CA_BUNDLE=str(path)).export()
     assert str(path) in str(caught.value)

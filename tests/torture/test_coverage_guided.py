@@ -26,7 +26,7 @@ def test_no_input_is_split_wrongly(
     for number, text in enumerate(first_answers(random.Random(seed))):
         (found / f"answer-{number}").write_bytes(b"\x01\x00\x50" + text)
     words = tmp_path / "words"
-    words.write_text("\n".join(map(as_word, answers.PIECES)) + "\n")
+    words.write_text("\n".join(map(as_word, answers.PIECES)) + "\n", "utf-8")
     done = subprocess.run(  # noqa: S603 - ourselves
         [
             sys.executable,

@@ -145,7 +145,7 @@ def test_promtool_reads_every_query(tmp_path: Path) -> None:
     # JSON is YAML but for surrogate pairs, which are one escape there.
     text = json.dumps({"groups": groups}, ensure_ascii=False)
     file = tmp_path / "rules.yml"
-    file.write_text(re.sub(r"[^ -~]", lambda found: f"\\U{ord(found[0]):08x}", text))
+    file.write_text(re.sub(r"[^ -~]", lambda found: f"\\U{ord(found[0]):08x}", text), "utf-8")
     done = subprocess.run(  # noqa: S603
         ["promtool", "check", "rules", str(file)],  # noqa: S607
         capture_output=True,

@@ -14,6 +14,12 @@ FIELDS = {"window": "one", "metric": "cpu_usage", "samples": 1200}
 STEP = {"message": "metric exported", **FIELDS}
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The terminal of whoever runs the tests may be narrow."""
+    monkeypatch.setenv("COLUMNS", "100")
+
+
 @pytest.fixture
 def logger() -> Iterator[Logger]:
     """The package's, without what an invocation before left in it; its handlers are put back."""

@@ -108,7 +108,7 @@ def test_nothing_in_it_can_run_or_reach_out(coverage: Coverage) -> None:
 
 def test_the_documentation_shows_the_map_as_it_is() -> None:
     """After a change of it: python -m localcloud.picture."""
-    assert PICTURE.read_text() == f"{draw_picture()}\n"
+    assert PICTURE.read_text("utf-8") == f"{draw_picture()}\n"
 
 
 def test_each_state_can_be_told_without_its_colour() -> None:

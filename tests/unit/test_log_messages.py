@@ -20,7 +20,7 @@ LEVELS = {
 def calls() -> Iterator[tuple[str, ast.Call]]:
     """Each call of a logger that writes a line, with its place."""
     for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Attribute)

@@ -8,7 +8,7 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = sorted([PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")])
 SOURCE = "".join(
-    path.read_text()
+    path.read_text("utf-8")
     for folder in ("lambda/mimir_exporter", "infra", "app.py")
     for path in sorted(
         [PROJECT / folder] if folder.endswith(".py") else (PROJECT / folder).glob("*.py")
@@ -27,19 +27,19 @@ def anchor(heading: str) -> str:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
         if target.startswith("https://"):
             continue
         path, _, fragment = target.partition("#")
         where = (page.parent / path).resolve() if path else page
         assert where.exists(), target
         if fragment:
-            headings = re.findall(r"^#+ (.*)$", where.read_text(), re.MULTILINE)
+            headings = re.findall(r"^#+ (.*)$", where.read_text("utf-8"), re.MULTILINE)
             assert fragment in map(anchor, headings), target
 
 
 def test_errors_that_are_explained_are_errors_of_the_code() -> None:
-    page = (PROJECT / "docs" / "troubleshooting.md").read_text()
+    page = (PROJECT / "docs" / "troubleshooting.md").read_text("utf-8")
     # Sentences in the first column: they begin with a capital letter or with what is left out.
     quoted = [
         text

@@ -12,7 +12,7 @@ from mimir_exporter.settings import Settings, load_settings, parse_month
 from mimir_exporter.verdict import Verdict, judge, range_name, spoken
 from mimir_exporter.windows import DAY_S, Window, windows_within
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "coverage.md").read_text()
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "coverage.md").read_text("utf-8")
 NAMES = tuple(f"metric_{number}" for number in range(20))
 OCTOBER = parse_month("month", "2026-10")
 HOUR_S = 3600
