@@ -19,7 +19,7 @@ import boto3
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError
 
-from .bucket import Bucket, s3_client
+from .bucket import CLIENT, IMPATIENT, Bucket, s3_client
 from .check import run_check
 from .console import Console, readable
 from .deadline import Deadline
@@ -80,7 +80,8 @@ def _act(
     settings = load_settings(environ)
     run_id = f"{socket.gethostname()}-{os.getpid()}-{time.time_ns()}"
     logger.append_keys(run=run_id)
-    with open_tools(settings, _place(settings, options.folder), deadline, run_id=run_id) as tools:
+    place = _place(settings, options)
+    with open_tools(settings, place, deadline, run_id=run_id) as tools:
         try:
             return ACTIONS[options.action](tools, event)
         except KeyboardInterrupt:
@@ -125,12 +126,12 @@ def _fill_in(environ: MutableMapping[str, str], folder: Path | None) -> None:
         environ.setdefault("RETENTION_DAYS", "0")
 
 
-def _place(settings: Settings, folder: Path | None) -> ObjectStore:
-    if folder is not None:
+def _place(settings: Settings, options: argparse.Namespace) -> ObjectStore:
+    if options.folder is not None:
         # Imported here: it needs a system with file locks.
         from .folder import LocalFolder  # noqa: PLC0415
 
-        return LocalFolder(folder)
+        return LocalFolder(options.folder)
     instead = "or export into a folder of this machine with --folder."
     try:
         session = boto3.Session()
@@ -149,7 +150,8 @@ def _place(settings: Settings, folder: Path | None) -> ObjectStore:
         )
     if not session.region_name and not os.environ.get("AWS_ENDPOINT_URL"):
         raise SettingsError(f"There is no AWS region; set AWS_REGION to the bucket's, {instead}")
-    return Bucket(s3_client(settings), settings.bucket, settings.role_arn)
+    config = IMPATIENT if options.action == "check" else CLIENT
+    return Bucket(s3_client(settings, config), settings.bucket, settings.role_arn)
 
 
 class _Parser(argparse.ArgumentParser):

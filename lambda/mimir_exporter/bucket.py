@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import boto3
 from botocore.config import Config
 from botocore.credentials import CredentialProvider, CredentialResolver, RefreshableCredentials
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 from botocore.parsers import ResponseParserError
 from botocore.session import get_session
 from urllib3.exceptions import HTTPError
@@ -45,6 +45,10 @@ CLIENT = Config(
     read_timeout=20,
     tcp_keepalive=True,
     max_pool_connections=10,
+)
+# Where a person waits for the answer: whoever gave none twice is said not to give one.
+IMPATIENT = CLIENT.merge(
+    Config(retries={"mode": "standard", "total_max_attempts": 2}, read_timeout=10)
 )
 
 
@@ -152,6 +156,12 @@ class Bucket:
             yield
         except ClientError as error:
             raise self._explain(error, verb, where) from error
+        except ReadTimeoutError as error:
+            raise StopRunError(
+                f"S3 was connected to and did not answer the request to {verb} {where} "
+                f"({type(error).__name__}); check what stands between it and the function's "
+                "subnets: a proxy, a firewall, or a link that drops large packets."
+            ) from error
         except BotoCoreError as error:
             raise StopRunError(
                 f"S3 cannot be reached to {verb} {where} ({type(error).__name__}); check that the "
@@ -208,13 +218,14 @@ class _DeniedError(StopRunError):
     pass
 
 
-def s3_client(settings: Settings) -> "S3Client":
+def s3_client(settings: Settings, config: Config = CLIENT) -> "S3Client":
     """A client with the process's own credentials, or with those of ROLE_ARN. StopRunError."""
     if not settings.role_arn:
-        return _checking_clock(boto3.client("s3", config=CLIENT))
+        return _checking_clock(boto3.client("s3", config=config))
     session = get_session()
-    session.register_component("credential_provider", CredentialResolver([_AssumedRole(settings)]))
-    return _checking_clock(boto3.Session(botocore_session=session).client("s3", config=CLIENT))
+    role = _AssumedRole(settings, config)
+    session.register_component("credential_provider", CredentialResolver([role]))
+    return _checking_clock(boto3.Session(botocore_session=session).client("s3", config=config))
 
 
 class _AssumedRole(CredentialProvider):
@@ -223,9 +234,10 @@ class _AssumedRole(CredentialProvider):
 
     METHOD = "assume-role"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, config: Config) -> None:
         super().__init__()
         self._settings = settings
+        self._config = config
 
     def load(self) -> RefreshableCredentials:
         return RefreshableCredentials.create_from_metadata(
@@ -241,7 +253,7 @@ class _AssumedRole(CredentialProvider):
         if external_id:
             request["ExternalId"] = external_id
         try:
-            answer = boto3.client("sts", config=CLIENT).assume_role(**request)
+            answer = boto3.client("sts", config=self._config).assume_role(**request)
         except (ClientError, BotoCoreError) as error:
             raise StopRunError(
                 f"The role {arn} could not be assumed ({type(error).__name__}: "

@@ -145,5 +145,6 @@ def _explain_certificate(error: ssl.SSLCertVerificationError, settings: Settings
 
 def _reason(error: HTTPError) -> str:
     reason = getattr(error, "reason", None) or error
-    text = re.sub(r"^.*>: ", "", str(reason), flags=re.DOTALL)
+    # urllib3 begins with the connection, as an object: `<...>: ` or `Connection(host=...): `.
+    text = re.sub(r"^(?:.*>|\w+\(host=.*?\)): ", "", str(reason), flags=re.DOTALL)
     return text if len(text) < 200 else type(error).__name__

@@ -10,9 +10,10 @@ import boto3
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
 
 from .backfill import StateMachine
-from .bucket import CLIENT, Bucket, s3_client
+from .bucket import CLIENT, IMPATIENT, Bucket, s3_client
 from .check import run_check
 from .deadline import Deadline
 from .errors import ExportError, SettingsError
@@ -70,18 +71,19 @@ def _act(event: Event, context: LambdaContext) -> Event:
             f"The event's action is {action!r}; {{}} (a regular run), "
             f"{', '.join(name for name in actions if name != 'run')} are known."
         )
-    with _tools(context) as tools:
+    with _tools(context, IMPATIENT if action == "check" else CLIENT) as tools:
         return actions[action](tools)
 
 
-def _tools(context: LambdaContext) -> AbstractContextManager[Tools]:
+def _tools(context: LambdaContext, config: Config = CLIENT) -> AbstractContextManager[Tools]:
+    """`config` is how long and how often the clients of AWS try."""
     settings = load_settings(os.environ)
     return open_tools(
         settings,
-        Bucket(lambda: _s3(settings.bucket), settings.bucket, settings.role_arn),
+        Bucket(lambda: _s3(settings.bucket, config), settings.bucket, settings.role_arn),
         Deadline.for_invocation(context.get_remaining_time_in_millis() / 1000),
         run_id=context.aws_request_id,
-        machine=_machine(settings.state_machine_arn),
+        machine=_machine(settings.state_machine_arn, config),
     )
 
 
@@ -157,11 +159,11 @@ def _publish(totals: Totals) -> None:
     metrics.flush_metrics()
 
 
-@lru_cache(maxsize=1)
-def _s3(_bucket: str) -> Any:
-    return s3_client(load_settings(os.environ))
+@lru_cache(maxsize=2)
+def _s3(_bucket: str, config: Config) -> Any:
+    return s3_client(load_settings(os.environ), config)
 
 
-@lru_cache(maxsize=1)
-def _machine(arn: str) -> StateMachine | None:
-    return StateMachine(boto3.client("stepfunctions", config=CLIENT), arn) if arn else None
+@lru_cache(maxsize=2)
+def _machine(arn: str, config: Config) -> StateMachine | None:
+    return StateMachine(boto3.client("stepfunctions", config=config), arn) if arn else None

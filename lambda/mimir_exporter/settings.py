@@ -191,7 +191,8 @@ def parse_month(name: str, value: object) -> tuple[int, int]:
 
 
 _ALLOWED = {
-    "S3_BUCKET": "a bucket's name alone is allowed, without s3:// and without a path",
+    "S3_BUCKET": "a bucket's name alone is allowed, of 3 to 63 characters, without s3:// and "
+    "without a path",
     "CLUSTER_LABEL_NAME": "a label name is allowed: letters, digits and _, no digit first",
     "HOSTNAME": "a host name or an address alone is allowed; scheme, port and path have their "
     "own variables SCHEME, PORT and PATH_PREFIX",

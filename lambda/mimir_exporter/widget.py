@@ -18,7 +18,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from .bucket import Bucket, s3_client
+from .bucket import IMPATIENT, Bucket, s3_client
 from .catalog import load_catalog
 from .coverage import Coverage, survey
 from .coverage_map import draw_map
@@ -148,4 +148,4 @@ def _bucket(settings: Settings) -> ObjectStore:
 
 @lru_cache(maxsize=1)
 def _s3() -> Any:
-    return s3_client(load_settings(os.environ))
+    return s3_client(load_settings(os.environ), IMPATIENT)

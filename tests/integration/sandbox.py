@@ -17,9 +17,10 @@ import pytest
 from aws_lambda_powertools.metrics.provider.cloudwatch_emf import cloudwatch
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore import endpoint
+from botocore.config import Config
 
 from mimir_exporter import handler, retry, tools, widget
-from mimir_exporter.bucket import s3_client
+from mimir_exporter.bucket import IMPATIENT, s3_client
 from mimir_exporter.catalog import Metric, load_catalog
 from mimir_exporter.settings import load_settings
 from mimir_exporter.store import CheckpointStore
@@ -129,7 +130,7 @@ class Sandbox:
             for name, value in self.env.items():
                 patch.setenv(name, value)
             patch.setattr(handler, "_s3", _s3)
-            patch.setattr(widget, "_s3", lambda: _s3(""))
+            patch.setattr(widget, "_s3", lambda: _s3("", IMPATIENT))
             patch.setattr(widget, "time", SimpleNamespace(time=self.clock))
             patch.setattr(widget, "load_catalog", lambda _extra: self.catalog)
             # The keys that boto3 found first stay with its default session.
@@ -150,15 +151,15 @@ class Sandbox:
             yield
 
 
-def _s3(_bucket: str) -> Any:
+def _s3(_bucket: str, config: Config) -> Any:
     role = (os.environ.get("ROLE_ARN"), os.environ.get("ROLE_EXTERNAL_ID"))
-    return _s3_of(os.environ["AWS_ENDPOINT_URL"], os.environ["AWS_ACCESS_KEY_ID"], *role)
+    return _s3_of(config, os.environ["AWS_ENDPOINT_URL"], os.environ["AWS_ACCESS_KEY_ID"], *role)
 
 
 @lru_cache
-def _s3_of(*_who: str | None) -> Any:
+def _s3_of(config: Config, *_who: str | None) -> Any:
     """A client as the function makes it, once for each endpoint and role: making one takes long."""
-    return s3_client(load_settings(os.environ))
+    return s3_client(load_settings(os.environ), config)
 
 
 @lru_cache

@@ -6,10 +6,13 @@ from dataclasses import dataclass, replace
 from email.utils import formatdate
 
 import pytest
+from botocore.config import Config
 
 from localcloud.history import SCRAPES_A_REQUEST, History, make_history
 from localcloud.prometheus import Prometheus
 from localcloud.remote_write import RemoteWriter
+from mimir_exporter import handler
+from mimir_exporter.bucket import IMPATIENT
 from tests.conftest import MakePrometheus
 from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeMachine, MakeProxy
@@ -340,6 +343,36 @@ def test_the_probe_goes_though_its_write_had_no_answer(
     result = check(function)
     assert levels(result)["bucket write"] == "error"
     assert function.keys() == {}
+
+
+def test_an_s3_that_takes_connections_and_never_answers_is_said_and_not_waited_for(
+    single: Function,
+    make_proxy: MakeProxy,
+    make_machine: MakeMachine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One write, and one delete of what may have been written: no more, and with few tries."""
+    monkeypatch.setattr(handler, "IMPATIENT", IMPATIENT.merge(Config(read_timeout=0.3)))
+    aws = make_proxy(single.cloud.endpoint)
+    aws.spoil(faults.never_answer, lambda _: True)
+    function = single.with_env(
+        AWS_ENDPOINT_URL=aws.url, BACKFILL_STATE_MACHINE_ARN=make_machine(PASSING)
+    )
+    result = check(function)
+    assert levels(result) == {
+        "bucket write": "error",
+        "bucket delete": "error",
+        "state machine start": "error",
+        "cluster label": "warning",
+    }
+    one = found(result, "bucket write")
+    assert one["found"].startswith("S3 was connected to and did not answer")
+    assert "a proxy, a firewall" in one["change"]
+    assert [request.method for request in aws.requests] == ["PUT"] * 2 + ["DELETE"] * 2 + [
+        "POST"
+    ] * 2
+    # What does not need it had its turn.
+    assert found(result, "metrics")["level"] == "ok"
 
 
 def test_a_store_without_conditional_writes_is_not_fit(

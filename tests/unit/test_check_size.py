@@ -29,6 +29,11 @@ def test_a_small_fleet_fits() -> None:
     assert "takes about 10 s; what is due, 72 x 1.0 h, takes 12.2 min" in found
 
 
+def test_where_nothing_is_due_nothing_is_said_of_it() -> None:
+    _, found, _ = Size.of(fleet(400, 2), HOUR, query_s=0.1, delay_s=0).judge(0, BUDGET_S)
+    assert found.endswith("in 4 files, and takes about a second")
+
+
 @pytest.mark.parametrize(
     ("series", "query_s"), [(10_000_000, 60.0), (1_000_000, 900.0)], ids=["bytes", "query"]
 )

@@ -34,12 +34,12 @@ def run_check(tools: Tools, login: Callable[[], str]) -> dict[str, Any]:
         f"{settings.path_prefix} to "
         f"{tools.bucket.where(state_key(settings.prefix, settings.cluster_name, ''))}",
     )
-    look_at_places(tools, findings)
+    checkpoint = look_at_places(tools, findings)
     metrics: dict[str, Any] = {}
     if findings.attempt("login", login) and look_at_endpoint(tools, findings):
         questions = Questions(tools)
         counts = look_at_metrics(tools, questions, findings)
-        look_at_amounts(tools, questions, counts, findings)
+        look_at_amounts(tools, questions, counts, checkpoint, findings)
         metrics = {name: count.as_dict() for name, count in counts.items()}
     result = findings.as_dict()
     result["report"] += [_line(name, metric) for name, metric in metrics.items()]

@@ -26,16 +26,16 @@ HALF = 0.5
 
 
 def look_at_amounts(
-    tools: Tools, questions: Questions, counts: Mapping[str, Count], findings: Findings
+    tools: Tools,
+    questions: Questions,
+    counts: Mapping[str, Count],
+    checkpoint: Checkpoint,
+    findings: Findings,
 ) -> None:
     """Ask a handful of questions of what has been counted. What cannot be asked is said."""
     full = {name: count for name, count in counts.items() if count.series}
     if not full:
         return
-    try:
-        checkpoint = tools.store.read()
-    except ExportError:
-        checkpoint = Checkpoint()  # said where the bucket was looked at
     steps: dict[str, Callable[[], None]] = {
         "late data": lambda: _look_at_lateness(tools, questions, full, findings),
         # Before the other range query, so that it has no wait for QUERY_DELAY in it.
@@ -70,7 +70,11 @@ def _look_at_lateness(
             if counts[metric.name].by_cluster.get(cluster, 0) < series * HALF:
                 late.setdefault(cluster, settle_s)
     if not late:
-        oldest = f"; the oldest newest sample is {max(ages.values()):.0f} s old" if ages else ""
+        oldest = ""
+        if ages:
+            last = max(ages, key=lambda cluster: ages[cluster])
+            who = last or f"those without {label}"
+            oldest = f"; furthest behind is {who}, whose newest sample is {ages[last]:.0f} s old"
         findings.add("ok", "late data", f"what is {settle_s} s old is there{oldest}")
         return
     worst = max(late, key=lambda cluster: late[cluster])
@@ -193,10 +197,14 @@ class Size:
         found = (
             f"a window has about {_short(self.samples)} samples, {_short(json_bytes)}B of JSON, "
             f"{_short(json_bytes / GZIP_RATIO)}B in {self.files} files, and takes about "
-            f"{_duration(self.window_s)}; what is due, {due} x {_duration(length_s)}, takes "
-            f"{_duration(due * self.window_s)} one after another, less where the backfill does "
-            "several at once"
+            f"{_duration(self.window_s)}"
         )
+        if due:
+            found += (
+                f"; what is due, {due} x {_duration(length_s)}, takes "
+                f"{_duration(due * self.window_s)} one after another, less where the backfill does "
+                "several at once"
+            )
         slowest = max(self.seconds, key=lambda name: self.seconds[name])
         if self.seconds[slowest] > budget_s:
             return (
@@ -251,4 +259,4 @@ def _duration(seconds: float) -> str:
     for unit, length in (("days", DAY_S), ("h", 3600), ("min", 60)):
         if seconds >= length:
             return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.0f} s" if seconds >= 1 else "less than a second"
+    return f"{seconds:.0f} s" if seconds >= 1 else "a second"

@@ -32,8 +32,10 @@ def look_at_endpoint(tools: Tools, findings: Findings) -> bool:
     except ExportError as error:
         findings.add_error("endpoint", error)
         return False
-    before = "".join(f"; {text}" for text in ready.before)
-    findings.add("ok", "endpoint", f"{tools.settings.origin} is ready, says {ready.path}{before}")
+    before = f"; before it {', '.join(ready.before)}" if ready.before else ""
+    findings.add(
+        "ok", "endpoint", f"{tools.settings.origin} is ready: {ready.path} says so{before}"
+    )
     _look_at_server(tools, findings)
     _look_at_certificate(tools, findings)
     _look_at_clock(tools, findings)

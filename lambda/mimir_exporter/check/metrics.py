@@ -150,7 +150,7 @@ def _say_how_much(counts: Mapping[str, Count], findings: Findings) -> None:
         "ok",
         "metrics",
         f"{len(full)} of {len(counts)} have series: {sum(one.series for one in full.values())} "
-        f"of {len(clusters)} clusters; the slowest to count was {slowest}, in "
+        f"series, {len(clusters)} clusters; the slowest to count was {slowest}, in "
         f"{counts[slowest].seconds:.1f} s",
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from ..backfill import other_machine
+from ..checkpoint import Checkpoint
 from ..errors import ExportError, StopRunError
 from ..layout import PROBE, state_key
 from ..objects import ConditionFailedError
@@ -11,19 +12,30 @@ from ..windows import iso
 from .findings import Findings
 
 BODY = b'{"probe": true}'
-# As bucket.py names them in its errors.
-NOT_CONNECTED = ("(EndpointConnectionError)", "(ConnectTimeoutError)")
+# As bucket.py says in its errors that there is nothing to try further: not reached, not there.
+NO_BUCKET = (
+    "(EndpointConnectionError)",
+    "(ConnectTimeoutError)",
+    "does not exist",
+    "is in another region",
+)
+NOT_ANSWERED = "(ReadTimeoutError)"
+# In each of botocore's errors about a connection.
+OF_A_CONNECTION = "endpoint URL"
 
 
-def look_at_places(tools: Tools, findings: Findings) -> None:
-    """All of them; what needs a bucket that cannot be reached is not tried."""
+def look_at_places(tools: Tools, findings: Findings) -> Checkpoint:
+    """All of them; what needs a bucket that cannot be reached is not tried.
+
+    The checkpoint that was found, or one as before the first run.
+    """
+    checkpoint = Checkpoint()
     if tools.settings.role_arn and not findings.attempt("role", lambda: _assume(tools)):
         findings.add("warning", "bucket", "not tried without the role", "see role")
-        _look_at_machine(tools, findings)
-        return
-    if _look_at_bucket(tools, findings):
-        _look_at_checkpoint(tools, findings)
+    elif _look_at_bucket(tools, findings):
+        checkpoint = _look_at_checkpoint(tools, findings)
     _look_at_machine(tools, findings)
+    return checkpoint
 
 
 def _assume(tools: Tools) -> str:
@@ -49,7 +61,7 @@ def _look_at_bucket(tools: Tools, findings: Findings) -> bool:
         try:
             bucket.put(key, BODY, if_none_match="*")
         except ConditionFailedError:
-            return "the object that is there is not written over where that is asked"
+            return "If-None-Match is kept: what is there is not written over"
         raise StopRunError(
             "The bucket wrote over an object in spite of If-None-Match; use S3 itself, or a "
             "service that has its conditional writes: without them two runs at once can lose "
@@ -73,28 +85,37 @@ def _look_at_bucket(tools: Tools, findings: Findings) -> bool:
         bucket.delete(key)
         return "the probe is gone"
 
-    steps: list[tuple[str, Callable[[], str]]] = [("bucket list", list_folder)]
-    if findings.attempt("bucket write", write):
-        steps = [("bucket conditions", condition), ("bucket read", read), *steps]
-    elif any(error in findings.last.found for error in NOT_CONNECTED):
-        # Each further try would take half a minute to give up, and there is nothing to remove.
+    written = findings.attempt("bucket write", write)
+    failed = "" if written else findings.last.found
+    if any(words in failed for words in NO_BUCKET):
+        # Each further try would say the same, or take as long to give up; nothing was written.
         findings.add("warning", "bucket", "nothing more was tried of it", "see bucket write")
         return False
+    steps: list[tuple[str, Callable[[], str]]] = []
+    if written:
+        steps += [("bucket conditions", condition), ("bucket read", read)]
+    if NOT_ANSWERED not in failed:
+        steps.append(("bucket list", list_folder))
     # Removed whatever the other steps came to; what may have been written counts as written.
     for what, step in [*steps, ("bucket delete", delete)]:
         findings.attempt(what, step)
-    return True
+    return NOT_ANSWERED not in failed
 
 
-def _look_at_checkpoint(tools: Tools, findings: Findings) -> None:
+def _look_at_checkpoint(tools: Tools, findings: Findings) -> Checkpoint:
     try:
         checkpoint = tools.store.read()
     except ExportError as error:
         findings.add_error("checkpoint", error)
-        return
+        return Checkpoint()
     if not checkpoint.metrics:
         findings.add("ok", "checkpoint", "none yet: the next run is the first one")
-        return
+    else:
+        _judge_checkpoint(tools, checkpoint, findings)
+    return checkpoint
+
+
+def _judge_checkpoint(tools: Tools, checkpoint: Checkpoint, findings: Findings) -> None:
     now = tools.now()
     pending = len(list(checkpoint.wanted(tools.names, tools.settings, now)))
     found = [
@@ -141,5 +162,6 @@ def _look_at_machine(tools: Tools, findings: Findings) -> None:
         machine.ending(f"check-{tools.run_id}"[:80])
         return "executions can be asked about"
 
-    findings.attempt("state machine start", start)
-    findings.attempt("state machine ask", describe)
+    started = findings.attempt("state machine start", start)
+    if started or OF_A_CONNECTION not in findings.last.found:
+        findings.attempt("state machine ask", describe)
