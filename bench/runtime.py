@@ -1,13 +1,14 @@
 """The same splitting and compressing on the Python that the function runs on.
 
-The tests and the bench run on whatever Python made .venv. Where one of the function's version is
-found too, in PATH or among pyenv's, it measures the cases that have goals, in an environment of its
-own under build/.
+The tests and the bench run on whatever Python made .venv. Where that is of another version than the
+function's, and one of the function's is found too, in PATH or among pyenv's, this one measures the
+cases that have goals, in an environment of its own under build/.
 """
 
 import dataclasses
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -29,7 +30,10 @@ class Runtime:
 
 
 def measure_runtime() -> Runtime | None:
-    """None where no such Python is found, or what it needs cannot be installed."""
+    """None where it is the Python that runs already, none is found, or what it needs cannot be
+    installed."""
+    if is_function_s(platform.python_version()):
+        return None
     interpreter = _find()
     if interpreter is None:
         return None
@@ -59,6 +63,11 @@ def measure_runtime() -> Runtime | None:
         return None
     found = json.loads(done.stdout)
     return Runtime(found["python"], [Case(**one) for one in found["cases"]])
+
+
+def is_function_s(python: str) -> bool:
+    """Whether a whole version is one of that which the function runs on."""
+    return python.startswith(f"{VERSION}.")
 
 
 def _find() -> str | None:

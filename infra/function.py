@@ -73,7 +73,7 @@ class ExporterFunction(Construct):
         accept(
             self,
             "AwsSolutions-L1",
-            "The runtime is a deployment setting; 3.13, its default, is supported until June 2029.",
+            "The runtime is a deployment setting; its default, 3.14, is supported until June 2029.",
         )
 
     def _allow_network_interfaces(self) -> None:

@@ -10,7 +10,7 @@ from .package import build_package
 
 PAGE = ROOT / "docs" / "shipped.md"
 # As cdk.json has them; another platform's wheels differ in size alone.
-ARCHITECTURE, PYTHON_VERSION = "arm64", "3.13"
+ARCHITECTURE, PYTHON_VERSION = "arm64", "3.14"
 HEAD = f"""\
 # What ships in the function
 

@@ -88,7 +88,8 @@ class Demo:
         return prometheus, cloud
 
     def _load(self, prometheus: Prometheus) -> None:
-        history = History(end_s=int(time.time()) // 60 * 60, days=DAYS)
+        # An hour more than is asked for: what is exported begins on the full hour before.
+        history = History(end_s=int(time.time()) // 60 * 60, days=DAYS + 1 / 24)
         writer = RemoteWriter(prometheus.write_url, prometheus.headers)
         with self._step(f"Pushing {DAYS} days of metrics") as told:
             samples = sum(load_steps(history, writer))

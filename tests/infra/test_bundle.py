@@ -16,14 +16,14 @@ AARCH64 = 183  # e_machine of an ELF file: EM_AARCH64
 @pytest.fixture(scope="module")
 def built() -> Package:
     """The package as cdk.json has it, under build/, where `cdk synth` finds it again."""
-    return build_package(architecture="arm64", python_version="3.13")
+    return build_package(architecture="arm64", python_version="3.14")
 
 
 def test_native_code_is_of_the_function_s_platform(built: Package) -> None:
     libraries = list(built.path.rglob("*.so"))
     assert {library.relative_to(built.path).parts[0] for library in libraries} == {"isal"}
     for library in libraries:
-        assert ".cpython-313-aarch64-" in library.name
+        assert ".cpython-314-aarch64-" in library.name
         assert int.from_bytes(library.read_bytes()[18:20], "little") == AARCH64
 
 
@@ -96,7 +96,7 @@ def source(tmp_path: Path) -> Path:
 
 def build(source: Path, folder: Path) -> Package:
     return build_package(
-        architecture="arm64", python_version="3.13", source=source, build=folder / "build"
+        architecture="arm64", python_version="3.14", source=source, build=folder / "build"
     )
 
 
@@ -144,6 +144,7 @@ def test_a_dependency_without_a_hash_is_one_sentence(source: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("architecture", "python_version", "newest"),
     [
+        ("arm64", "3.14", "manylinux_2_34_aarch64"),
         ("arm64", "3.13", "manylinux_2_34_aarch64"),
         ("x86_64", "3.12", "manylinux_2_34_x86_64"),
         ("x86_64", "3.11", "manylinux_2_26_x86_64"),

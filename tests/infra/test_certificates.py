@@ -40,7 +40,7 @@ def test_it_lies_beside_the_package_and_a_new_one_is_a_new_package(tmp_path: Pat
     def build(*texts: str) -> Path:
         return build_package(
             architecture="arm64",
-            python_version="3.13",
+            python_version="3.14",
             beside=dict(zip([CA_BUNDLE_FILE], texts, strict=False)),
             source=source,
             build=tmp_path / "build",

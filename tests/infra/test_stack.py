@@ -112,7 +112,7 @@ def denies_plain_http() -> dict[str, Any]:
 @pytest.mark.parametrize("entry_point", ["export", "backfill"])
 def test_both_functions_run_the_same_code_as_set(resources: Resources, entry_point: str) -> None:
     made = function(resources, entry_point)
-    assert made["Runtime"] == "python3.13"
+    assert made["Runtime"] == "python3.14"
     assert made["Architectures"] == ["arm64"]
     assert made["MemorySize"] == 256
     assert made["EphemeralStorage"] == {"Size": 512}
