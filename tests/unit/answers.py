@@ -364,17 +364,25 @@ def judge(text: bytes, points: Iterable[int], whole: bytes, matrix: Sequence[Any
     return "damaged inside a series"
 
 
-# From a series' beginning to the next one: the cluster and what follows up to an opening brace or
-# bracket, or labels that are whole; then samples.
+# What the splitter does not look at, from a series' labels to the next series; see matrix.py. Each
+# expression takes what it may pass over, and nothing more.
+TEXT = rb'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))*"'
+# `_walk`: behind the cluster, if it is in front, anything but `{`, `}`, `[`, a backslash and the
+# cluster's label. `_match_head`: labels that are whole. Both: samples without a colon.
 INNER = re.compile(
-    rb'("metric":\{)(?:(?:(?:"__name__":"[^"\\]*",)?"cluster":"[^"\\]*")?[^{\[]*'
-    rb'|(?:[:,]|"(?:[^"\\]|\\.)*")*)(\},"values":\[\[)[^:]*("\]\]\}(?=,\{"metric":))',
+    rb'("metric":\{)'
+    rb'(?:(?>(?:(?:"__name__":"[^"\\]*",)?"cluster":"[^"\\]*")?)(?:(?!"cluster":)[^{}\[\\])*'
+    rb"|(?:%(text)s:%(text)s(?:,(?=\")|(?=\})))*)"
+    rb'(\},"values":\[\[)[^:]*("\]\]\}(?=,\{"metric":))' % {b"text": TEXT},
     re.DOTALL,
 )
-
-
+# Of native histograms: objects in lists of a time, one behind the other, without another object or
+# any text but figures in them.
+PLAIN = rb"[A-Za-z0-9.+-]*"
+INSIDE = rb'(?:[^{}"]|"%s")*' % PLAIN
 INNER_HISTOGRAMS = re.compile(
-    rb'(\},"histograms":\[\[)(?:(?!\{"metric":\{).)*?(\}\]\]\}(?=,\{"metric":\{))', re.DOTALL
+    rb'(\},"histograms":\[\[)%(p)s,%(p)s\{%(in)s(?:\}%(p)s\]%(p)s,%(p)s\[%(p)s,%(p)s\{%(in)s)*'
+    rb'(\}\]\]\}(?=,\{"metric":\{))' % {b"p": PLAIN, b"in": INSIDE}
 )
 
 

@@ -176,6 +176,21 @@ def test_damaged_labels_never_reach_another_cluster_s_file(broken: str) -> None:
     assert try_split(matrix_of(ONE, one, ONE), plain=True) is None
 
 
+@pytest.mark.parametrize("broken", ["}", "{", "[", "\\", '","b":"}', ',"cluster":"c"'])
+def test_what_is_looked_at_among_broken_labels_is_noticed(broken: str) -> None:
+    """docs/reliability.md says what is, and what is not."""
+    one = b'{"metric":{"cluster":"b"%s,},"values":[[1,"2"]]}' % broken.encode()
+    assert try_split(matrix_of(ONE, one, ONE)) is None
+
+
+@pytest.mark.parametrize(
+    "samples", ['[1,"2":]', '[1:"2"]', '[1,"2"],{"a":1}x', '[1,"2"]]:[[1,"2"]']
+)
+def test_what_is_looked_at_among_broken_samples_is_noticed(samples: str) -> None:
+    one = b'{"metric":{"cluster":"b"},"values":[%s]}' % samples.encode()
+    assert try_split(matrix_of(ONE, one, ONE)) is None
+
+
 def test_a_series_stays_out_of_the_file_of_a_broken_one_in_front_of_it() -> None:
     """Bytes were lost in the labels of b's series; what follows them is a whole one of c."""
     broken, whole = (
