@@ -39,6 +39,8 @@ KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 # Ask once, and wait longer than a function may run.
 PATIENT = Config(read_timeout=960, retries={"total_max_attempts": 1, "mode": "standard"})
+# Whatever proxy the environment names.
+DIRECT = Config(proxies={})
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ class Cloud:
 
     @cached_property
     def session(self) -> boto3.Session:
-        """Independent of the caller's profile, files and AWS_ variables, but for the endpoint."""
+        """Independent of the caller's profile, files, proxy and AWS_ variables, but for the
+        endpoint."""
         core = botocore.session.Session(
             session_vars={
                 "profile": (None, None, None, None),
@@ -78,6 +81,7 @@ class Cloud:
                 "credentials_file": (None, None, os.devnull, None),
             }
         )
+        core.set_default_client_config(DIRECT)
         return boto3.Session(
             aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
