@@ -1,13 +1,15 @@
 """One cloud with IAM enforced for all end-to-end tests, and what the real CDK CLI deploys to it."""
 
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
 from localcloud.aws import ACCOUNT
 from localcloud.cdk import Cdk
-from localcloud.exporter import deploy_exporter
+from localcloud.exporter import Exporter, InvocationError, deploy_exporter
 from localcloud.history import History
 from localcloud.prometheus import DEMO_LOGIN
 from tests.conftest import MakeCloud, MakePrometheus
@@ -33,6 +35,26 @@ SETTINGS = {
     # MiniStack refuses the roles through which `cdk deploy` publishes when it enforces IAM.
     "cli_credentials": "true",
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def said() -> Iterator[list[str]]:
+    """Every result and error of the functions that the tests invoke."""
+    heard: list[str] = []
+    call = Exporter._call
+
+    def listen(exporter: Exporter, function: str, event: Mapping[str, Any]) -> Any:
+        try:
+            answer = call(exporter, function, event)
+        except InvocationError as error:
+            heard.append(repr(error))
+            raise
+        heard.append(json.dumps(answer))
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Exporter, "_call", listen)
+        yield heard
 
 
 @pytest.fixture(scope="session")

@@ -6,18 +6,23 @@ Last by its name, so that what all tests of this folder have said can be looked 
 import base64
 import gzip
 import json
-from collections.abc import Callable
-from urllib.parse import quote
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
-from localcloud.aws import Cloud
+from localcloud.aws import REGION, Cloud
 from mimir_exporter.errors import ExportError
+from tests.conftest import MakeCloud
 from tests.integration import faults, test_gateways, test_sigv4, test_tls
 from tests.integration.deployment import Function
 from tests.integration.faults import Fault, Proxy
+from tests.integration.machines import PASSING, ROLE
 from tests.integration.sandbox import SAID
 from tests.integration.test_login import BEARER, METHODS, PASSWORD, TOKEN, WRONG
+from tests.leaks import Text, everything_in, leaks
 
 SECRETS = (
     *(TOKEN, BEARER, PASSWORD, WRONG["PROMETHEUS_PASSWORD"], "three-days-of-metrics"),
@@ -64,12 +69,6 @@ def echo_decoded(exchange: faults.Exchange) -> None:
     exchange.send(faults.Answer(502, page.encode()))
 
 
-def spellings(secret: str) -> set[str]:
-    """As it stands, and as it could stand in a header, a URL or a JSON text."""
-    login = base64.b64encode(f"exporter:{secret}".encode()).decode()
-    return {secret, login, quote(secret, safe=""), json.dumps(secret)[1:-1], repr(secret)[1:-1]}
-
-
 @pytest.mark.parametrize("method", LOGINS)
 @pytest.mark.parametrize(
     "fault",
@@ -101,10 +100,13 @@ def test_no_secret_is_said(
             SAID.append(repr(error))
     assert len(SAID) > before + 5
     assert_silent(SAID[before:])
-    for key, body in function.files().items():
-        assert_silent([key, json.dumps(function.metadata(key))])
-        assert_silent([gzip.decompress(body).decode()])
-    assert_silent([function.read(function.checkpoint_key).decode()])
+    assert leaks(SECRETS, function_s_objects(function)) == []
+
+
+def function_s_objects(function: Function) -> Iterator[Text]:
+    for key, tag in function.keys().items():
+        yield key, json.dumps([key, function.metadata(key), tag]).encode()
+        yield key, function.read(key)
 
 
 def calls(function: Function) -> list[Callable[[], object]]:
@@ -116,28 +118,91 @@ def calls(function: Function) -> list[Callable[[], object]]:
 
 
 def test_no_secret_was_said_by_any_test() -> None:
+    """In a log line, a metric's line, a result or an exception with its traceback."""
     assert SAID
     assert_silent(SAID)
 
 
-def test_no_secret_was_written_by_any_test(cloud: Cloud) -> None:
-    """Each checkpoint, which holds the reasons of failures, and one file of each bucket."""
-    checkpoints = 0
-    for bucket in cloud.s3.list_buckets()["Buckets"]:
-        name = bucket["Name"]
-        listed = cloud.s3.list_objects_v2(Bucket=name).get("Contents", [])
-        keys = [one["Key"] for one in listed]
-        written = [key for key in keys if key.endswith("/checkpoint.json")]
-        checkpoints += len(written)
-        for key in written + [key for key in keys if key.endswith(".gz")][:1]:
-            found = cloud.s3.get_object(Bucket=name, Key=key)
-            assert_silent([key, json.dumps(found["Metadata"])])
-            assert_silent([found["Body"].read().decode("latin-1")])
-    assert checkpoints
+def test_no_secret_was_written_by_any_test(cloud: Cloud, through: Function) -> None:
+    """To an object, its key or metadata, or the input of an execution."""
+    through.export()
+    kinds = Counter(where.partition(":")[0].partition(" ")[0] for where, _ in everything_in(cloud))
+    assert kinds["s3"] > 2 * len(through.keys()) > 2
+    assert leaks(SECRETS, everything_in(cloud)) == []
+
+
+def test_a_secret_that_was_written_would_be_found(make_cloud: MakeCloud) -> None:
+    """One in each place."""
+    cloud = make_cloud()
+    planted = plant(cloud)
+    for secret in planted.values():
+        assert leaks([secret], everything_in(cloud)), secret
+
+
+def plant(cloud: Cloud) -> dict[str, str]:
+    """Puts a secret of its own into each kind of thing that a cloud has; the secrets."""
+    planted: dict[str, str] = {}
+
+    def secret(where: str) -> str:
+        planted[where] = f"planted-{len(planted)}-in-{where}-"
+        return planted[where]
+
+    cloud.s3.create_bucket(
+        Bucket="planted", CreateBucketConfiguration={"LocationConstraint": REGION}
+    )
+    cloud.s3.put_object(
+        Bucket="planted",
+        Key=f"prefix/{secret('key')}/file.json.gz",
+        Body=gzip.compress(json.dumps({"pod": secret("body")}).encode()),
+        Metadata={"cluster": secret("metadata")},
+    )
+    machine = cloud.stepfunctions.create_state_machine(
+        name="planted",
+        definition=json.dumps(
+            {"Comment": secret("definition"), "StartAt": "Work", "States": {"Work": PASSING}}
+        ),
+        roleArn=ROLE,
+    )["stateMachineArn"]
+    cloud.stepfunctions.start_execution(
+        stateMachineArn=machine, input=json.dumps({"token": secret("input")})
+    )
+    cloud.logs.create_log_group(logGroupName="planted")
+    cloud.logs.create_log_stream(logGroupName="planted", logStreamName="one")
+    cloud.logs.put_log_events(
+        logGroupName="planted",
+        logStreamName="one",
+        logEvents=[{"timestamp": int(time.time() * 1000), "message": secret("log")}],
+    )
+    topic = {
+        "Type": "AWS::SNS::Topic",
+        "Properties": {"DisplayName": secret("template"), "TopicName": "planted"},
+    }
+    template = {
+        "Resources": {"Topic": topic},
+        "Outputs": {"Told": {"Value": secret("output")}},
+    }
+    cloud.cloudformation.create_stack(StackName="planted", TemplateBody=json.dumps(template))
+    sqs: Any = cloud.session.client("sqs", **cloud.where)
+    queue = sqs.create_queue(QueueName="planted")["QueueUrl"]
+    sqs.send_message(QueueUrl=queue, MessageBody=secret("message"))
+    cloudwatch: Any = cloud.session.client("cloudwatch", **cloud.where)
+    cloudwatch.put_dashboard(
+        DashboardName="planted",
+        DashboardBody=json.dumps({"widgets": [{"properties": {"title": secret("dashboard")}}]}),
+    )
+    cloudwatch.put_metric_alarm(
+        AlarmName="planted",
+        AlarmDescription=secret("alarm"),
+        Namespace="Planted",
+        MetricName="Planted",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    return planted
 
 
 def assert_silent(texts: list[str]) -> None:
-    whole = "\n".join(texts)
-    for secret in SECRETS:
-        for spelling in spellings(secret):
-            assert spelling not in whole, f"...{whole[whole.index(spelling) - 200 :][:200]}"
+    assert leaks(SECRETS, [("said", "\n".join(texts).encode())]) == []
