@@ -5,7 +5,6 @@ Whatever it did, once it is left in peace the bucket holds exactly the samples t
 
 import json
 import time
-from collections import Counter
 from dataclasses import replace
 from random import Random
 
@@ -14,12 +13,12 @@ import pytest
 from localcloud.prometheus import Prometheus
 from mimir_exporter import mimir as client
 from mimir_exporter.document import load_ranges
-from mimir_exporter.errors import ExportError
 from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeProxy
 from tests.integration.deployment import FEW, LAST_END, Function
 from tests.integration.faults import Exchange, Fault, Request
 from tests.torture.conftest import Record
+from tests.torture.weather import Weather, export_somehow, pass_on
 
 HOURS = 24
 HOURS_QUICK = 6
@@ -31,7 +30,7 @@ PARTIAL = "partial response: store 10.0.0.7 did not answer"
 
 
 def only(when: bool, fault: Fault) -> Fault:
-    return fault if when else lambda exchange: exchange.send(exchange.forward())
+    return fault if when else pass_on
 
 
 def refuse_long(status: int, text: str) -> Fault:
@@ -107,24 +106,6 @@ FATAL: dict[str, Fault] = {
 }
 
 
-class Weather:
-    """Spoils one exchange in so many, with a fault of the given kinds, and counts them."""
-
-    def __init__(self, random: Random, share: float, *kinds: dict[str, Fault]) -> None:
-        self.seen: Counter[str] = Counter()
-        self._random = random
-        self._share = share
-        self._faults = {name: fault for kind in kinds for name, fault in kind.items()}
-
-    def __call__(self, exchange: Exchange) -> None:
-        if self._random.random() >= self._share:
-            exchange.send(exchange.forward())
-            return
-        name = self._random.choice(list(self._faults))
-        self.seen[name] += 1
-        self._faults[name](exchange)
-
-
 def of_the_api(request: Request) -> bool:
     """Queries of both kinds and the values of labels; readiness has tests of its own."""
     return "/api/v1/" in request.path
@@ -160,32 +141,15 @@ def test_whatever_mimir_does_nothing_is_lost_and_nothing_stands_twice(
         )
         weather = Weather(random, random.choice([0.05, 0.2, 0.5, 0.9]), *kinds)
         proxy.spoil(weather, of_the_api)
-        runs = sum(export_somehow(function) for _ in range(random.randint(1, 6)))
+        runs = random.randint(1, 6)
+        for _ in range(runs):
+            assert export_somehow(function, 20) in ("complete", "unfinished", "stopped")
         requests = len(proxy.requests)
         proxy.heal()
         runs += finish(function)
         assert function.differences(mimir, hours) == []
         forget(function, mimir, hours, proxy, random)
-        record("rounds", 1)
-        record("windows exported", hours)
-        record("runs", runs)
-        record("requests", requests)
-        record("faults injected", sum(weather.seen.values()))
-        for name, count in weather.seen.items():
-            record(f"fault: {name}", count)
-
-
-def export_somehow(function: Function) -> int:
-    """A run in bad weather ends in its result or in one sentence, and never in between."""
-    problem = ""
-    try:
-        outcome = function.export(seconds=20)["outcome"]
-    except ExportError as error:
-        outcome, problem = "stopped", str(error)
-    assert outcome in ("complete", "unfinished", "stopped")
-    assert "\n" not in problem
-    assert not problem.startswith("Unexpected")
-    return 1
+        weather.record(record, windows=hours, runs=runs, requests=requests)
 
 
 def finish(function: Function) -> int:

@@ -4,7 +4,6 @@ Whatever it did, once it is left in peace the bucket holds exactly the samples t
 """
 
 import time
-from collections import Counter
 from dataclasses import replace
 from random import Random
 
@@ -14,12 +13,12 @@ from botocore.config import Config
 from localcloud.aws import Cloud
 from localcloud.prometheus import Prometheus
 from mimir_exporter import bounded, bucket
-from mimir_exporter.errors import ExportError
 from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeProxy
 from tests.integration.deployment import FEW, Function
 from tests.integration.faults import Exchange, Fault
 from tests.torture.conftest import Record
+from tests.torture.weather import Weather, export_somehow, pass_on
 
 HOURS = 12
 HOURS_QUICK = 4
@@ -49,10 +48,6 @@ def on_reads(fault: Fault) -> Fault:
     return spoil
 
 
-def pass_on(exchange: Exchange) -> None:
-    exchange.send(exchange.forward())
-
-
 FAULTS: dict[str, Fault] = {
     "503 SlowDown": s3_error(503, "SlowDown"),
     "500 InternalError": s3_error(500, "InternalError"),
@@ -69,23 +64,6 @@ FAULTS: dict[str, Fault] = {
     "HTML with 200": on_reads(faults.answer(200, "<html>", ETag='"x"')),
     "late": faults.late(0.2),
 }
-
-
-class Weather:
-    """Spoils one exchange in so many, and counts what it did."""
-
-    def __init__(self, random: Random, share: float) -> None:
-        self.seen: Counter[str] = Counter()
-        self._random = random
-        self._share = share
-
-    def __call__(self, exchange: Exchange) -> None:
-        if self._random.random() >= self._share:
-            pass_on(exchange)
-            return
-        name = self._random.choice(list(FAULTS))
-        self.seen[name] += 1
-        FAULTS[name](exchange)
 
 
 def test_whatever_s3_does_nothing_is_lost_and_nothing_stands_twice(
@@ -117,11 +95,11 @@ def test_whatever_s3_does_nothing_is_lost_and_nothing_stands_twice(
         function = replace(
             make_function(AWS_ENDPOINT_URL=s3.url, BACKFILL_DAYS=f"{hours}h"), metrics=FEW
         )
-        weather = Weather(random, random.choice([0.02, 0.1, 0.3, 0.8]))
+        weather = Weather(random, random.choice([0.02, 0.1, 0.3, 0.8]), FAULTS)
         s3.spoil(weather, lambda _: True)
         runs = 0
         for _ in range(random.randint(1, 5)):
-            export_somehow(function)
+            assert in_time(function) in ("complete", "unfinished", "skipped", "stopped")
             runs += 1
             if random.random() < 0.15:
                 function.delete(function.checkpoint_key)
@@ -132,24 +110,12 @@ def test_whatever_s3_does_nothing_is_lost_and_nothing_stands_twice(
             runs += 1
             assert runs < 20
         assert function.differences(mimir, hours) == []
-        record("rounds", 1)
-        record("windows exported", hours)
-        record("runs", runs)
-        record("requests", requests)
-        record("faults injected", sum(weather.seen.values()))
-        for name, count in weather.seen.items():
-            record(f"fault: {name}", count)
+        weather.record(record, windows=hours, runs=runs, requests=requests)
 
 
-def export_somehow(function: Function) -> None:
-    """A run in bad weather ends by itself, in its result or in one sentence."""
-    problem = ""
+def in_time(function: Function) -> str:
+    """A run in bad weather ends by itself, too."""
     began = time.monotonic()
-    try:
-        outcome = function.export(seconds=SHORT_S)["outcome"]
-    except ExportError as error:
-        outcome, problem = "stopped", str(error)
+    outcome = export_somehow(function, SHORT_S)
     assert time.monotonic() - began < SHORT_S
-    assert outcome in ("complete", "unfinished", "skipped", "stopped")
-    assert "\n" not in problem
-    assert not problem.startswith("Unexpected")
+    return outcome
