@@ -37,7 +37,7 @@ def wait_for_end(cloud: Cloud, machine: str) -> None:
     running = partial(
         cloud.stepfunctions.list_executions, stateMachineArn=machine, statusFilter="RUNNING"
     )
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while running()["executions"]:
         assert time.monotonic() < deadline
         time.sleep(0.02)

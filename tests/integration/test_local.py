@@ -164,7 +164,7 @@ def test_what_ctrl_c_leaves_is_done_by_the_same_command(
         exported = (line for line in lines if line["message"] == "metric exported")
         assert len(list(itertools.islice(exported, 4))) == 4
         process.send_signal(signal.SIGINT)
-        out, errors = process.communicate(timeout=30)
+        out, errors = process.communicate(timeout=120)
     finally:
         process.kill()
     assert (process.returncode, out) == (130, "")
@@ -182,7 +182,7 @@ def test_two_commands_at_once_do_no_harm(
     few = ("export", *RANGE, "--metrics", ",".join(FEW), "--folder", str(tmp_path))
     both = [command.start(*few), command.start(*few)]
     for process in both:
-        process.communicate(timeout=60)
+        process.communicate(timeout=120)
         assert process.returncode in (0, 1)  # 1: the other one was at work
     assert command.run(*few).status == 0
     assert differences(mimir, files_of(tmp_path), *FEW) == []
@@ -289,7 +289,7 @@ def test_a_terminal_shows_a_bar_and_then_the_result(command: Command, tmp_path: 
         )
         os.close(theirs)
         said = read()
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=120) == 0
     assert f"windows 2/{HOURS} ########........ node_info, " in said
     last = said.rpartition("\x1b[K")[2].splitlines()
     assert last[0].startswith(f"{HOURS} of {HOURS} windows exported; ")

@@ -131,7 +131,7 @@ def test_servers_end_with_whoever_started_them(number: signal.Signals) -> None:
         "with running_cloud() as cloud:\n"
         "    log = cloud.server.program.log\n"
         "    print(cloud.endpoint.rpartition(':')[2], cloud.server.pid, log, flush=True)\n"
-        "    time.sleep(60)\n"
+        "    time.sleep(600)\n"
     )
     with subprocess.Popen(  # noqa: S603 - this very Python
         [sys.executable, "-c", code],
@@ -153,7 +153,7 @@ def test_servers_end_with_whoever_started_them(number: signal.Signals) -> None:
 def test_what_a_server_started_ends_with_it(tmp_path: Path) -> None:
     """MiniStack starts workers, and the CDK CLI starts the app."""
     workers = tmp_path / "worker.pid"
-    script = f"sleep 60 & echo $! > {workers}; exec sleep 60"
+    script = f"sleep 600 & echo $! > {workers}; exec sleep 600"
     process = Process(program(["sh", "-c", script], tmp_path))
     wait_until(lambda: workers.exists() and workers.read_text("utf-8").endswith("\n"))
     worker = int(workers.read_text("utf-8"))
@@ -206,7 +206,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def wait_until(condition: object, timeout_s: float = 15.0) -> None:
+def wait_until(condition: object, timeout_s: float = 60.0) -> None:
     assert callable(condition)
     deadline = time.monotonic() + timeout_s
     while not condition():

@@ -26,7 +26,7 @@ def test_short_runs_go_on_where_the_last_one_ended(
         assert len(outcomes) < 9
         began = time.monotonic()
         result = longer.export(seconds=SHORT_S)
-        assert time.monotonic() - began < SHORT_S - 3
+        assert time.monotonic() - began < SHORT_S - 1
         outcomes.append(result["outcome"])
         lines = longer.messages("metric exported")
         assert lines
@@ -76,7 +76,7 @@ def test_a_server_that_is_slow_without_end_does_not_hold_the_run(
             through.export(seconds=SHORT_S)
     else:
         assert through.export(seconds=SHORT_S)["outcome"] == "unfinished"
-    assert time.monotonic() - began < SHORT_S - 3
+    assert time.monotonic() - began < SHORT_S - 1
     assert through.checkpoint()["lease"]["owner"] == ""
     assert through.file_keys() == {}
     proxy.heal()
