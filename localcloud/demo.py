@@ -181,15 +181,24 @@ class Demo:
             + f"\naws s3 ls --recursive s3://{bucket}/ | head"
             + f"\naws lambda invoke --function-name {function} \\"
             + "\n    --cli-binary-format raw-in-base64-out \\"
-            + """\n    --payload '{"action": "status"}' /dev/stdout"""
+            + """\n    --payload '{"action": "check"}' /dev/stdout"""
             + "\n\nwithout the AWS CLI:"
             + f"\n{sys.executable} -c 'import boto3"
             + f'\nfor file in boto3.resource("s3").Bucket("{bucket}").objects.limit(9):'
             + "\n    print(file.size, file.key)'"
             + f"\n{sys.executable} -c 'import boto3, json"
-            + """\nevent = json.dumps({"action": "status"})"""
+            + """\nevent = json.dumps({"action": "check"})"""
             + f'\nanswer = boto3.client("lambda").invoke(FunctionName="{function}", Payload=event)'
-            + """\nprint(answer["Payload"].read().decode())'"""
+            + """\nprint(json.dumps(json.load(answer["Payload"]), indent=2))'"""
+            + "\n\nother events: {}, "
+            + """{"action": "status"}, and those in events/"""
+            + "\n\nthe same from this Prometheus into a folder, without the function:"
+            + f"\nexport PYTHONPATH={CATALOG.parents[1]} HOSTNAME=127.0.0.1 "
+            + f"PORT={prometheus.port} PATH_PREFIX=prometheus \\"
+            + f"\n    PROMETHEUS_USERNAME={login.username} PROMETHEUS_PASSWORD={login.password} \\"
+            + "\n    CLUSTER_NAME=central QUERY_DELAY=0"
+            + f"\n{sys.executable} -m mimir_exporter export --from {datetime.now(UTC):%Y-%m-%d} "
+            + "--folder exports"
             + f"\n\nPrometheus: {prometheus.url}/graph  ({login.username}, {login.password})",
             highlight=False,
             soft_wrap=True,

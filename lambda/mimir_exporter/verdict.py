@@ -135,7 +135,7 @@ def _from_to(start: int, end: int) -> str:
 
 
 def _figures(coverage: Coverage, counts: Counter[State]) -> str:
-    """`744 of 744 windows of 20 metrics, 14,880 of 14,880`: whole windows, then each metric's.
+    """`744 of 744 windows of 20 metrics, 14,880 of 14,880 metric by metric`.
 
     What retention has deleted is in neither.
     """
@@ -153,7 +153,7 @@ def _figures(coverage: Coverage, counts: Counter[State]) -> str:
     )
     there, due = _sum(counts, THERE), _sum(counts, DUE - {State.DELETED})
     windows, of_metrics = counted(of, "window"), counted(metrics, "metric")
-    return f"{whole:,} of {windows} of {of_metrics}, {there:,} of {due:,}"
+    return f"{whole:,} of {windows} of {of_metrics}, {there:,} of {due:,} metric by metric"
 
 
 def _nothing_due(coverage: Coverage, name: str, counts: Counter[State]) -> Verdict:

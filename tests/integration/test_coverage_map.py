@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from localcloud.coverage_page import make_page
 from localcloud.prometheus import Prometheus
 from mimir_exporter.checkpoint import GAP_ATTEMPTS
 from tests.conftest import NeedProgram
@@ -132,6 +133,34 @@ def test_the_map_fits_its_widget_and_names_the_gap(
     gap = cells["Sat 01 Mar 07:00 UTC: pod_info: gap; cpu_usage, node_info: exported"]
     exported = cells["Sat 01 Mar 06:00 UTC: exported"]
     assert len({gap, exported, cells["Sat 01 Mar 13:00 UTC: not yet due"]}) == 3
+
+
+@pytest.mark.parametrize(("window", "shown"), [(1300, 1240), (900, 852), (500, 452), (400, 360)])
+def test_the_page_shows_the_one_map_that_fits_the_window(
+    bucket_with_a_gap: Function, need_program: NeedProgram, tmp_path: Path, window: int, shown: int
+) -> None:
+    """In a frame, as a browser's own window is never so narrow."""
+
+    def draw(width: int, height: int) -> str:
+        return bucket_with_a_gap.coverage({"widgetContext": {"width": width, "height": height}})
+
+    chromium = need_program("chromium")
+    (tmp_path / "coverage.html").write_text(make_page(draw, "map"), "utf-8")
+    page = tmp_path / "frame.html"
+    page.write_text(
+        f"<!doctype html><iframe id=page src=coverage.html style='width:{window}px;height:800px;"
+        "border:0'></iframe><script>const page = document.getElementById('page');"
+        "page.onload = () => { document.title = JSON.stringify("
+        "[...page.contentDocument.querySelectorAll('svg.cov')].map("
+        "one => one.getBoundingClientRect().width).filter(width => width)"
+        ".concat(page.contentDocument.documentElement.scrollWidth)) }</script>",
+        "utf-8",
+    )
+    dom = browse(chromium, page, "--allow-file-access-from-files", "--dump-dom")
+    title = dom.partition("<title>")[2].partition("</title>")[0]
+    *maps, to_scroll_to = json.loads(title)
+    assert maps == [shown]
+    assert to_scroll_to <= window
 
 
 def test_the_map_and_the_status_agree(bucket_with_a_gap: Function) -> None:

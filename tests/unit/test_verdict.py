@@ -99,7 +99,8 @@ def test_a_complete_month() -> None:
     settings = configure()
     found = ask(exported(settings), settings)
     assert said(found) == (
-        "complete. October 2026 is complete: 744 of 744 windows of 20 metrics, 14,880 of 14,880."
+        "complete. October 2026 is complete: 744 of 744 windows of 20 metrics, 14,880 of 14,880 "
+        "metric by metric."
     )
     assert found.message == found.answer
 
@@ -118,7 +119,8 @@ def test_a_month_with_gaps_and_what_else_can_be_missing() -> None:
     assert on_the_page(ask(checkpoint, settings))
     assert said(ask(checkpoint, settings)) == (
         "incomplete. "
-        "October 2026 is not complete: 738 of 744 windows of 20 metrics, 14,873 of 14,880; "
+        "October 2026 is not complete: 738 of 744 windows of 20 metrics, 14,873 of 14,880 metric "
+        "by metric; "
         "3 are gaps, 1 failed and will be tried again, 2 are pending, 1 is in Step Functions."
     )
 
@@ -129,7 +131,8 @@ def test_a_month_in_which_the_export_began() -> None:
     assert said(found) == (
         "partial. "
         "October 2026 is complete only from 10 October 2026, 12:00 UTC on: 516 of 516 windows of "
-        "20 metrics, 10,320 of 10,320; the export begins on 10 October 2026, 12:00 UTC."
+        "20 metrics, 10,320 of 10,320 metric by metric; the export begins on 10 October 2026, "
+        "12:00 UTC."
     )
     before = ask(exported(settings), settings, parse_month("month", "2026-09"))
     assert before.outcome == "not wanted"
@@ -144,7 +147,7 @@ def test_a_month_that_is_not_over() -> None:
     assert said(found) == (
         "complete so far. "
         "October 2026 is complete so far, up to 15 October 2026, 10:00 UTC: 346 of 346 windows of "
-        "20 metrics, 6,920 of 6,920."
+        "20 metrics, 6,920 of 6,920 metric by metric."
     )
     forget(checkpoint, "metric_0", "2026-10-15T09:00", 1)
     found = ask(checkpoint, settings, now=now)
@@ -164,7 +167,8 @@ def test_a_month_that_began_and_is_not_over() -> None:
     now = unix("2026-10-15T10:20")
     assert ask(exported(settings, now), settings, now=now).answer == (
         "October 2026 is complete only from 10 October 2026 on and up to 15 October 2026, 10:00 "
-        "UTC: 130 of 130 windows of 20 metrics, 2,600 of 2,600; the export begins on 10 October "
+        "UTC: 130 of 130 windows of 20 metrics, 2,600 of 2,600 metric by metric; the export "
+        "begins on 10 October "
         "2026."
     )
 
@@ -182,7 +186,8 @@ def test_a_month_that_retention_deletes() -> None:
     assert said(half) == (
         "partial. "
         "October 2026 is complete only from 16 October 2026 on: 384 of 384 windows of 20 metrics, "
-        "7,680 of 7,680; the files before 16 October 2026 were deleted by RETENTION_DAYS."
+        "7,680 of 7,680 metric by metric; the files before 16 October 2026 were deleted by "
+        "RETENTION_DAYS."
     )
 
 
@@ -211,7 +216,8 @@ def test_a_metric_that_came_later_takes_nothing_from_the_month() -> None:
     later = configure(INITIAL_BACKFILL_DATE="", BACKFILL_DAYS="1")
     found = ask(checkpoint, later, names=(*NAMES, "mine"))
     assert said(found) == (
-        "complete. October 2026 is complete: 744 of 744 windows of 20 metrics, 14,880 of 14,880. "
+        "complete. October 2026 is complete: 744 of 744 windows of 20 metrics, 14,880 of 14,880 "
+        "metric by metric. "
         "Wanted only later, and not counted before that: mine."
     )
 
@@ -223,7 +229,8 @@ def test_a_metric_that_came_later_takes_nothing_from_the_month() -> None:
             "2026-10-01",
             (
                 "from 1 October 2026 to 2 October 2026, from 10 October 2026, 12:00 UTC on: "
-                "540 of 540 windows of 20 metrics, 10,800 of 10,800; what lies from 2 October 2026 "
+                "540 of 540 windows of 20 metrics, 10,800 of 10,800 metric by metric; what lies "
+                "from 2 October 2026 "
                 "to 10 October 2026, 12:00 UTC was never wanted, or deleted by RETENTION_DAYS."
             ),
         ),
@@ -231,7 +238,8 @@ def test_a_metric_that_came_later_takes_nothing_from_the_month() -> None:
             "2026-10-05",
             (
                 "from 5 October 2026 to 6 October 2026, from 10 October 2026, 12:00 UTC on: "
-                "540 of 540 windows of 20 metrics, 10,800 of 10,800; what lies from 1 October 2026 "
+                "540 of 540 windows of 20 metrics, 10,800 of 10,800 metric by metric; what lies "
+                "from 1 October 2026 "
                 "to 5 October 2026, from 6 October 2026 to 10 October 2026, 12:00 UTC was never "
                 "wanted, or deleted by RETENTION_DAYS."
             ),
@@ -253,7 +261,8 @@ def test_nor_does_it_a_month_that_lies_before_the_beginning_as_a_whole() -> None
     export_by_hand(checkpoint, "2026-10-05")
     assert said(ask(checkpoint, settings)) == (
         "partial. October 2026 is complete only from 5 October 2026 to 6 October 2026: 24 of 24 "
-        "windows of 20 metrics, 480 of 480; what lies from 1 October 2026 to 5 October 2026, from "
+        "windows of 20 metrics, 480 of 480 metric by metric; what lies from 1 October 2026 to 5 "
+        "October 2026, from "
         "6 October 2026 to 1 November 2026 was never wanted, or deleted by RETENTION_DAYS."
     )
 
@@ -270,7 +279,8 @@ def test_a_month_without_any_series_is_no_success() -> None:
     assert found.outcome == "empty"
     assert found.answer == (
         "October 2026 is exported but empty: Mimir had no series of any metric in 744 of 744 "
-        "windows of 20 metrics, 14,880 of 14,880; check the tenant and the data source, then "
+        "windows of 20 metrics, 14,880 of 14,880 metric by metric; check the tenant and the data "
+        "source, then "
         "export it again."
     )
 
