@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from .bounded import call_within
-from .checkpoint import HANDOVERS, Checkpoint, Handover
+from .checkpoint import GAP_ATTEMPTS, HANDOVERS, Checkpoint, Handover, Repeat
 from .deadline import Deadline
 from .errors import StopRunError
 from .intervals import covers, union
@@ -165,19 +165,20 @@ def settle(
         if ended == "" or (ended is None and is_new):
             continue
 
-        def record(fresh: Checkpoint) -> None:
-            if ended is None:  # noqa: B023 - called before the loop goes on
-                fresh.handovers = [one for one in fresh.handovers if one != handover]  # noqa: B023
-            else:
-                fresh.settle(handover, names, settings, now, ended)  # noqa: B023
+        def record(fresh: Checkpoint) -> list[Repeat]:
+            if ended is not None:  # noqa: B023 - called before the loop goes on
+                return fresh.settle(handover, names, settings, now, ended)  # noqa: B023
+            fresh.handovers = [one for one in fresh.handovers if one != handover]  # noqa: B023
+            return []
 
-        checkpoint, _ = store.update(record)
+        checkpoint, given_up = store.update(record)
         left = [
             window
             for window, _ in checkpoint.wanted(names, settings, now)
             if covers(handover.ranges, window.start, window.end)
         ]
         _tell_over(handover, ended or "never started", left)
+        _tell_given_up(handover, given_up)
     return checkpoint
 
 
@@ -189,3 +190,26 @@ def _tell_over(handover: Handover, ended: str, left: Sequence[Window]) -> None:
         logger.warning("execution over", extra={**fields, "left": len(left)})
     else:
         logger.info("execution over", extra={**fields, "left": 0})
+
+
+def _tell_given_up(handover: Handover, repeats: Sequence[Repeat]) -> None:
+    """What was asked for by hand and is not done: with the event that asks for it again."""
+    for one in repeats:
+        event = {
+            "action": "export",
+            "start": iso(one.start),
+            "end": iso(one.end),
+            "metrics": list(one.metrics),
+            **({"force": True} if one.force else {}),
+        }
+        logger.error(
+            "repetition given up",
+            extra={
+                "execution": handover.name,
+                "range": iso_range(one.start, one.end),
+                "metrics": list(one.metrics),
+                "reason": f"{GAP_ATTEMPTS} executions were over before they had exported it again; "
+                "its files from before stay. See in Step Functions why they ended, then invoke "
+                f"the function with {json.dumps(event)}",
+            },
+        )

@@ -45,6 +45,7 @@ class MetricProgress:
     added: int
     exported: Intervals = ()
     empty: Intervals = ()  # of `exported`: there, and without a single series
+    restored: Intervals = ()  # of `exported`: there again, after retention had deleted it
 
 
 @dataclass(frozen=True, order=True)
@@ -123,7 +124,7 @@ class Checkpoint:
     lease_owner: str = ""
     lease_until: int = 0
     retention_done: str = ""  # the last day on which retention finished
-    deleted_until: int = 0  # retention has deleted the files of all windows before this
+    deleted_until: int = 0  # retention has deleted the files before this, but for `restored`
     last_complete: int = 0  # when a run last left nothing pending
 
     # What is wanted
@@ -131,8 +132,8 @@ class Checkpoint:
     def adopt(self, settings: Settings, names: Iterable[str], now: int) -> None:
         """Take in the settings of today: grid, labelling, new metrics, a longer backfill.
 
-        What nothing can cure any more is forgotten: failures of metrics that are gone, and
-        failures and repetitions of days that retention deletes.
+        What nothing can cure any more is forgotten: failures and repetitions of metrics that are
+        gone, and of days that retention deletes.
         """
         names = tuple(names)
         self._adopt_grid(settings, now)
@@ -150,10 +151,11 @@ class Checkpoint:
         self._forget_gone(names)
         kept_since = keep_from(settings, now)
         self.failures = [one for one in self.failures if one.metric in names]
+        for name in {name for one in self.repeats for name in one.metrics} - {*names}:
+            self._forget_repeat(name, 0, FOREVER)
         for name in names:
             self._cut_failures(name, 0, kept_since)
             self._forget_repeat(name, 0, kept_since)
-            self.metrics[name].empty = subtract(self.metrics[name].empty, [(0, kept_since)])
 
     def adopt_labelling(self, settings: Settings, now: int) -> None:
         """Take in what decides the folder of a series today."""
@@ -173,10 +175,12 @@ class Checkpoint:
         )
         seen = max(now, min(newest, now + CLOCK_OFF_S))
         grids = adopt_grid(self.grids, settings.time_frame_s, settings.query_step_s, seen)
+        restored = [one.restored[0][0] for one in self.metrics.values() if one.restored]
+        behind = min(self.deleted_until, *restored, FOREVER)
         kept = tuple(
             grid
             for grid, following in zip_longest(grids, grids[1:])
-            if following is None or following.since > self.deleted_until
+            if following is None or following.since > behind
         )
         grids = (replace(kept[0], since=0), *kept[1:])
         if len(grids) > GRIDS:
@@ -192,16 +196,20 @@ class Checkpoint:
         """What a clock noted that was far ahead: no window of the future is exported yet."""
         # Whole windows: half of one would be no state that anything knows.
         begin = window_at(self.grids, now + CLOCK_OFF_S).start
+        midnight = now - now % DAY_S
+        # Only such a clock finds the files of today too old, and they went.
+        gone_from = midnight if self.deleted_until > midnight else FOREVER
+        self.deleted_until = min(self.deleted_until, midnight)
         for name, progress in self.metrics.items():
             progress.added = min(progress.added, now)
-            doubtful = (self._doubtful_from(progress, begin), FOREVER)
+            doubtful = (min(gone_from, self._doubtful_from(progress, begin)), FOREVER)
             progress.exported = subtract(progress.exported, [doubtful])
             progress.empty = subtract(progress.empty, [doubtful])
+            progress.restored = subtract(progress.restored, [doubtful])
             self._cut_failures(name, begin, FOREVER)
         if self.labelling is not None:
             self.labelling = replace(self.labelling, since=min(self.labelling.since, now))
         self.last_complete = min(self.last_complete, now)
-        self.deleted_until = min(self.deleted_until, now - now % DAY_S)
 
     def _doubtful_from(self, progress: MetricProgress, begin: int) -> int:
         """From when on it is not known what was exported, where a part of it lies after `begin`,
@@ -314,6 +322,12 @@ class Checkpoint:
         ]
         return max(asking, key=lambda repeat: repeat.force, default=None)
 
+    def there(self, name: str) -> Intervals:
+        """What is exported of a metric and not deleted."""
+        progress = self.metrics[name]
+        kept = subtract(progress.exported, [(0, self.deleted_until)])
+        return union(kept, progress.restored)
+
     def gaps(self) -> list[Failure]:
         """What failed so often that it was given up but for a daily try."""
         return [failure for failure in self.failures if failure.is_gap]
@@ -335,8 +349,10 @@ class Checkpoint:
         """All objects of this metric and window are written. Raises CheckpointError."""
         progress = self._progress(name)
         here = [(window.start, window.end)]
-        had_series = subtract(intersect(here, progress.exported), progress.empty)
+        had_series = subtract(intersect(here, self.there(name)), progress.empty)
         progress.exported = union(progress.exported, here)
+        if window.start < self.deleted_until:
+            progress.restored = union(progress.restored, here)
         progress.empty = subtract(progress.empty, here)
         if empty and not had_series:  # past Mimir's retention the files of before are all there is
             progress.empty = union(progress.empty, here)
@@ -347,8 +363,12 @@ class Checkpoint:
         """This metric and window failed once more. Said twice of one moment, it failed once."""
         self._mark_failed(name, [window], reason, now)
 
-    def _mark_failed(self, name: str, windows: Sequence[Window], reason: str, now: int) -> None:
-        exported = self._progress(name).exported
+    def _mark_failed(
+        self, name: str, windows: Sequence[Window], reason: str, now: int, *, tried: bool = True
+    ) -> None:
+        """`tried` is False where all that is known is that an execution ended before it."""
+        self._progress(name)
+        there = self.there(name)
         failed: list[Failure] = []
         for window in windows:
             before = self.failure_of(name, window)
@@ -356,11 +376,13 @@ class Checkpoint:
             if before is None or before.at != now:
                 attempts = min(attempts + 1, GAP_ATTEMPTS)
             self._cut_failures(name, window.start, window.end)
-            if covers(exported, window.start, window.end):
+            has_files = covers(there, window.start, window.end)
+            if has_files and (tried or attempts >= GAP_ATTEMPTS):
                 # It has its files from before, so that a repetition is tried once.
                 self._forget_repeat(name, window.start, window.end)
             else:
-                # Before `since` nothing but the repetition says that it is wanted.
+                # Before `since`, and of what was deleted, nothing but the repetition says that it
+                # is wanted.
                 failed.append(
                     Failure(name, window.start, window.end, attempts, now, shorten(reason))
                 )
@@ -374,6 +396,13 @@ class Checkpoint:
             bisect_left(self.failures, name, key=metric),
             bisect_right(self.failures, name, key=metric),
         )
+
+    def expire(self, until: int) -> None:
+        """Retention is about to delete the files of all windows before `until`."""
+        self.deleted_until = max(self.deleted_until, until)
+        for progress in self.metrics.values():
+            progress.restored = subtract(progress.restored, [(0, until)])
+            progress.empty = subtract(progress.empty, [(0, until)])
 
     def ask_again(self, repeat: Repeat) -> None:
         """A range is wanted again, by hand; its failures are forgotten.
@@ -401,12 +430,17 @@ class Checkpoint:
 
     def settle(
         self, handover: Handover, names: Iterable[str], settings: Settings, now: int, ended: str
-    ) -> None:
+    ) -> list[Repeat]:
         """An execution is over: what it did not export counts as failed once, if it did not say
-        why itself."""
+        why itself.
+
+        A repetition that it did not come to stays; those are returned that GAP_ATTEMPTS
+        executions did not come to, and that are forgotten with that.
+        """
         if handover not in self.handovers:
-            return
+            return []
         self.handovers.remove(handover)
+        before = list(self.repeats)
         left: dict[str, list[Window]] = {}
         for window, lacking in self.wanted(names, settings, now):
             if not covers(handover.ranges, window.start, window.end):
@@ -416,9 +450,9 @@ class Checkpoint:
                 if known is None or known.at < handover.started:
                     left.setdefault(name, []).append(window)
         for name, windows in left.items():
-            self._mark_failed(
-                name, windows, f"Execution {handover.name} ended as {ended} before it.", now
-            )
+            reason = f"Execution {handover.name} ended as {ended} before it."
+            self._mark_failed(name, windows, reason, now, tried=False)
+        return take_away(before, self.repeats)
 
     def _progress(self, name: str) -> MetricProgress:
         """What a run has taken up is in the checkpoint, unless somebody deleted that."""
@@ -501,6 +535,23 @@ def merge_failures(failures: Iterable[Failure], now: int) -> list[Failure]:
         else:
             merged.append(one)
     return merged
+
+
+def take_away(repeats: Iterable[Repeat], others: Sequence[Repeat]) -> list[Repeat]:
+    """What of `repeats` is in none of `others`."""
+    return join_repeats(
+        replace(one, start=start, end=end, metrics=(name,))
+        for one in repeats
+        for name in one.metrics
+        for start, end in subtract(
+            [(one.start, one.end)],
+            [
+                (other.start, other.end)
+                for other in others
+                if name in other.metrics and (other.asked, other.force) == (one.asked, one.force)
+            ],
+        )
+    )
 
 
 def join_repeats(pieces: Iterable[Repeat]) -> list[Repeat]:

@@ -76,6 +76,7 @@ def _forget_old_outlines(checkpoint: Checkpoint, near_s: int) -> None:
     Nothing there is exported again, so the one harm is a month that looks worse than it was.
     """
     for progress in checkpoint.metrics.values():
+        progress.restored = _longer(progress.restored, near_s)
         newest = progress.exported[-1:]
         old = intersect(progress.exported, [(0, checkpoint.deleted_until)])
         new = subtract(progress.exported, old)
@@ -137,6 +138,7 @@ def _give_up_islands(checkpoint: Checkpoint, near_s: int, now: int) -> None:
         islands = subtract(progress.exported, kept)
         progress.exported = kept
         progress.empty = intersect(progress.empty, kept)
+        progress.restored = intersect(progress.restored, kept)
         own = [one for one in checkpoint.failures if one.metric == name]
         ends = {one.end: one for one in own}
         for start, end in islands:

@@ -163,28 +163,28 @@ class Facts:
 
     since: int
     exported: Intervals
+    there: Intervals
     empty: Intervals
     again: Intervals
     gaps: Intervals
     failed: Intervals
     held: Intervals
     kept_from: int
-    gone_until: int
     due_until: int
 
 
 def state_at(facts: Facts, moment: int) -> State:
     """The state of the window that holds `moment`."""
-    exported = _holds(facts.exported, moment)
     asked = _holds(facts.again, moment)
-    if exported and moment >= facts.gone_until:
+    # What is too old goes today.
+    if moment >= facts.kept_from and _holds(facts.there, moment):
         if asked and moment < facts.due_until:
             return State.AGAIN
         return State.EMPTY if _holds(facts.empty, moment) else State.EXPORTED
     if moment >= facts.due_until:
         return State.NOT_DUE
     if not asked:
-        if exported:
+        if _holds(facts.exported, moment):
             return State.DELETED
         if moment < facts.since:
             return State.BEFORE
@@ -201,28 +201,35 @@ def _facts_of(
     checkpoint: Checkpoint, name: str, settings: Settings, now: int, held: Intervals
 ) -> Facts:
     progress = checkpoint.metrics[name]
-    kept_from = keep_from(settings, now)
     failures = [one for one in checkpoint.failures if one.metric == name]
     return Facts(
         since=progress.since,
         exported=progress.exported,
+        # What was deleted stays so when RETENTION_DAYS is raised, until it is exported again.
+        there=checkpoint.there(name),
         empty=progress.empty,
         again=union((one.start, one.end) for one in checkpoint.repeats if name in one.metrics),
         gaps=union((one.start, one.end) for one in failures if one.is_gap),
         failed=union((one.start, one.end) for one in failures),
         held=held,
-        kept_from=kept_from,
-        # What was deleted stays so when RETENTION_DAYS is raised; what is too old goes today.
-        gone_until=max(kept_from, checkpoint.deleted_until),
+        kept_from=keep_from(settings, now),
         due_until=window_at(checkpoint.grids, now - settings.settle_time_s).start,
     )
 
 
 def _spans(facts: Facts, start: int, end: int) -> Iterator[Span]:
     """[start, end) cut where the state changes."""
-    sets = (facts.exported, facts.empty, facts.again, facts.gaps, facts.failed, facts.held)
+    sets = (
+        facts.exported,
+        facts.there,
+        facts.empty,
+        facts.again,
+        facts.gaps,
+        facts.failed,
+        facts.held,
+    )
     edges = {edge for one in sets for interval in one for edge in interval}
-    edges |= {facts.since, facts.kept_from, facts.gone_until, facts.due_until}
+    edges |= {facts.since, facts.kept_from, facts.due_until}
     inner = sorted(edge for edge in edges if start < edge < end)
     begin, state = start, state_at(facts, start)
     for edge in inner:

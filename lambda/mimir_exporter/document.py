@@ -29,9 +29,10 @@ _LENGTH = re.compile(r"[1-9][0-9]{0,11}")
 def dump(checkpoint: Checkpoint, now: int) -> bytes:
     """The JSON document; each entry of a list on a line of its own."""
     labelling = checkpoint.labelling
-    groups: dict[tuple[int, int, Intervals, Intervals], list[str]] = {}
+    groups: dict[tuple[int, int, Intervals, Intervals, Intervals], list[str]] = {}
     for name, one in checkpoint.metrics.items():
-        groups.setdefault((one.since, one.added, one.exported, one.empty), []).append(name)
+        alike = (one.since, one.added, one.exported, one.empty, one.restored)
+        groups.setdefault(alike, []).append(name)
     fates: dict[tuple[str, int, int, str], list[Interval]] = {}
     for failure in checkpoint.failures:
         fate = (failure.metric, failure.attempts, failure.at, failure.reason)
@@ -62,8 +63,10 @@ def dump(checkpoint: Checkpoint, now: int) -> bytes:
                 "added": iso(added),
                 "exported": _dump_ranges(exported),
                 "empty": _dump_ranges(empty),
+                # Rare, and younger than this version of the document.
+                **({"restored": _dump_ranges(restored)} if restored else {}),
             }
-            for (since, added, exported, empty), names in groups.items()
+            for (since, added, exported, empty, restored), names in groups.items()
         ],
         "failures": [
             {
@@ -170,6 +173,7 @@ def _from_document(document: Mapping[str, Any]) -> Checkpoint:
                 _moment(group["added"]),
                 load_ranges(group["exported"]),
                 load_ranges(group["empty"]),
+                load_ranges(group.get("restored", [])),
             )
             for group in _of(list, document["progress"])
             for name in _load_names(group["metrics"])

@@ -289,7 +289,7 @@ def _tell_failure(checkpoint: Checkpoint, failure: MetricFailure, *, for_good: b
     name, window = failure.metric, failure.window
     before = checkpoint.failure_of(name, window)
     attempt = min((before.attempts if before else 0) + 1, GAP_ATTEMPTS)
-    is_again = covers(checkpoint.metrics[name].exported, window.start, window.end)
+    is_again = covers(checkpoint.there(name), window.start, window.end)
     fields = {
         "attempt": attempt,
         "gap": not is_again and attempt == GAP_ATTEMPTS,

@@ -195,7 +195,7 @@ def run_again(tools: Tools, event: dict[str, Any]) -> Summary:
             )
         lacking: dict[Intervals, list[str]] = {}
         for name in metrics:
-            done = () if again else fresh.metrics[name].exported
+            done = () if again else fresh.there(name)
             lacking.setdefault(subtract([(low, high)], done), []).append(name)
         for ranges, names in lacking.items():
             for one in ranges:
@@ -499,8 +499,7 @@ def _retain(tools: Tools, checkpoint: Checkpoint, summary: Summary) -> None:
     if not tools.settings.retention_s or checkpoint.retention_done == today:
         return
     kept_since = keep_from(tools.settings, now)
-    if checkpoint.deleted_until < kept_since:
-        tools.store.update(lambda fresh: setattr(fresh, "deleted_until", kept_since))
+    tools.store.update(lambda fresh: fresh.expire(kept_since))
     summary.deleted, finished = delete_expired(tools.bucket, tools.settings, now, tools.deadline)
     if finished:
         summary.retained_on = today

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from .coverage import DUE, MISSING, THERE, Coverage, State
-from .intervals import Intervals, subtract
+from .intervals import Intervals, subtract, union
 from .windows import DAY_S
 
 MONTHS = (
@@ -76,7 +76,8 @@ def judge(coverage: Coverage) -> Verdict:
     notes = (*_began_late(coverage), *_without_any_series(coverage), *_again(counts))
     wanted = coverage.ranges_where(any_of=THERE | MISSING | {State.LAPSED})
     to_date = _to_date(coverage)
-    cut = _cut(coverage, subtract([(coverage.start, to_date)], wanted))
+    mixed = _partly_deleted(coverage)
+    cut = _cut(coverage, subtract([(coverage.start, to_date)], wanted), mixed)
     ends = coverage.ranges_where(any_of=DUE)[-1][1]
     to_come = ends < coverage.end and counts[State.NOT_DUE] > 0
     if missing:
@@ -94,11 +95,11 @@ def judge(coverage: Coverage) -> Verdict:
         until = f" and up to {spoken(to_date)}" if to_come else ""
         stretches = [
             f"from {spoken(low)} on{until}" if high == to_date else _from_to(low, high)
-            for low, high in wanted
+            for low, high in subtract(wanted, mixed)
         ]
         return Verdict(
             "partial",
-            f"{name} is complete only {_listed(stretches)}",
+            f"{name} is complete only {_listed(stretches) or 'in part'}",
             f"{figures}; {cut[0].lower()}{cut[1:]}",
             notes,
         )
@@ -187,9 +188,19 @@ def _to_date(coverage: Coverage) -> int:
     return open_ranges[-1][0] if to_come else coverage.end
 
 
-def _cut(coverage: Coverage, holes: Intervals) -> str:
-    """Why the range has nothing in `holes`; "" without any. Mostly there is one, at its beginning;
-    a range before that, exported by hand, leaves others."""
+def _partly_deleted(coverage: Coverage) -> Intervals:
+    """Where some metrics were exported again after retention had deleted them, and others not."""
+    deleted = coverage.ranges_where(any_of=[State.DELETED])
+    return subtract(deleted, coverage.ranges_where(all_of=[State.DELETED, State.BEFORE]))
+
+
+def _cut(coverage: Coverage, holes: Intervals, mixed: Intervals) -> str:
+    """Why the range has nothing in `holes`, and only some metrics where it is `mixed`; "" without
+    any. Mostly there is one hole, at its beginning; a range before that, exported by hand, leaves
+    others."""
+    if mixed:
+        where = _listed([_from_to(low, high) for low, high in union(holes, mixed)])
+        return f"What lies {where} was never wanted, or deleted by RETENTION_DAYS, of some metrics"
     if not holes:
         return ""
     (first, begins), *others = holes

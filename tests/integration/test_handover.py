@@ -9,14 +9,14 @@ import pytest
 from localcloud.prometheus import Prometheus
 from mimir_exporter.backfill import StateMachine, hand_over
 from mimir_exporter.bucket import Bucket
-from mimir_exporter.checkpoint import Handover
+from mimir_exporter.checkpoint import GAP_ATTEMPTS, Handover
 from mimir_exporter.errors import ExportError
 from mimir_exporter.settings import load_settings
 from mimir_exporter.store import CheckpointStore
 from mimir_exporter.windows import Window
 from tests.integration import faults
 from tests.integration.conftest import MakeMachine, MakeProxy
-from tests.integration.deployment import CENTRAL, HOUR_S, LAST_END, NOW, PREFIX, Function
+from tests.integration.deployment import CENTRAL, HOUR_S, LAST_END, NOW, PREFIX, Function, start_of
 from tests.integration.faults import Proxy, Request
 from tests.integration.machines import (
     FAILING,
@@ -194,6 +194,64 @@ def test_what_an_execution_leaves_has_failed_once(
         assert oldest == [attempt - 1] * len(oldest)
         function.clock.advance(300)
     assert len(names) == 3
+
+
+@pytest.fixture
+def exported(slow: Function, proxy: Proxy) -> Function:
+    """Everything is exported, and its newest file is gone; Mimir is slow again."""
+    proxy.heal()
+    slow.export()
+    lost = next(key for key in slow.file_keys() if start_of(key) == LAST_END - HOUR_S)
+    slow.delete(lost)
+    proxy.spoil(faults.late(0.4), lambda request: request.is_query)
+    return slow
+
+
+AGAIN = {"action": "export", "start": LAST_END - 4 * HOUR_S, "end": LAST_END}
+
+
+def test_what_was_asked_for_again_is_done_though_its_execution_was_aborted(
+    exported: Function, make_machine: MakeMachine, proxy: Proxy, mimir: Prometheus
+) -> None:
+    function = exported.with_env(BACKFILL_STATE_MACHINE_ARN=make_machine(WAITING))
+    # Slow enough that the first window is not done.
+    proxy.heal()
+    proxy.spoil(faults.late(2), lambda request: request.is_query)
+    result = function.export(AGAIN, seconds=SHORT_S)
+    assert result["outcome"] == "handed over"
+    left = result["windows"]["handed_over"]
+    stop(function.cloud, function.env["BACKFILL_STATE_MACHINE_ARN"])
+    proxy.heal()
+    function.clock.advance(300)
+    assert function.export()["windows"]["exported"] == left
+    assert len(function.messages("window came back")) == left
+    assert (function.checkpoint()["repeats"], function.checkpoint()["failures"]) == ([], [])
+    assert function.differences(mimir, 4) == []
+
+
+def test_what_was_asked_for_again_in_vain_is_said_with_the_way_to_ask_anew(
+    exported: Function, make_machine: MakeMachine
+) -> None:
+    function = exported.with_env(BACKFILL_STATE_MACHINE_ARN=make_machine(PASSING))
+    asked: Event = {**AGAIN, "start": LAST_END - HOUR_S, "force": True}
+    function.export(asked, seconds=5.2)
+    for _ in range(GAP_ATTEMPTS):
+        assert function.messages("repetition given up") == []
+        wait_for_end(function.cloud, function.env["BACKFILL_STATE_MACHINE_ARN"])
+        function.clock.advance(300)
+        function.export(seconds=5.2)
+    (line,) = function.messages("repetition given up")
+    event = json.loads(line["reason"][line["reason"].index("{") :])
+    assert (line["level"], line["metrics"]) == ("ERROR", ["node_info", "pod_info"])
+    assert event == {
+        "action": "export",
+        "start": "2025-03-01T11:00:00Z",
+        "end": "2025-03-01T12:00:00Z",
+        "metrics": ["node_info", "pod_info"],
+        "force": True,
+    }
+    assert function.checkpoint()["repeats"] == []
+    assert function.export(event)["windows"]["exported"] == 1
 
 
 def starts_execution(request: Request) -> bool:

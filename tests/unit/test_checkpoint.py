@@ -483,6 +483,56 @@ def test_a_repetition_that_fails_is_over_and_leaves_what_was_exported() -> None:
         assert list(checkpoint.plan(NAMES, settings, NOW)) == [(window, ("memory",))]
 
 
+def test_a_repetition_that_an_execution_did_not_come_to_is_not_forgotten() -> None:
+    """It was not tried: neither aborting nor a time-out of seven days says anything about it."""
+    checkpoint, settings = begun(), configure()
+    export_all(checkpoint, settings, NAMES, NOW)
+    windows = [hour("2026-10-31T10:00"), hour("2026-10-31T09:00")]
+    repeat = Repeat(windows[1].start, windows[0].end, NAMES, force=True)
+    checkpoint.ask_again(repeat)
+    for number in range(1, GAP_ATTEMPTS):
+        now = NOW + number * HOUR
+        handover = handed(checkpoint, windows, now)
+        # One of the metrics said itself why it failed: that was its try.
+        checkpoint.mark_failed("memory", windows[0], "said", now)
+        assert checkpoint.settle(handover, NAMES, settings, now + 60, "ABORTED") == []
+        assert dict(checkpoint.plan(NAMES, settings, NOW)) == {
+            windows[0]: ("cpu",),
+            windows[1]: NAMES,
+        }
+        assert checkpoint.repeat_of("cpu", windows[0]) is not None
+    assert checkpoint.gaps() == []
+
+
+def test_a_repetition_that_no_execution_ever_comes_to_is_given_up_and_named() -> None:
+    checkpoint, settings = begun(), configure()
+    export_all(checkpoint, settings, NAMES, NOW)
+    windows = [hour("2026-10-31T10:00"), hour("2026-10-31T09:00")]
+    checkpoint.ask_again(Repeat(windows[1].start, windows[0].end, NAMES, force=True))
+    other = Repeat(windows[1].start - HOUR, windows[1].start, NAMES)
+    checkpoint.ask_again(other)
+    given_up: list[Repeat] = []
+    for number in range(GAP_ATTEMPTS):
+        now = NOW + number * HOUR
+        handover = handed(checkpoint, windows, now)
+        assert given_up == []
+        given_up = checkpoint.settle(handover, NAMES, settings, now + 60, "TIMED_OUT")
+    assert given_up == [Repeat(windows[1].start, windows[0].end, NAMES, force=True)]
+    assert (checkpoint.repeats, checkpoint.failures) == ([other], [])
+    # Asked for once more it has all its tries again.
+    checkpoint.ask_again(given_up[0])
+    handover = handed(checkpoint, windows, NOW + DAY_S)
+    assert checkpoint.settle(handover, NAMES, settings, NOW + DAY_S, "ABORTED") == []
+
+
+def test_a_repetition_of_a_metric_that_was_taken_out_holds_no_place() -> None:
+    """It can never be done, and only so many ranges may wait."""
+    checkpoint, settings, window = begun(), configure(), hour("2026-10-31T10:00")
+    checkpoint.ask_again(Repeat(window.start, window.end, NAMES))
+    checkpoint.adopt(settings, NAMES[:1], NOW)
+    assert checkpoint.repeats == [Repeat(window.start, window.end, NAMES[:1])]
+
+
 def test_a_window_before_the_beginning_is_wanted_until_it_is_exported() -> None:
     """Nothing but the wish says so: it must not go with the first answer that Mimir owes."""
     checkpoint, settings, window = begun(), configure(), hour("2026-10-20T10:00")
@@ -524,6 +574,97 @@ def test_nothing_past_mimirs_retention_does_not_make_a_window_empty() -> None:
     checkpoint.mark_exported("cpu", window, empty=False)
     checkpoint.mark_exported("cpu", window, empty=True)
     assert not checkpoint.metrics["cpu"].empty
+
+
+# What retention has deleted
+
+SHORT, LONG = configure(RETENTION_DAYS="1"), configure(RETENTION_DAYS="30")
+
+
+def deleted_before_today() -> Checkpoint:
+    """Three days are exported, of which retention has left today."""
+    checkpoint = begun(LONG)
+    export_all(checkpoint, LONG, NAMES, NOW)
+    checkpoint.mark_exported("cpu", hour("2026-10-29T09:00"), empty=False)
+    checkpoint.expire(unix("2026-10-31"))
+    checkpoint.adopt(LONG, NAMES, NOW)
+    return checkpoint
+
+
+def states_of(checkpoint: Checkpoint, name: str, window: Window) -> Counter[State]:
+    return survey(checkpoint, (name,), LONG, NOW, (window.start, window.end)).counts()
+
+
+def test_what_was_deleted_is_not_wanted_when_retention_is_longer_and_stands_as_deleted() -> None:
+    checkpoint = deleted_before_today()
+    assert list(checkpoint.wanted(NAMES, LONG, NOW)) == []
+    assert states_of(checkpoint, "cpu", hour("2026-10-29T10:00")) == {State.DELETED: 1}
+    assert states_of(checkpoint, "cpu", hour("2026-10-31T10:00")) == {State.EXPORTED: 1}
+
+
+def test_a_deleted_window_that_is_exported_again_is_there() -> None:
+    checkpoint, window = deleted_before_today(), hour("2026-10-29T10:00")
+    checkpoint.ask_again(Repeat(window.start, window.end, ("cpu",)))
+    assert states_of(checkpoint, "cpu", window) == {State.PENDING: 1}
+    checkpoint.mark_exported("cpu", window, empty=False)
+    assert states_of(checkpoint, "cpu", window) == {State.EXPORTED: 1}
+    assert states_of(checkpoint, "memory", window) == {State.DELETED: 1}
+    assert load(dump(checkpoint, NOW), "x") == checkpoint
+    # Until retention reaches it once more, though it had gone further before.
+    checkpoint.expire(unix("2026-10-29"))
+    assert states_of(checkpoint, "cpu", window) == {State.EXPORTED: 1}
+    checkpoint.expire(unix("2026-10-30"))
+    assert states_of(checkpoint, "cpu", window) == {State.DELETED: 1}
+    assert states_of(checkpoint, "cpu", hour("2026-10-30T10:00")) == {State.DELETED: 1}
+
+
+def test_a_deleted_window_of_which_mimir_has_nothing_any_more_is_without_series() -> None:
+    """It had some, but these files are gone: nobody may look for them."""
+    checkpoint, window = deleted_before_today(), hour("2026-10-29T10:00")
+    checkpoint.mark_exported("cpu", window, empty=True)
+    assert states_of(checkpoint, "cpu", window) == {State.EMPTY: 1}
+
+
+def test_a_window_past_retention_that_is_wanted_since_retention_is_longer_is_there() -> None:
+    checkpoint = begun(SHORT)
+    export_all(checkpoint, SHORT, NAMES, NOW)
+    checkpoint.expire(keep_from(SHORT, NOW))
+    checkpoint.adopt(LONG, NAMES, NOW)
+    export_all(checkpoint, LONG, NAMES, NOW)
+    assert states_of(checkpoint, "cpu", hour("2026-10-29T10:00")) == {State.EXPORTED: 1}
+
+
+def test_a_deleted_window_that_was_asked_for_and_fails_is_tried_again() -> None:
+    """It has no files from before."""
+    checkpoint, window = deleted_before_today(), hour("2026-10-29T10:00")
+    checkpoint.ask_again(Repeat(window.start, window.end, ("cpu",)))
+    checkpoint.mark_failed("cpu", window, "no", NOW)
+    assert list(checkpoint.plan(NAMES, LONG, NOW)) == [(window, ("cpu",))]
+    assert states_of(checkpoint, "cpu", window) == {State.FAILED: 1}
+
+
+def test_windows_without_series_are_known_until_they_are_deleted() -> None:
+    """RETENTION_DAYS was short for a moment, and nothing was deleted meanwhile."""
+    checkpoint, window = begun(LONG), hour("2026-10-29T10:00")
+    checkpoint.mark_exported("cpu", window, empty=True)
+    checkpoint.adopt(SHORT, NAMES, NOW)
+    checkpoint.adopt(LONG, NAMES, NOW)
+    assert states_of(checkpoint, "cpu", window) == {State.EMPTY: 1}
+    checkpoint.expire(unix("2026-10-30"))
+    assert checkpoint.metrics["cpu"].empty == ()
+
+
+def test_what_a_clock_that_was_ahead_deleted_of_today_is_exported_again() -> None:
+    checkpoint = begun(LONG)
+    export_all(checkpoint, LONG, NAMES, NOW)
+    checkpoint.expire(NOW + 300 * DAY_S)
+    checkpoint.adopt(LONG, NAMES, NOW)
+    today = [window for window, _ in checkpoint.wanted(NAMES, LONG, NOW)]
+    assert [window.start for window in today[::11]] == [
+        unix("2026-10-31T11:00"),
+        unix("2026-10-31T00:00"),
+    ]
+    assert states_of(checkpoint, "cpu", hour("2026-10-30T23:00")) == {State.DELETED: 1}
 
 
 # Lag

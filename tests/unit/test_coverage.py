@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mimir_exporter.checkpoint import GAP_ATTEMPTS, Checkpoint, Handover, Repeat, keep_from
 from mimir_exporter.coverage import DUE, MISSING, THERE, Coverage, State, survey
-from mimir_exporter.intervals import covers, union
+from mimir_exporter.intervals import Intervals, covers, subtract, union
 from mimir_exporter.settings import Settings, load_settings
 from mimir_exporter.windows import (
     DAY_S,
@@ -45,8 +45,9 @@ def state_of(coverage: Coverage, name: str, window: Window) -> State:
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> tuple[Checkpoint, Settings]:
-    """A checkpoint after some days of any luck, and the settings of its last run."""
+def histories(draw: st.DrawFn) -> tuple[Checkpoint, Settings, dict[str, Intervals]]:
+    """A checkpoint after some days of any luck, the settings of its last run, and what is
+    exported of each metric and not deleted."""
     first = {
         "TIME_FRAME": draw(st.sampled_from(["1h", "90m", "7h", "1d"])),
         "BACKFILL_DAYS": draw(st.sampled_from(["0", "1", "3"])),
@@ -61,6 +62,7 @@ def histories(draw: st.DrawFn) -> tuple[Checkpoint, Settings]:
     changed = draw(st.integers(begun, NOW))
     checkpoint.adopt(settings, NAMES, changed)
     windows = st.integers(NOW - 6 * DAY_S, NOW).map(lambda at: window_at(checkpoint.grids, at))
+    files: dict[str, Intervals] = dict.fromkeys(NAMES, ())
     for number in range(draw(st.integers(0, 12))):
         low = draw(windows)
         high = window_at(checkpoint.grids, low.start + draw(st.integers(0, 20)) * 3600)
@@ -69,11 +71,17 @@ def histories(draw: st.DrawFn) -> tuple[Checkpoint, Settings]:
         touched = list(windows_within(checkpoint.grids, low.start, min(high.end, NOW)))
         if not touched:
             continue
-        match draw(st.sampled_from(["exported", "empty", "failed", "gap", "handed", "again"])):
+        kinds = ["exported", "empty", "failed", "gap", "handed", "again", "deleted"]
+        match draw(st.sampled_from(kinds)):
+            case "deleted":
+                checkpoint.expire(low.start - low.start % DAY_S)
+                deleted = [(0, low.start - low.start % DAY_S)]
+                files = {name: subtract(has, deleted) for name, has in files.items()}
             case "exported" | "empty" as what:
                 for window in touched:
                     for name in names:
                         checkpoint.mark_exported(name, window, empty=what == "empty")
+                        files[name] = union(files[name], [(window.start, window.end)])
             case "failed" | "gap" as what:
                 times = GAP_ATTEMPTS if what == "gap" else 1
                 at = changed - draw(st.integers(0, 2)) * DAY_S
@@ -84,9 +92,7 @@ def histories(draw: st.DrawFn) -> tuple[Checkpoint, Settings]:
             case "again":
                 checkpoint.ask_again(Repeat(low.start, high.end, tuple(names)))
     checkpoint.adopt(settings, NAMES, NOW)
-    # Of a time when RETENTION_DAYS was less, perhaps.
-    checkpoint.deleted_until = draw(st.sampled_from([0, NOW - NOW % DAY_S - 2 * DAY_S]))
-    return checkpoint, settings
+    return checkpoint, settings, files
 
 
 RANGES = st.tuples(st.integers(NOW - 9 * DAY_S, NOW + 2 * DAY_S), st.integers(60, 9 * DAY_S)).map(
@@ -97,9 +103,9 @@ RANGES = st.tuples(st.integers(NOW - 9 * DAY_S, NOW + 2 * DAY_S), st.integers(60
 @effort(max_examples=150)
 @given(histories(), RANGES)
 def test_the_states_are_those_of_the_checkpoint_s_own_rules(
-    history: tuple[Checkpoint, Settings], span: tuple[int, int]
+    history: tuple[Checkpoint, Settings, dict[str, Intervals]], span: tuple[int, int]
 ) -> None:
-    checkpoint, settings = history
+    checkpoint, settings, files = history
     coverage = survey(checkpoint, NAMES, settings, NOW, span)
     assert coverage.start <= span[0]
     assert span[1] <= coverage.end
@@ -118,7 +124,7 @@ def test_the_states_are_those_of_the_checkpoint_s_own_rules(
     planned = {
         (name, window) for window, due in checkpoint.plan(NAMES, settings, NOW) for name in due
     }
-    kept_from = max(keep_from(settings, NOW), checkpoint.deleted_until)
+    kept_from = keep_from(settings, NOW)
     held = union(*(one.ranges for one in checkpoint.handovers))
     counted: Counter[State] = Counter()
     for window in windows_within(coverage.grids, coverage.start, coverage.end):
@@ -137,7 +143,7 @@ def test_the_states_are_those_of_the_checkpoint_s_own_rules(
                 assert failure is not None
                 assert failure.is_gap == (state is State.GAP)
             exported = covers(checkpoint.metrics[name].exported, window.start, window.end)
-            kept = exported and window.start >= kept_from
+            kept = covers(files[name], window.start, window.end) and window.start >= kept_from
             assert (state in THERE) == kept
             assert not kept or (state is State.EMPTY) <= covers(
                 checkpoint.metrics[name].empty, window.start, window.end
@@ -154,9 +160,9 @@ def test_the_states_are_those_of_the_checkpoint_s_own_rules(
 @effort(max_examples=60)
 @given(histories(), RANGES)
 def test_side_by_side_each_metric_stands_once_at_every_moment(
-    history: tuple[Checkpoint, Settings], span: tuple[int, int]
+    history: tuple[Checkpoint, Settings, dict[str, Intervals]], span: tuple[int, int]
 ) -> None:
-    checkpoint, settings = history
+    checkpoint, settings, _ = history
     coverage = survey(checkpoint, NAMES, settings, NOW, span)
     pieces = list(coverage.side_by_side())
     assert union(piece for piece, _ in pieces) == ((coverage.start, coverage.end),)

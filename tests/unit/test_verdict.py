@@ -194,9 +194,51 @@ def test_a_month_that_retention_deletes() -> None:
 def test_what_was_deleted_is_not_back_when_retention_is_raised() -> None:
     settings = configure()
     checkpoint = exported(settings)
-    checkpoint.deleted_until = unix("2026-10-16")
+    checkpoint.expire(unix("2026-10-16"))
     assert ask(checkpoint, settings).outcome == "partial"
     assert ask(checkpoint, settings, (OCTOBER[0], OCTOBER[0] + HOUR_S)).outcome == "deleted"
+
+
+@pytest.mark.parametrize(
+    ("names", "answer"),
+    [
+        (
+            NAMES,
+            (
+                "from 5 October 2026 to 6 October 2026, from 16 October 2026 on: 408 of 408 windows "
+                "of 20 metrics, 8,160 of 8,160; what lies from 1 October 2026 to 5 October 2026, from "
+                "6 October 2026 to 16 October 2026 was never wanted, or deleted by RETENTION_DAYS."
+            ),
+        ),
+        (
+            NAMES[:1],
+            (
+                "from 16 October 2026 on: 408 of 408 windows of 20 metrics, 7,704 of 7,704; what "
+                "lies from 1 October 2026 to 16 October 2026 was never wanted, or deleted by "
+                "RETENTION_DAYS, of some metrics."
+            ),
+        ),
+    ],
+)
+def test_a_deleted_day_exported_by_hand_is_there_again(names: tuple[str, ...], answer: str) -> None:
+    settings = configure()
+    checkpoint = exported(settings)
+    checkpoint.expire(unix("2026-10-16"))
+    export_by_hand(checkpoint, "2026-10-05", names)
+    assert said(ask(checkpoint, settings)) == f"partial. October 2026 is complete only {answer}"
+
+
+def test_a_month_is_not_complete_by_a_single_metric_that_was_exported_again() -> None:
+    settings = configure()
+    checkpoint = exported(settings)
+    checkpoint.expire(unix("2026-11-01"))
+    for day in range(1, 32):
+        export_by_hand(checkpoint, f"2026-10-{day:02}", NAMES[:1])
+    assert said(ask(checkpoint, settings)) == (
+        "partial. October 2026 is complete only in part: 744 of 744 windows of 1 metric, 744 of "
+        "744; what lies from 1 October 2026 to 1 November 2026 was never wanted, or deleted by "
+        "RETENTION_DAYS, of some metrics."
+    )
 
 
 def test_what_was_missed_until_retention_came_is_not_forgotten() -> None:
@@ -267,9 +309,9 @@ def test_nor_does_it_a_month_that_lies_before_the_beginning_as_a_whole() -> None
     )
 
 
-def export_by_hand(checkpoint: Checkpoint, day: str) -> None:
+def export_by_hand(checkpoint: Checkpoint, day: str, names: tuple[str, ...] = NAMES) -> None:
     for window in windows_within(checkpoint.grids, unix(day), unix(day) + DAY_S):
-        for name in NAMES:
+        for name in names:
             checkpoint.mark_exported(name, window, empty=False)
 
 
