@@ -45,6 +45,7 @@ class MetricProgress:
     added: int
     exported: Intervals = ()
     empty: Intervals = ()  # of `exported`: there, and without a single series
+    empty_known_from: int = 0  # before this, which windows were empty had no room
     restored: Intervals = ()  # of `exported`: there again, after retention had deleted it
 
 
@@ -206,6 +207,7 @@ class Checkpoint:
             progress.exported = subtract(progress.exported, [doubtful])
             progress.empty = subtract(progress.empty, [doubtful])
             progress.restored = subtract(progress.restored, [doubtful])
+            progress.empty_known_from = min(progress.empty_known_from, begin)
             self._cut_failures(name, begin, FOREVER)
         if self.labelling is not None:
             self.labelling = replace(self.labelling, since=min(self.labelling.since, now))
@@ -403,6 +405,8 @@ class Checkpoint:
         for progress in self.metrics.values():
             progress.restored = subtract(progress.restored, [(0, until)])
             progress.empty = subtract(progress.empty, [(0, until)])
+            if progress.empty_known_from <= until:
+                progress.empty_known_from = 0
 
     def ask_again(self, repeat: Repeat) -> None:
         """A range is wanted again, by hand; its failures are forgotten.

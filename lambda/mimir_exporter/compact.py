@@ -65,9 +65,12 @@ def _forget_reasons(checkpoint: Checkpoint, now: int) -> None:
 
 
 def _forget_empty(checkpoint: Checkpoint, near_s: int) -> None:
-    """Forget that short stretches had no series."""
+    """Forget that short stretches had no series, and note up to when that is not known now."""
     for progress in checkpoint.metrics.values():
-        progress.empty = _longer(progress.empty, near_s)
+        kept = _longer(progress.empty, near_s)
+        for _, end in subtract(progress.empty, kept)[-1:]:
+            progress.empty_known_from = max(progress.empty_known_from, end)
+        progress.empty = kept
 
 
 def _forget_old_outlines(checkpoint: Checkpoint, near_s: int) -> None:

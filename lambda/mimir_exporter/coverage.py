@@ -66,7 +66,8 @@ class Coverage:
     """A range of whole windows as it stands at one moment.
 
     `reasons` are the failures that touch the range, oldest first; `executions` are the ranges
-    that each Step Functions execution has of it.
+    that each Step Functions execution has of it. Before a metric's moment in `empty_known_from`
+    what is EXPORTED may have been EMPTY: the checkpoint had no room for it.
     """
 
     start: int
@@ -76,6 +77,7 @@ class Coverage:
     lines: tuple[Line, ...]
     reasons: tuple[Failure, ...]
     executions: Mapping[str, Intervals]
+    empty_known_from: Mapping[str, int]
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -154,6 +156,7 @@ def survey(
             for one in checkpoint.handovers
             if (ranges := _clipped(one.ranges, start, end))
         },
+        empty_known_from={name: checkpoint.metrics[name].empty_known_from for name in known},
     )
 
 

@@ -29,10 +29,13 @@ _LENGTH = re.compile(r"[1-9][0-9]{0,11}")
 def dump(checkpoint: Checkpoint, now: int) -> bytes:
     """The JSON document; each entry of a list on a line of its own."""
     labelling = checkpoint.labelling
-    groups: dict[tuple[int, int, Intervals, Intervals, Intervals], list[str]] = {}
-    for name, one in checkpoint.metrics.items():
-        alike = (one.since, one.added, one.exported, one.empty, one.restored)
-        groups.setdefault(alike, []).append(name)
+    alike: list[tuple[MetricProgress, list[str]]] = []
+    for name, progress in checkpoint.metrics.items():
+        names = next((names for one, names in alike if one == progress), None)
+        if names is None:
+            alike.append((progress, [name]))
+        else:
+            names.append(name)
     fates: dict[tuple[str, int, int, str], list[Interval]] = {}
     for failure in checkpoint.failures:
         fate = (failure.metric, failure.attempts, failure.at, failure.reason)
@@ -59,14 +62,15 @@ def dump(checkpoint: Checkpoint, now: int) -> bytes:
         "progress": [
             {
                 "metrics": names,
-                "since": iso(since),
-                "added": iso(added),
-                "exported": _dump_ranges(exported),
-                "empty": _dump_ranges(empty),
+                "since": iso(one.since),
+                "added": iso(one.added),
+                "exported": _dump_ranges(one.exported),
+                "empty": _dump_ranges(one.empty),
                 # Rare, and younger than this version of the document.
-                **({"restored": _dump_ranges(restored)} if restored else {}),
+                **({"empty_known_from": iso(one.empty_known_from)} if one.empty_known_from else {}),
+                **({"restored": _dump_ranges(one.restored)} if one.restored else {}),
             }
-            for (since, added, exported, empty, restored), names in groups.items()
+            for one, names in alike
         ],
         "failures": [
             {
@@ -173,6 +177,7 @@ def _from_document(document: Mapping[str, Any]) -> Checkpoint:
                 _moment(group["added"]),
                 load_ranges(group["exported"]),
                 load_ranges(group["empty"]),
+                _moment(group.get("empty_known_from", iso(0))),
                 load_ranges(group.get("restored", [])),
             )
             for group in _of(list, document["progress"])

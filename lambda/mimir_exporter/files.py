@@ -29,12 +29,13 @@ LOST_SHOWN = 30
 class Files:
     """`clusters` has objects and bytes by cluster's folder; `counted_whole` is False where the
     time did not suffice. `lost` counts windows of metrics that should have a file of some cluster
-    and have none, and `lost_keys` are the first of them, with `*` for the cluster: of the days
-    that were counted."""
+    and have none, and `lost_keys` are the first of them, with `*` for the cluster; `unknown` counts
+    those that have none and may never have had one. All of the days that were counted."""
 
     clusters: dict[str, dict[str, int]] = field(default_factory=dict)
     counted_whole: bool = False
     lost: int = 0
+    unknown: int = 0
     lost_keys: list[str] = field(default_factory=list)
 
 
@@ -63,7 +64,11 @@ def count_files(bucket: ObjectStore, prefix: str, coverage: Coverage, deadline: 
                 for keys in pool.map(keys_in, metrics):
                     found |= _count(files, prefix, coverage, keys)
                 for metric, lost in _promised(coverage, start, start + DAY_S):
-                    if (metric, lost) not in found:
+                    if (metric, lost) in found:
+                        continue
+                    if lost < coverage.empty_known_from[metric]:
+                        files.unknown += 1
+                    else:
                         files.lost += 1
                         if files.lost <= LOST_SHOWN:
                             files.lost_keys.append(object_key_in(f"{prefix}/*/", metric, lost))

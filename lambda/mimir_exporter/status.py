@@ -5,6 +5,7 @@ there is more, so that a year's stays below 100 KB.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from .checkpoint import Checkpoint, Failure, keep_from
@@ -35,7 +36,8 @@ def report_status(tools: Tools, event: dict[str, Any]) -> dict[str, Any]:
     The range is `"month": "2026-10"`, or `start` and `end`; it is widened to whole windows.
     `files` counts what the bucket has of the range, for COUNT_S at most, or for as long as the
     invocation may last where the event has `"files": true`; `counted_whole` says whether it did,
-    and then `missing` names the files that the checkpoint promises and the bucket does not have.
+    and then `missing` names the files that the checkpoint promises and the bucket does not have;
+    `unknown` counts those of which it has forgotten whether it promises them.
     Raises SettingsError for a bad range.
     """
     checkpoint = tools.store.read()
@@ -55,7 +57,7 @@ def report_status(tools: Tools, event: dict[str, Any]) -> dict[str, Any]:
         patience = Deadline(min(COUNT_S, tools.deadline.remaining_s()))
     files = count_files(tools.bucket, tools.settings.prefix, coverage, patience)
     name = range_name(coverage.start, coverage.end)
-    verdict = _with_lost_files(judge(coverage), name, files)
+    verdict = _with_files(judge(coverage), name, files)
     counts = coverage.counts()
     missing = coverage.ranges_where(any_of=MISSING | {State.LAPSED})
     reasons = sorted(coverage.reasons, key=lambda one: not one.is_gap)
@@ -110,8 +112,15 @@ def _range(tools: Tools, checkpoint: Checkpoint, event: dict[str, Any], now: int
     return start, end
 
 
-def _with_lost_files(verdict: Verdict, name: str, files: Files) -> Verdict:
+def _with_files(verdict: Verdict, name: str, files: Files) -> Verdict:
     """The bucket has the last word: a file that is promised and not there is missing."""
+    if files.unknown:
+        note = (
+            f"{counted(files.unknown, 'file')} may be missing: whether there were any series to "
+            "write is not known any more, because the checkpoint had no room for it; exporting "
+            "the range again writes what Mimir has."
+        )
+        verdict = replace(verdict, notes=(*verdict.notes, note))
     if not files.lost:
         return verdict
     return Verdict(
@@ -167,6 +176,7 @@ def _files(files: Files) -> dict[str, Any]:
         "clusters": clusters,
         **_sum(files.clusters),
         "counted_whole": files.counted_whole,
+        **({"unknown": files.unknown} if files.unknown else {}),
         "missing": files.lost_keys
         + ([f"and {more} more"] if (more := files.lost - len(files.lost_keys)) else []),
     }

@@ -230,16 +230,17 @@ def test_what_was_asked_for_again_is_done_though_its_execution_was_aborted(
 
 
 def test_what_was_asked_for_again_in_vain_is_said_with_the_way_to_ask_anew(
-    exported: Function, make_machine: MakeMachine
+    exported: Function, make_machine: MakeMachine, proxy: Proxy
 ) -> None:
     function = exported.with_env(BACKFILL_STATE_MACHINE_ARN=make_machine(PASSING))
     asked: Event = {**AGAIN, "start": LAST_END - HOUR_S, "force": True}
-    function.export(asked, seconds=5.2)
+    proxy.spoil(faults.late(2), lambda request: request.is_query)
+    function.export(asked, seconds=SHORT_S)
     for _ in range(GAP_ATTEMPTS):
         assert function.messages("repetition given up") == []
         wait_for_end(function.cloud, function.env["BACKFILL_STATE_MACHINE_ARN"])
         function.clock.advance(300)
-        function.export(seconds=5.2)
+        function.export(seconds=SHORT_S)
     (line,) = function.messages("repetition given up")
     event = json.loads(line["reason"][line["reason"].index("{") :])
     assert (line["level"], line["metrics"]) == ("ERROR", ["node_info", "pod_info"])
@@ -251,6 +252,7 @@ def test_what_was_asked_for_again_in_vain_is_said_with_the_way_to_ask_anew(
         "force": True,
     }
     assert function.checkpoint()["repeats"] == []
+    proxy.heal()
     assert function.export(event)["windows"]["exported"] == 1
 
 

@@ -29,7 +29,7 @@ from mimir_exporter.checkpoint import (
 from mimir_exporter.compact import MOST_BYTES, REASON_LOST, REASONS, fit
 from mimir_exporter.document import dump, load
 from mimir_exporter.errors import SettingsError
-from mimir_exporter.intervals import Intervals, subtract, union
+from mimir_exporter.intervals import Intervals, intersect, subtract, union
 from mimir_exporter.windows import DAY_S, Grid, Window
 from tests.unit.checkpoints import HOUR, NOW, begun, configure
 
@@ -59,6 +59,11 @@ def assert_only_detail_is_lost(before: Checkpoint, after: Checkpoint) -> None:
         assert subtract(kept.exported, progress.exported) == ()
         assert kept.exported[-1:] == progress.exported[-1:] or not progress.exported
         assert subtract(kept.empty, progress.empty) == subtract(kept.empty, kept.exported) == ()
+        # Which windows had no series is known, or known not to be.
+        forgotten = intersect(subtract(progress.empty, kept.empty), kept.exported)
+        assert subtract(forgotten, [(0, kept.empty_known_from)]) == ()
+        assert subtract(kept.restored, progress.restored) == ()
+        assert subtract(kept.restored, kept.exported) == ()
         assert subtract(failed(before, name), failed(after, name)) == ()
     for one in before.failures:
         # Nobody has to try more often for it, and a gap is one still.
@@ -167,7 +172,10 @@ def heap_of_trouble(seed: int, counts: int, odd: str = "é") -> Checkpoint:
     for number, name in enumerate(names):
         exported = scattered(rng, rng.randrange(counts + 1), unit_s)
         empty = tuple(one for one in exported if rng.random() < 0.3)
-        checkpoint.metrics[name] = MetricProgress(number, NOW + number, exported, empty)
+        restored = tuple(one for one in exported if rng.random() < 0.3)
+        checkpoint.metrics[name] = MetricProgress(
+            number, NOW + number, exported, empty, NOW - number, restored
+        )
         if number < METRICS:
             begin, end = exported[0][0] - unit_s if exported else NOW - unit_s, NOW
             for low, high in subtract([(begin, end)], exported):

@@ -71,7 +71,10 @@ def histories(draw: st.DrawFn) -> tuple[Checkpoint, Settings, dict[str, Interval
         touched = list(windows_within(checkpoint.grids, low.start, min(high.end, NOW)))
         if not touched:
             continue
-        kinds = ["exported", "empty", "failed", "gap", "handed", "again", "deleted"]
+        kinds = ["exported", "empty", "failed", "gap", "handed", "again"]
+        # How time was cut in days that are deleted is forgotten.
+        if last == first:
+            kinds.append("deleted")
         match draw(st.sampled_from(kinds)):
             case "deleted":
                 checkpoint.expire(low.start - low.start % DAY_S)

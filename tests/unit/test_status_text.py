@@ -10,7 +10,9 @@ import pytest
 
 from mimir_exporter import status as module
 from mimir_exporter.checkpoint import GAP_ATTEMPTS, Checkpoint, Handover, Repeat
+from mimir_exporter.compact import _forget_empty
 from mimir_exporter.deadline import Deadline
+from mimir_exporter.document import dump, load
 from mimir_exporter.errors import SettingsError
 from mimir_exporter.intervals import subtract
 from mimir_exporter.layout import object_key
@@ -18,7 +20,7 @@ from mimir_exporter.objects import Folder
 from mimir_exporter.settings import Settings, load_settings
 from mimir_exporter.status import report_status
 from mimir_exporter.tools import Tools
-from mimir_exporter.windows import window_at, windows_within
+from mimir_exporter.windows import DAY_S, window_at, windows_within
 
 PREFIX = "k8s/prometheus"
 NAMES = ("cpu", "memory")
@@ -315,6 +317,29 @@ def test_a_file_that_is_promised_and_not_there_is_named() -> None:
     ]
     unsure = status(checkpoint, settings, keys=tuple(keys), deadline=Deadline(0))
     assert (unsure["outcome"], unsure["files"]["missing"]) == ("complete", [])
+
+
+def test_a_file_is_not_called_lost_where_the_checkpoint_forgot_whether_it_ever_was() -> None:
+    """Every second window had no series: more than the checkpoint of a bad month can tell."""
+    settings = configure(BACKFILL_DAYS="3h")
+    checkpoint = exported(settings)
+    hours = [unix(f"2026-10-31T{hour:02}:00") for hour in (9, 10, 11)]
+    checkpoint.metrics["memory"].empty = ((hours[0], hours[1]),)
+    _forget_empty(checkpoint, DAY_S)
+    assert checkpoint.metrics["memory"].empty == ()
+    checkpoint = load(dump(checkpoint, NOW), "x")
+    keys = [object_key(PREFIX, "eu", name, hour) for name in NAMES for hour in hours]
+    keys.remove(object_key(PREFIX, "eu", "memory", hours[0]))
+    found = status(checkpoint, settings, keys=tuple(keys))
+    assert (found["outcome"], found["files"]["missing"]) == ("complete", [])
+    assert found["files"]["unknown"] == 1
+    assert "1 file may be missing: whether there were any series" in found["message"]
+    # What is known is still told: of other metrics, and of newer windows.
+    for name, lost in (("cpu", hours[0]), ("memory", hours[1])):
+        keys.remove(object_key(PREFIX, "eu", name, lost))
+    found = status(checkpoint, settings, keys=tuple(keys))
+    assert found["outcome"] == "incomplete"
+    assert (len(found["files"]["missing"]), found["files"]["unknown"]) == (2, 1)
 
 
 def test_a_window_without_series_that_is_asked_for_again_lacks_no_file() -> None:

@@ -205,9 +205,10 @@ def test_what_was_deleted_is_not_back_when_retention_is_raised() -> None:
         (
             NAMES,
             (
-                "from 5 October 2026 to 6 October 2026, from 16 October 2026 on: 408 of 408 windows "
-                "of 20 metrics, 8,160 of 8,160; what lies from 1 October 2026 to 5 October 2026, from "
-                "6 October 2026 to 16 October 2026 was never wanted, or deleted by RETENTION_DAYS."
+                "from 5 October 2026 to 6 October 2026, from 16 October 2026 on: 408 of 408 "
+                "windows of 20 metrics, 8,160 of 8,160; what lies from 1 October 2026 to 5 October "
+                "2026, from 6 October 2026 to 16 October 2026 was never wanted, or deleted by "
+                "RETENTION_DAYS."
             ),
         ),
         (
