@@ -19,7 +19,7 @@ from .errors import (
 from .export import Totals
 from .intervals import Intervals, subtract
 from .mimir import Ready
-from .retention import delete_expired
+from .retention import retain
 from .retry import with_retries
 from .settings import parse_time
 from .tools import Tools
@@ -70,7 +70,6 @@ class Summary:
     deleted: int = 0
     seconds: float = 0.0
     error: StopRunError | None = None
-    retained_on: str = ""  # the day, if retention finished it in this run
 
     def as_dict(self) -> dict[str, Any]:
         """What the function returns: small, and readable in the console."""
@@ -124,17 +123,18 @@ def run_regular(tools: Tools, only: Asked | None = None) -> Summary:
             )
         ready = wait_until_ready(tools)
         logger.info("endpoint ready", extra={"path": ready.path, "before": ready.before})
+        retained = retain(tools, checkpoint)
         plan = _plan(tools, checkpoint, only)
         _tell_plan(plan)
         left_off = _work(tools, checkpoint, plan)
         try:
             summary = _conclude(tools, plan, only, left_off)
-            if left_off is None:
-                _retain(tools, checkpoint, summary)
         except (OutOfTimeError, StopRunError) as error:
-            summary = summary or _stopped(tools, checkpoint, plan)
-            summary.outcome, summary.error = "stopped", StopRunError(str(error))
-            summary.message = _message(summary, only)
+            summary = _unconcluded(tools, checkpoint, plan)
+            _stop(summary, only, StopRunError(str(error)))
+        summary.deleted = retained.deleted
+        if retained.error is not None and summary.error is None:
+            _stop(summary, only, retained.error)
         summary.seconds = tools.clock() - started
         return summary
     finally:
@@ -318,8 +318,6 @@ def _end(tools: Tools, summary: Summary | None) -> None:
             fresh.lease_owner, fresh.lease_until = "", 0
         if summary is not None and summary.error is None and not summary.pending:
             fresh.last_complete = tools.now()
-        if summary is not None and summary.retained_on:
-            fresh.retention_done = summary.retained_on
 
     try:
         tools.store.update(record)
@@ -376,7 +374,12 @@ def _work(
     return stopped
 
 
-def _stopped(
+def _stop(summary: Summary, only: Asked | None, error: StopRunError) -> None:
+    summary.outcome, summary.error = "stopped", error
+    summary.message = _message(summary, only)
+
+
+def _unconcluded(
     tools: Tools, checkpoint: Checkpoint, plan: Sequence[tuple[Window, tuple[str, ...]]]
 ) -> Summary:
     """What is known of a run that could not look at its checkpoint again."""
@@ -487,21 +490,3 @@ def _asked_metrics(tools: Tools, asked: object) -> tuple[str, ...]:
                 f"{', '.join(tools.names)}."
             )
     return tuple(asked)
-
-
-def _retain(tools: Tools, checkpoint: Checkpoint, summary: Summary) -> None:
-    """Delete what is too old, once a day.
-
-    The checkpoint says so first: files that are gone are never without their reason.
-    """
-    now = tools.now()
-    today = iso(now)[:10]
-    if not tools.settings.retention_s or checkpoint.retention_done == today:
-        return
-    kept_since = keep_from(tools.settings, now)
-    tools.store.update(lambda fresh: fresh.expire(kept_since))
-    summary.deleted, finished = delete_expired(tools.bucket, tools.settings, now, tools.deadline)
-    if finished:
-        summary.retained_on = today
-    if summary.deleted:
-        logger.info("expired files deleted", extra={"objects": summary.deleted})

@@ -234,6 +234,7 @@ def test_what_was_asked_for_again_in_vain_is_said_with_the_way_to_ask_anew(
 ) -> None:
     function = exported.with_env(BACKFILL_STATE_MACHINE_ARN=make_machine(PASSING))
     asked: Event = {**AGAIN, "start": LAST_END - HOUR_S, "force": True}
+    proxy.heal()
     proxy.spoil(faults.late(2), lambda request: request.is_query)
     function.export(asked, seconds=SHORT_S)
     for _ in range(GAP_ATTEMPTS):

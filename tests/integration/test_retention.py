@@ -1,13 +1,17 @@
 """Retention deletes what this exporter wrote of days that are too old, and nothing else."""
 
+import threading
 from dataclasses import replace
 
 import pytest
 
 from localcloud.aws import Cloud
-from tests.integration.conftest import MakeFunction, MakeProxy
+from localcloud.prometheus import Prometheus
+from mimir_exporter.errors import ExportError
+from tests.integration.conftest import MakeFunction, MakeMachine, MakeProxy
 from tests.integration.deployment import CENTRAL, HOUR_S, LAST_END, PREFIX, Function, start_of
-from tests.integration.faults import late
+from tests.integration.faults import Exchange, answer, late, never_answer
+from tests.integration.machines import WAITING
 
 DAY_S = 86_400
 OLD = "end=20250301/day=28/metric=node_info/1740740400_node_info.json.gz"  # 11:00 the day before
@@ -117,6 +121,59 @@ def test_the_bucket_is_walked_once_a_day(
     function.clock.advance(DAY_S)
     assert watched.export()["deleted"] > 0
     assert f"{PREFIX}/d/{OLD}" not in function.file_keys()
+
+
+def test_a_run_that_hands_over_deletes_too(
+    function: Function, make_proxy: MakeProxy, make_machine: MakeMachine, mimir: Prometheus
+) -> None:
+    """Or the bucket of an exporter whose runs are all full would grow for ever."""
+    old = function.file_keys()
+    slow = make_proxy(f"http://127.0.0.1:{mimir.port}")
+    slow.spoil(never_answer, lambda request: request.is_query)
+    full = function.with_env(PORT=str(slow.port), BACKFILL_STATE_MACHINE_ARN=make_machine(WAITING))
+    function.clock.advance(13 * HOUR_S)
+    result = full.export(seconds=7)
+    assert (result["outcome"], result["deleted"]) == ("handed over", len(old))
+    assert not old.keys() & function.keys().keys()
+    assert function.checkpoint()["retention_done"] == "2025-03-02"
+
+
+def test_what_cannot_be_deleted_holds_back_no_export(
+    function: Function, make_proxy: MakeProxy, cloud: Cloud
+) -> None:
+    s3 = make_proxy(cloud.endpoint)
+    refused = "<Error><Code>AccessDenied</Code></Error>"
+    s3.spoil(answer(403, refused), lambda request: request.method == "DELETE")
+    watched = function.with_env(AWS_ENDPOINT_URL=s3.url)
+    function.clock.advance(13 * HOUR_S)
+    with pytest.raises(ExportError, match="S3 refused to delete .*check that the function's role"):
+        watched.export()
+    (line,) = watched.messages("run finished")
+    assert (line["outcome"], line["windows"]["pending"]) == ("stopped", 0)
+    assert line["windows"]["exported"] == line["windows"]["planned"] > 0
+    assert function.checkpoint()["retention_done"] == ""
+    # Nobody is told that what is too old is there for good.
+    s3.heal()
+    assert watched.export()["deleted"] > 0
+
+
+def test_folders_are_cleared_side_by_side(
+    function: Function, make_proxy: MakeProxy, cloud: Cloud
+) -> None:
+    for number in range(8):
+        function.put(f"{PREFIX}/d/{OLD.replace('node_info', f'metric_{number}')}", b"ours", **OURS)
+    s3 = make_proxy(cloud.endpoint)
+    meeting = threading.Barrier(8, timeout=20)
+
+    def meet(exchange: Exchange) -> None:
+        meeting.wait()
+        exchange.send(exchange.forward())
+
+    s3.spoil(meet, lambda request: request.method == "DELETE" and "/d/" in request.path)
+    watched = function.with_env(AWS_ENDPOINT_URL=s3.url)
+    function.clock.advance(13 * HOUR_S)
+    assert watched.export()["deleted"] > 8
+    assert not meeting.broken
 
 
 def test_what_the_time_does_not_suffice_for_is_deleted_by_the_next_run(

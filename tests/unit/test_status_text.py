@@ -326,7 +326,7 @@ def test_a_file_is_not_called_lost_where_the_checkpoint_forgot_whether_it_ever_w
     hours = [unix(f"2026-10-31T{hour:02}:00") for hour in (9, 10, 11)]
     checkpoint.metrics["memory"].empty = ((hours[0], hours[1]),)
     _forget_empty(checkpoint, DAY_S)
-    assert checkpoint.metrics["memory"].empty == ()
+    assert not checkpoint.metrics["memory"].empty
     checkpoint = load(dump(checkpoint, NOW), "x")
     keys = [object_key(PREFIX, "eu", name, hour) for name in NAMES for hour in hours]
     keys.remove(object_key(PREFIX, "eu", "memory", hours[0]))
