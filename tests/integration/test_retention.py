@@ -146,7 +146,7 @@ def test_what_cannot_be_deleted_holds_back_no_export(
     s3.spoil(answer(403, refused), lambda request: request.method == "DELETE")
     watched = function.with_env(AWS_ENDPOINT_URL=s3.url)
     function.clock.advance(13 * HOUR_S)
-    with pytest.raises(ExportError, match="S3 refused to delete .*check that the function's role"):
+    with pytest.raises(ExportError, match=r"S3 refused to delete .*check that the function's role"):
         watched.export()
     (line,) = watched.messages("run finished")
     assert (line["outcome"], line["windows"]["pending"]) == ("stopped", 0)
