@@ -39,7 +39,10 @@ class MetricFailure:
 
 @dataclass
 class Totals:
-    """What a run did. `bytes` are compressed, as written."""
+    """What a run did. `bytes` are compressed, as written; `raw_bytes` are as Mimir sent them.
+
+    `query_s` is as in FetchStats.
+    """
 
     windows: int = 0
     metrics: int = 0

@@ -52,7 +52,11 @@ class Part:
 
 @dataclass
 class FetchStats:
-    """What it took: `parts` answers, `retries` waits, `cuts` refusals for size."""
+    """What it took: `parts` answers, `retries` waits, `cuts` refusals for size.
+
+    `query_s` is from a request to the last byte of its answer, split and compressed on the way;
+    QUERY_DELAY and the waits between attempts are not in it.
+    """
 
     parts: int = 0
     attempts: int = 0
@@ -129,6 +133,7 @@ class Fetcher:
         self, metric: Metric, window: Window, part: Part, spool: Spool, stats: FetchStats
     ) -> None:
         def attempt() -> None:
+            self._mimir.wait_for_turn()
             stats.attempts += 1
             spool.begin_part()
             started = self._clock()

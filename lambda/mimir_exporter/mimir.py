@@ -186,9 +186,8 @@ class Mimir:
     ) -> Iterator[Iterator[bytes]]:
         """The blocks of a range query's answer, uncompressed. Both ends are evaluated.
 
-        Waits QUERY_DELAY after the query before. Only a 200 yields; every other answer raises.
+        `wait_for_turn` comes before it. Only a 200 yields; every other answer raises.
         """
-        self._wait_for_turn()
         form = {
             "query": promql,
             "start": str(first),
@@ -203,7 +202,8 @@ class Mimir:
         finally:
             self._last_query_end = self._clock()
 
-    def _wait_for_turn(self) -> None:
+    def wait_for_turn(self) -> None:
+        """Wait until QUERY_DELAY after the range query before is over. Raises OutOfTimeError."""
         if self._last_query_end is not None:
             due = self._last_query_end + self._settings.query_delay_s
             self._deadline.sleep(max(0.0, due - self._clock()), self._sleep)

@@ -88,11 +88,13 @@ class Summary:
             "series": totals.series,
             "samples": totals.samples,
             "bytes": totals.bytes,
+            "raw_bytes": totals.raw_bytes,
             "lag_s": self.lag_s,
             "gaps": self.gaps,
             "execution": self.executions[0] if self.executions else None,
             "deleted": self.deleted,
             "seconds": round(self.seconds, 1),
+            "query_s": round(totals.query_s, 1),
             "failures": [
                 {"metric": one.metric, "window": str(one.window), "reason": one.reason}
                 for one in totals.failures[:20]

@@ -119,6 +119,8 @@ def test_the_log_tells_of_each_metric_and_window(small: Function) -> None:
     assert sum(line["samples"] for line in lines) == result["samples"]
     (summary,) = small.messages("run finished")
     assert summary["windows"] == result["windows"]
+    assert sum(line["raw_bytes"] for line in lines) == summary["raw_bytes"] > summary["bytes"]
+    assert sum(line["query_s"] for line in lines) == pytest.approx(summary["query_s"], abs=0.06)
     assert summary["reason"] == result["message"]
     newest_first = [line["window"][:13] for line in lines[::3]]
     assert newest_first == ["2025-03-01T11", "2025-03-01T10", "2025-03-01T09"]
@@ -154,6 +156,8 @@ def test_the_delay_lies_between_the_end_of_a_query_and_the_start_of_the_next(
     pauses = [after.began - before.ended for before, after in pairwise(proxy.queries)]
     # `ended` is when the proxy had sent all; the client's clock starts a moment later.
     assert min(pauses) >= 0.29
+    # The time that a query takes is Mimir's, and not the pause before it.
+    assert sum(line["query_s"] for line in slow.messages("metric exported")) < 5 * 0.29
 
 
 def test_a_backfill_begins_at_a_date_if_one_is_given(small: Function) -> None:

@@ -74,6 +74,7 @@ class Questions:
         """How long the endpoint works on a range query, whose answer should be small."""
 
         def ask() -> float:
+            self._tools.mimir.wait_for_turn()
             begun = time.monotonic()
             with self._tools.mimir.query_range(promql, first, last, step_s) as blocks:
                 for _ in blocks:
