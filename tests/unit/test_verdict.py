@@ -206,17 +206,17 @@ def test_what_was_deleted_is_not_back_when_retention_is_raised() -> None:
             NAMES,
             (
                 "from 5 October 2026 to 6 October 2026, from 16 October 2026 on: 408 of 408 "
-                "windows of 20 metrics, 8,160 of 8,160; what lies from 1 October 2026 to 5 October "
-                "2026, from 6 October 2026 to 16 October 2026 was never wanted, or deleted by "
-                "RETENTION_DAYS."
+                "windows of 20 metrics, 8,160 of 8,160 metric by metric; what lies from 1 October "
+                "2026 to 5 October 2026, from 6 October 2026 to 16 October 2026 was never wanted, "
+                "or deleted by RETENTION_DAYS."
             ),
         ),
         (
             NAMES[:1],
             (
-                "from 16 October 2026 on: 408 of 408 windows of 20 metrics, 7,704 of 7,704; what "
-                "lies from 1 October 2026 to 16 October 2026 was never wanted, or deleted by "
-                "RETENTION_DAYS, of some metrics."
+                "from 16 October 2026 on: 408 of 408 windows of 20 metrics, 7,704 of 7,704 "
+                "metric by metric; what lies from 1 October 2026 to 16 October 2026 was never "
+                "wanted, or deleted by RETENTION_DAYS, of some metrics."
             ),
         ),
     ],
@@ -237,8 +237,8 @@ def test_a_month_is_not_complete_by_a_single_metric_that_was_exported_again() ->
         export_by_hand(checkpoint, f"2026-10-{day:02}", NAMES[:1])
     assert said(ask(checkpoint, settings)) == (
         "partial. October 2026 is complete only in part: 744 of 744 windows of 1 metric, 744 of "
-        "744; what lies from 1 October 2026 to 1 November 2026 was never wanted, or deleted by "
-        "RETENTION_DAYS, of some metrics."
+        "744 metric by metric; what lies from 1 October 2026 to 1 November 2026 was never wanted, "
+        "or deleted by RETENTION_DAYS, of some metrics."
     )
 
 
