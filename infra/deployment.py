@@ -249,6 +249,11 @@ def _environment(context: Context) -> dict[str, str]:
             "hostname is not set; give the name or address at which the function reaches Mimir, "
             "such as -c hostname=mimir.example.com."
         )
+    if not context.text("cluster_name"):
+        raise DeploymentError(
+            "cluster_name is not set; give a name for the folder of the checkpoint and of series "
+            "without the cluster label, such as -c cluster_name=central."
+        )
     context.text(
         "s3_prefix",
         r"[^*?$]*",

@@ -46,7 +46,12 @@ class ExporterFunction(Construct):
         self._timeout = settings.timeout
         self.log_group = make_log_group(self, "Log", retention_days=settings.log_retention_days)
         # The managed policies for Lambda open every log group of the account.
-        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        self.role = iam.Role(
+            self,
+            "Role",
+            description=f"{description} (role of the function)",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+        )
         self.log_group.grant_write(self.role)
         if network:
             self._allow_network_interfaces()

@@ -37,40 +37,52 @@ def add_outputs(
     if login and login.is_made_here:
         say(
             "SecretCommand",
-            "Fill in the login to Mimir; the other keys are PROMETHEUS_AUTH_TOKEN, "
+            "Puts the login to Mimir into the secret; other keys are PROMETHEUS_AUTH_TOKEN, "
             "PROMETHEUS_USERNAME with PROMETHEUS_PASSWORD, and PROMETHEUS_X_SCOPE_ORGID",
             f"aws secretsmanager put-secret-value --region {region} --secret-id {login.arn} "
             '--secret-string \'{"PROMETHEUS_BEARER_AUTH_TOKEN": "<token>"}\'',
         )
     say(
         "CheckCommand",
-        "Run this first: says whether everything can be reached",
+        "Run this first: says whether everything works, and what to change",
         exporter.invoke_command('{"action": "check"}'),
     )
     say(
         "InvokeCommand",
-        "Starts a regular run now",
+        "Starts a regular run now, as the schedule does",
         exporter.invoke_command("{}"),
     )
     say(
         "LogCommand",
-        "Follows the log in a terminal",
+        "Follows the export function's log in a terminal",
         f"aws logs tail --region {region} --follow {exporter.log_group.log_group_name}",
     )
-    say("FunctionName", "The export function", exporter.function.function_name)
-    say("FunctionConsole", "Its page, with the Test button", exporter.console_url)
+    say(
+        "FunctionName",
+        "The export function, for the commands of the documentation",
+        exporter.function.function_name,
+    )
+    say("FunctionConsole", "The export function's page, with the Test button", exporter.console_url)
     if dashboard:
-        say("DashboardConsole", "How it does", dashboard.console_url)
-    say("LogConsole", "Its log", exporter.log_url)
+        say(
+            "DashboardConsole",
+            "The dashboard: coverage map, lag, failures, backfill, health",
+            dashboard.console_url,
+        )
+    say("LogConsole", "The export function's log", exporter.log_url)
     say("BackfillLogConsole", "The backfill function's log", backfill_function.log_url)
-    say("StateMachine", "The backfill", backfill.state_machine.state_machine_arn)
-    say("StateMachineConsole", "Its executions", backfill.console_url)
+    say(
+        "StateMachine",
+        "The state machine that exports what a run has no time for",
+        backfill.state_machine.state_machine_arn,
+    )
+    say("StateMachineConsole", "The backfill's executions", backfill.console_url)
     say(
         "CoverageFunction",
         "Draws the coverage map, for a custom widget of any dashboard",
         coverage.function.function_name,
     )
-    say("Bucket", "Where the files go", bucket.name)
+    say("Bucket", "Where the files go; the cost platform's field Bucket Name", bucket.name)
     if role_arn:
         say(
             "BucketRoleTrust",
@@ -79,14 +91,18 @@ def add_outputs(
                 role.role_arn for role in (exporter.role, backfill_function.role, coverage.role)
             ),
         )
-    say("Region", "Of the bucket and all else", region)
+    say("Region", "Where the stack and its bucket are; the cost platform's field Region", region)
     if reader:
         say(
             "ReaderRole",
-            "The role that the cost platform assumes: its field ARN Role, beside Bucket and Region",
+            "The role that the cost platform assumes; its field ARN Role",
             reader.role.role_arn,
         )
-    say("DeadLetterQueue", "Runs that failed", regular_run.dead_letters.queue_url)
+    say(
+        "DeadLetterQueue",
+        "Events of scheduled runs that failed or could not be started",
+        regular_run.dead_letters.queue_url,
+    )
     say(
         "AlarmTopic",
         "Where alarms go; to be told of them: aws sns subscribe --topic-arn <this> "

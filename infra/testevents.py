@@ -57,7 +57,12 @@ class TestEvents(Construct):
         stack = Stack.of(self)
         arn = stack.format_arn(service="schemas", resource="registry", resource_name=REGISTRY)
         # Its own role: the one that the CDK would make may write every log group of the account.
-        role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        role = iam.Role(
+            self,
+            "Role",
+            description="Makes the registry of the Lambda console's test events, where it lacks",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+        )
         log_group.grant_write(role)
         registry = custom_resources.AwsCustomResource(
             self,

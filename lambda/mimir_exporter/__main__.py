@@ -28,7 +28,7 @@ from .objects import ObjectStore
 from .runs import run_again, run_regular
 from .settings import Settings, duration_s, load_settings, parse_time
 from .status import report_status
-from .tools import Tools, describe_login, open_tools
+from .tools import Tools, open_tools
 
 logger = Logger()
 
@@ -38,7 +38,7 @@ FINE = ("complete", "fit")
 ACTIONS: dict[str, Callable[[Tools, dict[str, Any]], dict[str, Any]]] = {
     "export": lambda tools, event: run_again(tools, event).as_dict(),
     "run": lambda tools, _: run_regular(tools).as_dict(),
-    "check": lambda tools, _: run_check(tools, lambda: describe_login(tools.settings)),
+    "check": lambda tools, _: run_check(tools),
     "status": report_status,
 }
 

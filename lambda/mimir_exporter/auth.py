@@ -143,6 +143,15 @@ class CredentialSource:
 
     def get(self, *, refresh: bool = False) -> Credentials:
         """The credentials now. Raises SettingsError or StopRunError, without any value in it."""
+        try:
+            return self._read(refresh)
+        except SettingsError:
+            if refresh or not self.from_secret:
+                raise
+        # What was kept may have been mended since: nobody waits minutes to see that.
+        return self._read(True)
+
+    def _read(self, refresh: bool) -> Credentials:
         if not self._secret_arn or self._read_secret is None:
             return Credentials.from_values(self._plain, "the environment")
         values = _parse_secret(self._read_secret(refresh), self._secret_arn)

@@ -1,7 +1,7 @@
 """The Lambda entry points of the work; with `widget.py`, all that knows Lambda."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any
@@ -21,12 +21,24 @@ from .export import Totals
 from .runs import Summary, run_again, run_item, run_regular
 from .settings import load_settings
 from .status import report_status
-from .tools import Tools, describe_login, open_tools
+from .tools import Tools, open_tools
 
 logger = Logger()
 metrics = Metrics()
 
 Event = dict[str, Any]
+
+# What an event of each action may have besides.
+_KEYS: Mapping[str, tuple[str, ...]] = {
+    "run": (),
+    "export": ("start", "end", "metrics", "force", "again"),
+    "status": ("month", "start", "end", "files"),
+    "check": (),
+}
+_KNOWN = (
+    "{} (a regular run) and the actions "
+    f"{', '.join(name for name in _KEYS if name != 'run')} are known."
+)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -61,18 +73,29 @@ def _act(event: Event, context: LambdaContext) -> Event:
         "run": lambda tools: _finish(run_regular(tools)),
         "export": lambda tools: _finish(run_again(tools, event)),
         "status": lambda tools: _tell_status(report_status(tools, event)),
-        "check": lambda tools: _tell_check(
-            run_check(tools, lambda: describe_login(tools.settings))
-        ),
+        "check": lambda tools: _tell_check(run_check(tools)),
     }
     action = event.get("action", "run") if isinstance(event, dict) else event
     if not isinstance(action, str) or action not in actions:
-        raise SettingsError(
-            f"The event's action is {action!r}; {{}} (a regular run), "
-            f"{', '.join(name for name in actions if name != 'run')} are known."
-        )
+        raise SettingsError(f"The event's action is {action!r}; {_KNOWN}")
+    _refuse_unknown_keys(action, event)
     with _tools(context, IMPATIENT if action == "check" else CLIENT) as tools:
         return actions[action](tools)
+
+
+def _refuse_unknown_keys(action: str, event: Event) -> None:
+    """A key with a typing error would be left out of what is done, and nobody would know."""
+    if "action" not in event and "detail-type" in event:
+        return  # as a rule of EventBridge sends it
+    unknown = [key for key in event if key != "action" and key not in _KEYS[action]]
+    if unknown and "action" not in event:
+        raise SettingsError(f"The event has {unknown[0]!r} and no action; {_KNOWN}")
+    if unknown:
+        allowed = f"may have {', '.join(_KEYS[action])}" if _KEYS[action] else "has nothing else"
+        raise SettingsError(
+            f"The event has {unknown[0]!r}, which is unknown; with the action {action!r} it "
+            f"{allowed}."
+        )
 
 
 def _tools(context: LambdaContext, config: Config = CLIENT) -> AbstractContextManager[Tools]:

@@ -21,7 +21,7 @@ from .intervals import Intervals, subtract
 from .mimir import Ready
 from .retention import retain
 from .retry import with_retries
-from .settings import parse_time
+from .settings import parse_flag, parse_time
 from .tools import Tools
 from .windows import Window, iso, iso_range, window_at, windows_within
 
@@ -173,7 +173,8 @@ def run_again(tools: Tools, event: dict[str, Any]) -> Summary:
     start = int(parse_time("start", event.get("start")).timestamp())
     end = int(parse_time("end", event.get("end")).timestamp())
     metrics = _asked_metrics(tools, event.get("metrics"))
-    force, again = _flag(event, "force", False), _flag(event, "again", True)
+    force = parse_flag("force", event.get("force", False))
+    again = parse_flag("again", event.get("again", True))
     if start >= end:
         raise SettingsError(
             f"start is {iso(start)} and end is {iso(end)}; start has to be before end."
@@ -471,13 +472,6 @@ def _message(summary: Summary, only: Asked | None) -> str:
     elif summary.covered_until:
         parts.append(f"everything up to {iso(summary.covered_until)} is exported")
     return "; ".join(parts) + "."
-
-
-def _flag(event: dict[str, Any], name: str, default: bool) -> bool:
-    value = event.get(name, default)
-    if not isinstance(value, bool):
-        raise SettingsError(f"{name} is {value!r}; true or false is allowed.")
-    return value
 
 
 def _asked_metrics(tools: Tools, asked: object) -> tuple[str, ...]:

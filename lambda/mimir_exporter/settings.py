@@ -157,6 +157,13 @@ def duration_s(name: str, value: str, unit: str) -> float:
     return float(match[1]) * _UNITS_S[match[2] or unit[0]]
 
 
+def parse_flag(name: str, value: object) -> bool:
+    """true or false, as JSON has them. Raises SettingsError."""
+    if not isinstance(value, bool):
+        raise SettingsError(f"{name} is {value!r}; true or false is allowed.")
+    return value
+
+
 def parse_time(name: str, value: object) -> datetime:
     """A moment in UTC from ISO 8601 (UTC unless it says otherwise) or from unix seconds.
 

@@ -14,7 +14,7 @@ from .deadline import Deadline
 from .errors import SettingsError
 from .files import Files, count_files
 from .intervals import Interval, Intervals, union
-from .settings import parse_month, parse_time
+from .settings import parse_flag, parse_month, parse_time
 from .tools import Tools
 from .verdict import Verdict, counted, judge, range_name
 from .windows import DAY_S, iso, iso_range, window_at
@@ -38,8 +38,9 @@ def report_status(tools: Tools, event: dict[str, Any]) -> dict[str, Any]:
     invocation may last where the event has `"files": true`; `counted_whole` says whether it did,
     and then `missing` names the files that the checkpoint promises and the bucket does not have;
     `unknown` counts those of which it has forgotten whether it promises them.
-    Raises SettingsError for a bad range.
+    Raises SettingsError for an event that it does not understand.
     """
+    look_whole = parse_flag("files", event.get("files", False))
     checkpoint = tools.store.read()
     now = tools.now()
     if not checkpoint.metrics:
@@ -53,7 +54,7 @@ def report_status(tools: Tools, event: dict[str, Any]) -> dict[str, Any]:
     span = _range(tools, checkpoint, event, now)
     coverage = survey(checkpoint, tools.names, tools.settings, now, span)
     patience = tools.deadline
-    if event.get("files") is not True:
+    if not look_whole:
         patience = Deadline(min(COUNT_S, tools.deadline.remaining_s()))
     files = count_files(tools.bucket, tools.settings.prefix, coverage, patience)
     name = range_name(coverage.start, coverage.end)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from .auth import credential_source
+from .auth import Credentials, credential_source
 from .backfill import StateMachine
 from .bounded import BoundedStore
 from .catalog import Metric, load_catalog
@@ -88,11 +88,14 @@ def open_tools(
 
 
 def describe_login(settings: Settings) -> str:
-    """Who we are to the endpoint, without any secret in it. Raises SettingsError, StopRunError."""
+    """Who we are to the endpoint, without any secret in it, as the secret is now; "" where there
+    is a secret and nothing in it. Raises SettingsError, StopRunError."""
     if settings.sigv4_region:
         signer = settings.sigv4_role_arn or "the exporter's own role"
         return f"SigV4 in {settings.sigv4_region} as {signer}"
+    credentials = credential_source(settings.auth_secret_arn).get(refresh=True)
+    if settings.auth_secret_arn and credentials == Credentials():
+        return ""
     source = settings.auth_secret_arn or "the environment"
-    credentials = credential_source(settings.auth_secret_arn).get()
     tenant = "with a tenant" if credentials.tenant else "without a tenant"
     return f"{credentials.method}, {tenant}, from {source}"

@@ -75,7 +75,7 @@ def test_account_and_region_of_a_lookup_come_from_the_cli_unless_given() -> None
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"cluster_name": ""}, "CLUSTER_NAME is not set"),
+        ({"cluster_name": ""}, "cluster_name is not set; give a name for the folder"),
         ({"hostname": ""}, "hostname is not set; give"),
         ({"hostname": "https://mimir"}, "HOSTNAME is 'https://mimir'; a host name"),
         ({"port": "none"}, "PORT is 'none'; a whole number from 1 to 65535"),

@@ -172,6 +172,24 @@ def test_an_unknown_event_lists_the_known_ones(event: Any, small: Function) -> N
     assert small.keys() == {}
 
 
+@pytest.mark.parametrize(
+    ("event", "says"),
+    [
+        ({"acton": "check"}, "has 'acton' and no action; {} (a regular run) and the actions"),
+        ({"key1": "value1"}, "has 'key1' and no action"),
+        ({"action": "export", **HOUR_ISO, "metric": ["pod_info"]}, "may have start, end, metrics"),
+        ({"action": "status", "mont": "2025-03"}, "has 'mont', which is unknown"),
+        ({"action": "status", "files": "yes"}, "files is 'yes'; true or false is allowed"),
+        ({"action": "check", "force": True}, "with the action 'check' it has nothing else"),
+    ],
+)
+def test_a_key_that_is_unknown_is_not_left_out(event: Event, says: str, small: Function) -> None:
+    with pytest.raises(SettingsError) as caught:
+        small.export(event)
+    assert says in str(caught.value)
+    assert small.keys() == {}
+
+
 def test_a_schedules_event_is_a_regular_run(small: Function) -> None:
     event = {"version": "0", "detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}
     assert small.export(event)["outcome"] == "complete"

@@ -179,6 +179,27 @@ def test_a_secret_that_cannot_be_used_is_named(text: str, says: str, small: Func
     assert function.file_keys() == {}
 
 
+def test_a_check_knows_what_the_secret_is_now(
+    make_function: MakeFunction, guarded: Prometheus
+) -> None:
+    """Empty as the stack makes it, filled wrongly, filled, within the minutes that it is kept."""
+    function, secret = with_secret(make_function, guarded, {})
+
+    def look(text: str) -> dict[str, tuple[str, str]]:
+        function.cloud.secretsmanager.put_secret_value(SecretId=secret, SecretString=text)
+        findings = function.export({"action": "check"})["findings"]
+        return {one["what"]: (one["level"], one["found"] + one["change"]) for one in findings}
+
+    empty = look("{}")
+    assert empty["login"][0] == "warning"
+    assert "is empty" in empty["login"][1]
+    assert "SecretCommand" in empty["login"][1]
+    assert "The login was refused" in empty["endpoint"][1]
+    assert "is not JSON" in look("a-token")["login"][1]
+    right = look(json.dumps(RIGHT))
+    assert (right["login"][0], right["endpoint"][0]) == ("ok", "ok")
+
+
 def test_a_secret_that_is_not_there_is_named(small: Function) -> None:
     arn = "arn:aws:secretsmanager:eu-central-1:000000000000:secret:none-AbCdEf"
     with pytest.raises(ExportError) as caught:

@@ -236,6 +236,15 @@ def test_a_refused_login_reads_the_secret_past_the_cache() -> None:
     assert forced == [False, True]
 
 
+def test_a_kept_secret_that_cannot_be_used_is_read_again() -> None:
+    """Whoever has just mended it and tries again is not told of the old one for minutes."""
+    source = CredentialSource({}, ARN, lambda force: json.dumps({BEARER: "new"}) if force else "x")
+    assert source.get().bearer == "new"
+    broken = CredentialSource({}, ARN, lambda _force: "x")
+    with pytest.raises(SettingsError, match="is not JSON"):
+        broken.get()
+
+
 def test_without_a_secret_there_is_nothing_to_read_again() -> None:
     source = credential_source("", {TOKEN: "tok"})
     assert not source.from_secret

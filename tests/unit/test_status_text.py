@@ -369,6 +369,6 @@ def test_a_count_that_the_time_cut_short_says_so(
 def test_a_count_to_the_end_is_not_bounded_but_by_the_invocation() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "COUNT_S", 0.0)
-        for asked, whole in ((None, False), (True, True), ("yes", False)):
+        for asked, whole in ((False, False), (True, True)):
             found = status(exported(configure()), configure(), {"files": asked}, (KEY,))
             assert found["files"]["counted_whole"] is whole

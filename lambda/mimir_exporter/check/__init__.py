@@ -2,29 +2,25 @@
 
 Each thing is tried once, the quick ones first; none takes so long that the others have no turn.
 `findings` is what a thing found is, the other files are what is looked at: `places` the bucket,
-the checkpoint and the state machine, `endpoint` who answers, `metrics` what it has, and `amounts`
-how much of it, how late and how far back.
+the checkpoint and the state machine, `endpoint` who we are and who answers, `metrics` what it
+has, and `amounts` how much of it, how late and how far back.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from .. import __version__
 from ..layout import state_key
 from ..tools import Tools
 from .amounts import look_at_amounts
-from .endpoint import look_at_endpoint
+from .endpoint import look_at_endpoint, look_at_login
 from .findings import Findings, some
 from .metrics import look_at_metrics
 from .places import look_at_places
 from .questions import Questions
 
 
-def run_check(tools: Tools, login: Callable[[], str]) -> dict[str, Any]:
-    """The findings, as JSON and as lines of text. Writes nothing but a probe that it removes.
-
-    `login` says who we are to the endpoint, without any secret in it.
-    """
+def run_check(tools: Tools) -> dict[str, Any]:
+    """The findings, as JSON and as lines of text. Writes nothing but a probe that it removes."""
     settings = tools.settings
     findings = Findings()
     findings.add(
@@ -36,7 +32,7 @@ def run_check(tools: Tools, login: Callable[[], str]) -> dict[str, Any]:
     )
     checkpoint = look_at_places(tools, findings)
     metrics: dict[str, Any] = {}
-    if findings.attempt("login", login) and look_at_endpoint(tools, findings):
+    if look_at_login(tools, findings) and look_at_endpoint(tools, findings):
         questions = Questions(tools)
         counts = look_at_metrics(tools, questions, findings)
         look_at_amounts(tools, questions, counts, checkpoint, findings)

@@ -1,11 +1,11 @@
-"""Who answers, whether it is ready, and whether its certificate and its clock are right."""
+"""Who we are, who answers, whether it is ready, and its certificate and its clock."""
 
 import time
 from email.utils import parsedate_to_datetime
 
 from ..errors import ExportError, OutOfTimeError
 from ..retry import with_retries
-from ..tools import Tools
+from ..tools import Tools, describe_login
 from ..windows import iso
 from .findings import Findings
 
@@ -13,6 +13,27 @@ from .findings import Findings
 SKEW_S = 60
 # So long before a certificate expires those that renew themselves have been renewed.
 RENEW_DAYS = 14
+
+
+def look_at_login(tools: Tools, findings: Findings) -> bool:
+    """Whether there is one to ask with, be it none."""
+    try:
+        login = describe_login(tools.settings)
+    except ExportError as error:
+        findings.add_error("login", error)
+        return False
+    if login:
+        findings.add("ok", "login", login)
+    else:
+        findings.add(
+            "warning",
+            "login",
+            f"the secret {tools.settings.auth_secret_arn} is empty: the endpoint is asked without "
+            "a login and without a tenant",
+            "fill it with the command of the stack's output SecretCommand; leave it where the "
+            "endpoint wants neither",
+        )
+    return True
 
 
 def look_at_endpoint(tools: Tools, findings: Findings) -> bool:
