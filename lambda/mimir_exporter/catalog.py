@@ -1,6 +1,7 @@
 """The metrics: those of catalog.toml and the user's own."""
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,10 @@ from .errors import SettingsError
 
 MATCHERS = "$matchers"
 CLUSTER_LABEL = "$cluster_label"
+_DURATION = re.compile(r"([0-9]+)(ms|[smhdwy])|(?:[\[:]|offset)\s*([0-9]+)\b")
+_UNIT_S = {"ms": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
+# An instant vector looks back five minutes, or as long as the server is told.
+INSTANT_S = 3600
 # The checkpoint has room for what may happen to so many; see compact.py.
 METRICS = 100
 
@@ -27,6 +32,16 @@ class Metric:
     def can_cut_by_cluster(self) -> bool:
         """Whether the query says where a cluster's matcher goes."""
         return MATCHERS in self.query
+
+    @property
+    def look_back_s(self) -> int:
+        """How far before a step the query may look, at most: all durations in it, one after the
+        other, as ranges, offsets and subqueries add up."""
+        found = _DURATION.findall(self.query)
+        return INSTANT_S + sum(
+            int(seconds) if seconds else int(count) * _UNIT_S[unit]
+            for count, unit, seconds in found
+        )
 
     def promql(self, cluster_label: str, cluster: str | None = None) -> str:
         """The query to send; `cluster` narrows it to one value of the label ("" is: no label)."""

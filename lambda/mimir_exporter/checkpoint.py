@@ -289,13 +289,18 @@ class Checkpoint:
             name
             for name in names
             if name in self.metrics
-            and (
-                not covers(self.metrics[name].exported, window.start, window.end)
-                or self.repeat_of(name, window)
-            )
+            and (self._is_wanted(name, window) or self.repeat_of(name, window))
             and self._is_due(name, window, now)
         ]
         return self._least_failed_first(lacking, window)
+
+    def _is_wanted(self, name: str, window: Window) -> bool:
+        """Whether it is one that a run does by itself: what came with another metric's repetition
+        may lie before this one's beginning."""
+        progress = self.metrics[name]
+        return window.start >= progress.since and not covers(
+            progress.exported, window.start, window.end
+        )
 
     def _least_failed_first(self, names: Iterable[str], window: Window) -> tuple[str, ...]:
         """A metric that always uses up the time holds back no other then."""
@@ -347,8 +352,11 @@ class Checkpoint:
 
     # What has happened
 
-    def mark_exported(self, name: str, window: Window, *, empty: bool) -> None:
-        """All objects of this metric and window are written. Raises CheckpointError."""
+    def mark_exported(self, name: str, window: Window, *, empty: bool, forced: bool = True) -> None:
+        """All objects of this metric and window are written. Raises CheckpointError.
+
+        Not `forced` is what began before somebody asked for `force`: that stays to be done.
+        """
         progress = self._progress(name)
         here = [(window.start, window.end)]
         had_series = subtract(intersect(here, self.there(name)), progress.empty)
@@ -359,14 +367,26 @@ class Checkpoint:
         if empty and not had_series:  # past Mimir's retention the files of before are all there is
             progress.empty = union(progress.empty, here)
         self._cut_failures(name, window.start, window.end)
-        self._forget_repeat(name, window.start, window.end)
+        self._forget_repeat(name, window.start, window.end, forced=forced)
 
-    def mark_failed(self, name: str, window: Window, reason: str, now: int) -> None:
-        """This metric and window failed once more. Said twice of one moment, it failed once."""
-        self._mark_failed(name, [window], reason, now)
+    def mark_failed(
+        self, name: str, window: Window, reason: str, now: int, *, forced: bool = True
+    ) -> None:
+        """This metric and window failed once more. Said twice of one moment, it failed once.
+
+        `forced` as in mark_exported.
+        """
+        self._mark_failed(name, [window], reason, now, forced=forced)
 
     def _mark_failed(
-        self, name: str, windows: Sequence[Window], reason: str, now: int, *, tried: bool = True
+        self,
+        name: str,
+        windows: Sequence[Window],
+        reason: str,
+        now: int,
+        *,
+        forced: bool = True,
+        tried: bool = True,
     ) -> None:
         """`tried` is False where all that is known is that an execution ended before it."""
         self._progress(name)
@@ -381,7 +401,7 @@ class Checkpoint:
             has_files = covers(there, window.start, window.end)
             if has_files and (tried or attempts >= GAP_ATTEMPTS):
                 # It has its files from before, so that a repetition is tried once.
-                self._forget_repeat(name, window.start, window.end)
+                self._forget_repeat(name, window.start, window.end, forced=forced)
             else:
                 # Before `since`, and of what was deleted, nothing but the repetition says that it
                 # is wanted.
@@ -478,11 +498,12 @@ class Checkpoint:
             for begin, until in subtract([(failure.start, failure.end)], [(start, end)])
         ]
 
-    def _forget_repeat(self, name: str, start: int, end: int) -> None:
+    def _forget_repeat(self, name: str, start: int, end: int, *, forced: bool = True) -> None:
         pieces: list[Repeat] = []
         for repeat in self.repeats:
             left = subtract([(repeat.start, repeat.end)], [(start, end)])
-            if name not in repeat.metrics or left == ((repeat.start, repeat.end),):
+            stays = name not in repeat.metrics or left == ((repeat.start, repeat.end),)
+            if stays or (repeat.force and not forced):
                 pieces.append(repeat)
                 continue
             others = tuple(other for other in repeat.metrics if other != name)

@@ -30,11 +30,25 @@ TOP_CLUSTERS = 5
 
 @dataclass(frozen=True)
 class MetricFailure:
-    """One metric of one window that was given up for now, and why."""
+    """One metric of one window that was given up for now, and why.
+
+    `forced`: a repetition with `force` was tried.
+    """
 
     metric: str
     window: Window
     reason: str
+    forced: bool = False
+
+
+@dataclass(frozen=True)
+class _Done:
+    """One metric of one window whose objects are written, and that is to be recorded."""
+
+    metric: str
+    window: Window
+    empty: bool
+    forced: bool
 
 
 @dataclass
@@ -78,7 +92,7 @@ class Exporter:
         self._store = store
         self._deadline = deadline
         self._clock = clock
-        self._done: list[tuple[str, Window, bool]] = []
+        self._done: list[_Done] = []
         self._failed: list[MetricFailure] = []
         self._busy: list[MetricFailure] = []
         self._saved_at = clock()
@@ -151,7 +165,7 @@ class Exporter:
     def _export_metric(self, checkpoint: Checkpoint, window: Window, metric: Metric) -> bool:
         """Whether it was exported, and not given up for now."""
         started = time.monotonic()
-        repeat = checkpoint.repeat_of(metric.name, window)
+        forced = _is_forced(checkpoint, metric.name, window)
         labelling = checkpoint.labelling
         try:
             with Spool() as spool:
@@ -160,14 +174,14 @@ class Exporter:
                     metric,
                     window,
                     spool,
-                    force=repeat is not None and repeat.force,
+                    force=forced,
                     sweep=labelling is not None and window.start < labelling.since,
                 )
         except QueryError as error:
             self._give_up(checkpoint, metric, window, error)
             return False
         self._settle_busy()
-        self._done.append((metric.name, window, spool.samples == 0))
+        self._done.append(_Done(metric.name, window, spool.samples == 0, forced))
         self._count(spool, fetched, written)
         _tell_metric(spool, fetched, written, time.monotonic() - started)
         return True
@@ -188,7 +202,8 @@ class Exporter:
     def _give_up(
         self, checkpoint: Checkpoint, metric: Metric, window: Window, error: QueryError
     ) -> None:
-        failure = MetricFailure(metric.name, window, str(error))
+        forced = _is_forced(checkpoint, metric.name, window)
+        failure = MetricFailure(metric.name, window, str(error), forced)
         _tell_failure(checkpoint, failure, for_good=isinstance(error, RejectedError))
         self.totals.failures.append(failure)
         if isinstance(error, TryLaterError):
@@ -219,16 +234,17 @@ class Exporter:
         """Record that a metric needs more than a whole invocation, if one does.
 
         To be called when the time ran out: without a single metric done, asking for the same one
-        again would not end.
+        again would not end. After one that failed it had not the whole of it, and is asked for
+        first the next time.
         """
-        if self.totals.metrics or self.at_work is None:
+        if self.totals.metrics or self.totals.failures or self.at_work is None:
             return False
         window, name = self.at_work
         reason = (
             "One metric of one window takes longer than the function may run; set a smaller "
             "TIME_FRAME, a longer timeout_s or more memory_mb."
         )
-        failure = MetricFailure(name, window, reason)
+        failure = MetricFailure(name, window, reason, _is_forced(checkpoint, name, window))
         with logger.append_context_keys(window=str(window), metric=name):
             _tell_failure(checkpoint, failure, for_good=True)
         self.totals.failures.append(failure)
@@ -244,13 +260,21 @@ class Exporter:
         now = int(self._clock())
 
         def record(checkpoint: Checkpoint) -> None:
-            for name, window, empty in done:
-                checkpoint.mark_exported(name, window, empty=empty)
+            for one in done:
+                checkpoint.mark_exported(one.metric, one.window, empty=one.empty, forced=one.forced)
             for failure in failed:
-                checkpoint.mark_failed(failure.metric, failure.window, failure.reason, now)
+                checkpoint.mark_failed(
+                    failure.metric, failure.window, failure.reason, now, forced=failure.forced
+                )
 
         self._store.update(record)
         self._done, self._failed = [], []
+
+
+def _is_forced(checkpoint: Checkpoint, name: str, window: Window) -> bool:
+    """Whether a repetition allows files to become less."""
+    repeat = checkpoint.repeat_of(name, window)
+    return repeat is not None and repeat.force
 
 
 def _tell_metric(spool: Spool, fetched: FetchStats, written: WriteStats, seconds: float) -> None:

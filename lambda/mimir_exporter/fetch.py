@@ -34,9 +34,6 @@ logger = Logger()
 
 T = TypeVar("T")
 
-# Label values are asked for a little more than the window: a query looks back (five minutes for
-# an instant vector, its range for a rate), so its first steps may hold a series that ended before.
-LOOK_BACK_S = 3600
 # So many waits for one metric of one window are told one by one; the rest is in their count.
 TOLD_RETRIES = 5
 
@@ -212,10 +209,10 @@ class Fetcher:
         """One part for each cluster and one for series without the label: together the whole."""
         if part.cluster is not None or not metric.can_cut_by_cluster:
             return []
+        # A query looks back, so its first steps may hold a series that ended before the window.
+        begin = max(0, window.start - metric.look_back_s)
         values = self._with_retries(
-            lambda: self._mimir.label_values(
-                self._settings.cluster_label, window.start - LOOK_BACK_S, window.end
-            ),
+            lambda: self._mimir.label_values(self._settings.cluster_label, begin, window.end),
             stats,
         )
         self._by_cluster.add(metric.name)

@@ -10,10 +10,13 @@ import pytest
 
 from localcloud.processes import free_port
 from localcloud.prometheus import Prometheus
+from mimir_exporter.bucket import Bucket
+from mimir_exporter.checkpoint import Repeat
 from mimir_exporter.errors import SettingsError
+from mimir_exporter.store import CheckpointStore
 from tests.integration import faults
-from tests.integration.deployment import FEW, HOUR_S, LAST_END, PREFIX, Function, start_of
-from tests.integration.faults import Proxy
+from tests.integration.deployment import CENTRAL, FEW, HOUR_S, LAST_END, PREFIX, Function, start_of
+from tests.integration.faults import Exchange, Proxy
 from tests.integration.sandbox import Event
 
 EVENTS = Path(__file__).resolve().parents[2] / "events"
@@ -54,6 +57,25 @@ def test_a_range_is_exported_again(span: Event, small: Function, mimir: Promethe
     assert (result["outcome"], result["windows"]["exported"]) == ("complete", 1)
     assert result["objects"] == len(lost)
     assert small.differences(mimir, 3) == []
+
+
+def test_force_that_is_asked_for_while_a_run_is_at_work_is_done_by_the_next(
+    single: Function, proxy: Proxy
+) -> None:
+    """The run at work read its checkpoint before."""
+    single.export()
+    store = CheckpointStore(Bucket(single.cloud.s3, single.bucket), PREFIX, CENTRAL)
+    span = (LAST_END - HOUR_S, LAST_END)
+
+    def ask(exchange: Exchange) -> None:
+        store.update(lambda fresh: fresh.ask_again(Repeat(*span, ("pod_info",), force=True)))
+        exchange.send(exchange.forward())
+
+    proxy.spoil(ask, lambda request: request.is_query, times=1)
+    single.export({"action": "export", **HOUR_ISO})
+    assert [one["force"] for one in single.checkpoint()["repeats"]] == [True]
+    assert single.export()["windows"]["exported"] == 1
+    assert single.checkpoint()["repeats"] == []
 
 
 def test_only_the_metrics_that_were_asked_for_are_exported_again(

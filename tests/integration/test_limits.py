@@ -118,6 +118,22 @@ def test_without_a_place_for_matchers_only_that_metric_fails(
     assert with_place.differences(mimir, 1) == []
 
 
+def test_clusters_are_asked_for_as_far_back_as_the_query_looks(
+    limited: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    """A cluster that has ended since has series all the same."""
+    query = "max by (cluster,pod)(kube_pod_info{$matchers} offset 6h)"
+    own = replace(
+        limited.with_env(BACKFILL_DAYS="1h", EXTRA_METRICS=json.dumps({"earlier": query})),
+        metrics=(),
+    )
+    assert own.export()["outcome"] == "complete"
+    asked = [r.fields for r in proxy.requests if r.path.endswith("/label/cluster/values")]
+    assert asked
+    assert all(int(fields["start"]) <= LAST_END - 7 * HOUR_S for fields in asked)
+    assert own.differences(mimir, 1) == []
+
+
 def test_windows_of_another_step_are_cut_in_steps_of_their_own(
     limited: Function, mimir: Prometheus
 ) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,7 @@ from localcloud.prometheus import Prometheus
 from mimir_exporter.errors import ExportError
 from tests.integration import faults
 from tests.integration.deployment import FEW, HOUR_S, LAST_END, Function
-from tests.integration.faults import Fault, Proxy, Request
+from tests.integration.faults import Exchange, Fault, Proxy, Request
 
 # Five seconds are kept for handing over; so this is one second of work.
 SHORT_S = 6.0
@@ -98,6 +99,30 @@ def test_a_metric_that_never_fits_into_a_run_fails_and_holds_back_no_other(
     proxy.heal()
     assert through.export()["outcome"] == "complete"
     assert through.differences(mimir, 1) == []
+
+
+def test_a_metric_after_one_that_fails_slowly_is_not_said_to_need_a_whole_run(
+    through: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    """It had what the other left of it, and has its turn before it the next time."""
+
+    def fail_late(exchange: Exchange) -> None:
+        exchange.wait(0.6)
+        faults.error(422, "no")(exchange)
+
+    proxy.spoil(faults.answer(404))
+    with pytest.raises(ExportError):
+        through.export()  # only so that there is a checkpoint
+    proxy.heal()
+    item = {"start": LAST_END - HOUR_S, "end": LAST_END}
+    two = replace(through, metrics=("cpu_usage", "node_info"))
+    proxy.spoil(fail_late, lambda r: r.is_query and "rate(" in r.fields["query"])
+    proxy.spoil(faults.late(0.7), lambda r: r.is_query)
+    result = two.backfill(item, seconds=SHORT_S)
+    assert (result["finished"], result["failures"]) == (False, ["cpu_usage"])
+    result = two.backfill(item, seconds=SHORT_S)
+    assert result["metrics"] == 1
+    assert two.differences(mimir, 1, only=("node_info",)) == []
 
 
 def test_an_item_goes_on_where_the_last_invocation_ended(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mimir_exporter.catalog import CLUSTER_LABEL, MATCHERS, Metric, load_catalog
+from mimir_exporter.catalog import CLUSTER_LABEL, INSTANT_S, MATCHERS, Metric, load_catalog
 from mimir_exporter.errors import SettingsError
 
 CATALOG = load_catalog()
@@ -119,6 +119,23 @@ def test_one_cluster_narrows_each_selector_to_just_its_value(cluster: str) -> No
         # Without the matcher the rest is the query as it is without a cluster.
         matcher = f"k8s_cluster={sent[places[0] : end]},"
         assert sent.replace(matcher, "") == metric.promql("k8s_cluster")
+
+
+@pytest.mark.parametrize(
+    ("query", "seconds"),
+    [
+        ("max by (pod)(kube_pod_info{$matchers})", 0),
+        ("rate(x{$matchers}[5m])", 300),
+        ("rate(x{$matchers}[1h30m])", 5400),
+        ("max_over_time(rate(x{$matchers}[5m])[1d:1h]) offset 1w", 300 + 86_400 + 3600 + 604_800),
+        ("max_over_time(x{$matchers}[7200])", 7200),
+        ("x{$matchers} offset 7200", 7200),
+        ("max_over_time(x{$matchers}[1h:60]) + 500", 3660),
+    ],
+)
+def test_how_far_a_query_looks_back_is_not_underrated(query: str, seconds: int) -> None:
+    """Clusters that ended within that time have series in the window's first steps."""
+    assert Metric("x", query).look_back_s == INSTANT_S + seconds
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=40))

@@ -471,6 +471,29 @@ def test_force_is_not_lost_to_an_earlier_wish_without_it() -> None:
     assert found.force
 
 
+def test_force_that_is_asked_for_while_the_window_is_exported_without_it_is_not_forgotten() -> None:
+    checkpoint, settings, window = begun(), configure(), hour("2026-10-31T10:00")
+    export_all(checkpoint, settings, NAMES, NOW)
+    plain = Repeat(window.start, window.end, NAMES)
+    checkpoint.ask_again(plain)
+    checkpoint.ask_again(replace(plain, force=True))
+    checkpoint.mark_exported("cpu", window, empty=False, forced=False)
+    checkpoint.mark_failed("memory", window, "no", NOW, forced=False)
+    assert checkpoint.repeats == [replace(plain, force=True)]
+    checkpoint.mark_exported("cpu", window, empty=False, forced=True)
+    checkpoint.mark_failed("memory", window, "no", NOW, forced=True)
+    assert checkpoint.repeats == []
+
+
+def test_an_item_exports_no_other_metric_than_was_asked_for_before_the_beginning() -> None:
+    checkpoint, window = begun(), hour("2026-10-20T10:00")
+    checkpoint.ask_again(Repeat(window.start, window.end, ("cpu",)))
+    assert checkpoint.lacking(NAMES, window, NOW) == ("cpu",)
+    first = hour("2026-10-28T12:00")
+    assert first.start == checkpoint.metrics["cpu"].since
+    assert checkpoint.lacking(NAMES, first, NOW) == NAMES
+
+
 def test_a_repetition_that_fails_is_over_and_leaves_what_was_exported() -> None:
     checkpoint, settings, window = begun(), configure(), hour("2026-10-31T10:00")
     export_all(checkpoint, settings, NAMES, NOW)
