@@ -153,7 +153,7 @@ def test_a_wait_that_the_time_does_not_allow_ends_the_run(
 ) -> None:
     proxy.spoil(faults.answer(503, Retry_After="50"), asks_for("node_info"))
     began = time.monotonic()
-    result = through.export(seconds=60)
+    result = through.export(seconds=45)
     assert time.monotonic() - began < 30
     assert result["outcome"] == "unfinished"
     assert through.differences(mimir, 1, only=("cpu_usage",)) == []
