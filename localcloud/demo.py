@@ -199,7 +199,8 @@ class Demo:
             + "\n    CLUSTER_NAME=central QUERY_DELAY=0"
             + f"\n{sys.executable} -m mimir_exporter export --from {datetime.now(UTC):%Y-%m-%d} "
             + "--folder exports"
-            + f"\n\nPrometheus: {prometheus.url}/graph  ({login.username}, {login.password})",
+            + f"\n\nPrometheus: {prometheus.url}/graph  ({login.username}, {login.password})"
+            + "\nIts metrics end when the demo began: nothing is scraped here.",
             highlight=False,
             soft_wrap=True,
             markup=False,

@@ -227,6 +227,20 @@ def test_no_series_at_all_is_not_fit(
     assert "tenant" in found(result, "metrics")["change"]
 
 
+def test_a_source_that_has_stopped_is_told_with_its_end(
+    make_function: MakeFunction, make_prometheus: MakePrometheus
+) -> None:
+    """Not taken for another tenant."""
+    prometheus = make_prometheus()
+    push(prometheus, lambda labels: labels)
+    function = make_function(PORT=str(prometheus.port))
+    function.clock.advance(2 * HOUR_S)
+    one = found(check(function), "metrics")
+    assert "none of the 20 metrics has a series; the newest sample" in one["found"]
+    assert "2025-03-01T12:" in one["found"]
+    assert "it has stopped" in one["change"]
+
+
 def test_old_requests_ask_for_a_newer_kube_state_metrics(
     make_function: MakeFunction, make_prometheus: MakePrometheus
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from ..catalog import Metric
 from ..errors import ExportError, OutOfTimeError, QueryError, RejectedError, StopRunError
 from ..tools import Tools
+from ..windows import iso
 from .findings import Findings, some
 from .labels import look_at_labels
 from .questions import Questions
@@ -80,13 +81,7 @@ def look_at_metrics(tools: Tools, questions: Questions, findings: Findings) -> d
         )
         return counts
     if not any(count.series for count in known.values()):
-        findings.add(
-            "error",
-            "metrics",
-            f"none of the {len(known)} metrics has a series",
-            "check the tenant (PROMETHEUS_X_SCOPE_ORGID) and PATH_PREFIX, and that the clusters "
-            "write to this endpoint",
-        )
+        _say_there_is_none(len(known), questions, findings)
         return counts
     _say_how_much(known, findings)
     try:
@@ -153,6 +148,23 @@ def _say_how_much(counts: Mapping[str, Count], findings: Findings) -> None:
         f"series, {len(clusters)} clusters; the slowest to count was {slowest}, in "
         f"{counts[slowest].seconds:.1f} s",
     )
+
+
+def _say_there_is_none(metrics: int, questions: Questions, findings: Findings) -> None:
+    """Nothing ever is another tenant or place; nothing any more is a source that has stopped."""
+    found = f"none of the {metrics} metrics has a series"
+    change = (
+        "check the tenant (PROMETHEUS_X_SCOPE_ORGID) and PATH_PREFIX, and that the clusters write "
+        "to this endpoint"
+    )
+    try:
+        newest = questions.newest_sample("kube_node_info")
+    except ExportError:
+        newest = None
+    if newest is not None:
+        found += f"; the newest sample of kube_node_info is of {iso(int(newest))}"
+        change = "mend what scrapes the clusters, or what sends to this endpoint: it has stopped"
+    findings.add("error", "metrics", found, change)
 
 
 def _explain_empty(

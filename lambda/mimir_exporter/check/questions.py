@@ -70,6 +70,12 @@ class Questions:
         found = self._answer(lambda: self._tools.mimir.query(promql, self.settled))
         return float(found[0]["value"][1]) if found else None
 
+    def newest_sample(self, selector: str) -> float | None:
+        """When the series selected last had one, within a day."""
+        promql = f"max(max_over_time(timestamp({selector})[1d:5m]))"
+        found = self._answer(lambda: self._tools.mimir.query(promql, self.now))
+        return float(found[0]["value"][1]) if found else None
+
     def work_s(self, promql: str, first: int, last: int, step_s: int) -> float:
         """How long the endpoint works on a range query, whose answer should be small."""
 
