@@ -20,8 +20,9 @@ from botocore import endpoint
 from botocore.config import Config
 
 from mimir_exporter import handler, retry, tools, widget
-from mimir_exporter.bucket import IMPATIENT, s3_client
+from mimir_exporter.bucket import CLIENT, IMPATIENT, s3_client
 from mimir_exporter.catalog import Metric, load_catalog
+from mimir_exporter.errors import SettingsError
 from mimir_exporter.settings import load_settings
 from mimir_exporter.store import CheckpointStore
 
@@ -148,7 +149,18 @@ class Sandbox:
             )
             patch.setattr(tools, "load_catalog", lambda _extra: self.catalog)
             patch.setattr(retry, "BASE_S", 0.02)  # the waits are tested with a clock of their own
+            self._make_client()
             yield
+
+    def _make_client(self) -> None:
+        """Before the function's time begins, as that is seconds where a test gives it seconds.
+
+        Where they do not suffice, a thread would go on making it after these variables are gone,
+        and what it made would stay, for another place. A role is assumed by the function itself.
+        """
+        if "ROLE_ARN" not in self.env:
+            with contextlib.suppress(SettingsError):
+                _s3("", CLIENT)
 
 
 def _s3(_bucket: str, config: Config) -> Any:

@@ -12,7 +12,7 @@ from botocore.config import Config
 
 from localcloud.aws import Cloud
 from localcloud.prometheus import Prometheus
-from mimir_exporter import bounded, bucket
+from mimir_exporter import bounded, handler
 from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeProxy
 from tests.integration.deployment import FEW, Function
@@ -83,7 +83,7 @@ def test_whatever_s3_does_nothing_is_lost_and_nothing_stands_twice(
     impatient = Config(
         retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=1, read_timeout=0.4
     )
-    monkeypatch.setattr(bucket, "CLIENT", impatient)
+    monkeypatch.setattr(handler, "CLIENT", impatient)
     monkeypatch.setattr(bounded, "HANGS_S", 0.5)
     random = Random(seed)
     hours = HOURS if is_long else HOURS_QUICK
