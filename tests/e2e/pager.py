@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from localcloud.aws import Cloud
-from tests.e2e.deployed import as_policy
+from tests.policies import as_policy
 
 Key = tuple[str, ...]
 

@@ -12,6 +12,7 @@ from localcloud.aws import ACCOUNT, REGION, Cloud
 from localcloud.exporter import Exporter
 from tests.e2e.deployed import PREFIX, READER_ID, WRITER_ID, Deployed
 from tests.e2e.probe import REFUSED, Call, Probe
+from tests.policies import as_policy
 
 OTHER_BUCKET = "somebody-elses-bucket"
 OTHER = "somebody-elses"
@@ -33,8 +34,7 @@ def cloud(deployed: Deployed) -> Cloud:
         "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
         "Action": "sts:AssumeRole",
     }
-    document = json.dumps({"Version": "2012-10-17", "Statement": [anybody]})
-    iam.create_role(RoleName=OTHER, AssumeRolePolicyDocument=document)
+    iam.create_role(RoleName=OTHER, AssumeRolePolicyDocument=as_policy(anybody))
     cloud.stepfunctions.create_state_machine(
         name=OTHER,
         definition=json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}),
@@ -236,15 +236,9 @@ def platform_role(cloud: Cloud, reader: str) -> str:
         "Action": "sts:AssumeRole",
     }
     may = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": reader}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    arn: str = iam.create_role(RoleName="platform", AssumeRolePolicyDocument=document)["Role"][
-        "Arn"
-    ]
-    iam.put_role_policy(
-        RoleName="platform",
-        PolicyName="own",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [may]}),
-    )
+    role = iam.create_role(RoleName="platform", AssumeRolePolicyDocument=as_policy(trust))["Role"]
+    iam.put_role_policy(RoleName="platform", PolicyName="own", PolicyDocument=as_policy(may))
+    arn: str = role["Arn"]
     return arn
 
 

@@ -14,7 +14,7 @@ from localcloud.aws import Cloud
 from localcloud.history import History
 from localcloud.prometheus import Prometheus
 from tests.conftest import SharePrometheus
-from tests.integration.deployment import CENTRAL, FEW, NOW, PREFIX, Function
+from tests.integration.deployment import FEW, NOW, PREFIX, Function, asking
 from tests.integration.faults import Proxy
 from tests.integration.machines import ROLE, execution_arn, executions
 from tests.integration.sandbox import Clock
@@ -54,12 +54,7 @@ def _function_maker(cloud: Cloud, mimir: Prometheus) -> Iterator[MakeFunction]:
             "AWS_ENDPOINT_URL": cloud.endpoint,
             "S3_BUCKET": bucket,
             "S3_PREFIX": PREFIX,
-            "CLUSTER_NAME": CENTRAL,
-            "HOSTNAME": "127.0.0.1",
-            "PORT": str(mimir.port),
-            "PATH_PREFIX": mimir.path_prefix,
-            "QUERY_DELAY": "0",
-            "BACKFILL_DAYS": "1h",
+            **asking(mimir),
         }
         return Function(cloud=cloud, bucket=bucket, env=usual | env, clock=Clock(NOW))
 

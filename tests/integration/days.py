@@ -1,12 +1,11 @@
 """Days in fast motion: a Prometheus with a few series over many of them, and a run on each.
 
-Midnights in unix seconds; a sample every five minutes; a clock that is set, and not waited for.
+A sample every five minutes; a clock that is set, and not waited for.
 """
 
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from localcloud.prometheus import Prometheus
 from localcloud.remote_write import Batch, RemoteWriter
@@ -24,11 +23,6 @@ WITH_PEAK = (
     '{"load": "sum by (cluster,pod)(pod_load{$matchers})",'
     ' "peak": "max by (cluster)(pod_load{$matchers})"}'
 )
-
-
-def midnight(date: str) -> int:
-    """Of a day as in "2024-02-29"; a time may stand behind it."""
-    return int(datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp())
 
 
 def fill(prometheus: Prometheus, start: int, end: int) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
 from localcloud.aws import Cloud
+from localcloud.prometheus import Prometheus
 from tests.compare import Contract, compare
 from tests.integration.sandbox import Sandbox
 
@@ -21,6 +22,18 @@ CENTRAL = "central"
 CONTRACT = Contract(prefix=PREFIX, cluster_name=CENTRAL)
 # One of each kind, in the catalogue's order: values that differ at every step, few series, more.
 FEW = ("cpu_usage", "node_info", "pod_info")
+
+
+def asking(mimir: Prometheus) -> dict[str, str]:
+    """The variables of an exporter that asks it for the newest hour, without any delay."""
+    return {
+        "CLUSTER_NAME": CENTRAL,
+        "HOSTNAME": "127.0.0.1",
+        "PORT": str(mimir.port),
+        "PATH_PREFIX": mimir.path_prefix,
+        "QUERY_DELAY": "0",
+        "BACKFILL_DAYS": "1h",
+    }
 
 
 class Source(Protocol):

@@ -328,15 +328,17 @@ def test_a_wrong_clock_is_found(single: Function, proxy: Proxy) -> None:
 # The places
 
 
-def test_the_probe_goes_though_it_cannot_be_read(
-    make_function: MakeFunction, make_proxy: MakeProxy
-) -> None:
-    function = replace(make_function(), metrics=FEW)
+def on_probe(method: str) -> Callable[[Request], bool]:
+    """The requests for the object that a check writes and removes."""
+    return lambda request: request.method == method and request.path.endswith("probe.json")
+
+
+def test_the_probe_goes_though_it_cannot_be_read(function: Function, make_proxy: MakeProxy) -> None:
     aws = make_proxy(function.cloud.endpoint)
-    function = function.with_env(AWS_ENDPOINT_URL=aws.url)
+    function = replace(function, metrics=FEW).with_env(AWS_ENDPOINT_URL=aws.url)
     aws.spoil(
         faults.answer(403, "<Error><Code>AccessDenied</Code></Error>"),
-        lambda request: request.method == "GET" and request.path.endswith("probe.json"),
+        on_probe("GET"),
     )
     result = check(function)
     assert result["outcome"] == "unfit"
@@ -345,14 +347,13 @@ def test_the_probe_goes_though_it_cannot_be_read(
 
 
 def test_the_probe_goes_though_its_write_had_no_answer(
-    make_function: MakeFunction, make_proxy: MakeProxy
+    function: Function, make_proxy: MakeProxy
 ) -> None:
-    function = replace(make_function(), metrics=FEW)
     aws = make_proxy(function.cloud.endpoint)
-    function = function.with_env(AWS_ENDPOINT_URL=aws.url)
+    function = replace(function, metrics=FEW).with_env(AWS_ENDPOINT_URL=aws.url)
     aws.spoil(
         faults.lose_answer,
-        lambda request: request.method == "PUT" and request.path.endswith("probe.json"),
+        on_probe("PUT"),
     )
     result = check(function)
     assert levels(result)["bucket write"] == "error"

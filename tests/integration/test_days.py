@@ -5,6 +5,7 @@ and comes back, and a retention that is shorter than the backfill. tests/torture
 import pytest
 
 from localcloud.prometheus import Prometheus
+from tests.clocks import unix
 from tests.conftest import MakePrometheus
 from tests.integration.conftest import MakeFunction
 from tests.integration.days import (
@@ -16,13 +17,12 @@ from tests.integration.days import (
     at,
     differences,
     fill,
-    midnight,
 )
 from tests.integration.deployment import CENTRAL, PREFIX, Function, start_of
 from tests.integration.sandbox import Event
 
 FRAME_S = 12 * 3600
-BEGIN, END = midnight("2024-02-26"), midnight("2024-03-12")
+BEGIN, END = unix("2024-02-26"), unix("2024-03-12")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def source(make_prometheus: MakePrometheus) -> Prometheus:
     """The end of a February with 29 days and half a March; then the turn of the year."""
     prometheus = make_prometheus()
     fill(prometheus, BEGIN, END)
-    fill(prometheus, midnight("2024-12-29"), midnight("2025-01-03"))
+    fill(prometheus, unix("2024-12-29"), unix("2025-01-03"))
     return prometheus
 
 
@@ -50,7 +50,7 @@ def function(make_function: MakeFunction, source: Prometheus) -> Function:
 
 def run(function: Function, date: str, **env: str) -> tuple[Function, Event]:
     """Deployed anew and run at this time."""
-    today = at(function, midnight(date), **env)
+    today = at(function, unix(date), **env)
     result = today.export()
     assert result["outcome"] == "complete", result
     return today, result
@@ -66,8 +66,8 @@ def test_29_february_is_a_day_of_its_month(function: Function, source: Prometheu
     for date in ("2024-02-29T00:05", "2024-02-29T12:30", "2024-03-01T00:09", "2024-03-01T00:10"):
         today, _ = run(function, date)
     assert days_of(today) == {f"end=20240301/day={day}" for day in (26, 27, 28, 29)}
-    assert differences(today, source, "load", BEGIN, midnight("2024-03-01"), FRAME_S) == []
-    said = ask_for_month(today, midnight("2024-02-01"))["message"]
+    assert differences(today, source, "load", BEGIN, unix("2024-03-01"), FRAME_S) == []
+    said = ask_for_month(today, unix("2024-02-01"))["message"]
     assert said.startswith("February 2024 is complete only from 26 February 2024 on: 8 of 8 ")
 
 
@@ -79,7 +79,7 @@ def test_a_year_ends_in_the_next_one(function: Function, source: Prometheus) -> 
         *(f"end=20250101/day={day}" for day in (29, 30, 31)),
         *(f"end=20250201/day={day}" for day in (1, 2)),
     }
-    start, end = midnight("2024-12-29"), midnight("2025-01-02T12:00")
+    start, end = unix("2024-12-29"), unix("2025-01-02T12:00")
     assert differences(today, source, "load", start, end, FRAME_S) == []
 
 
@@ -89,7 +89,7 @@ def test_a_week_without_any_run_is_made_up_for(function: Function, source: Prome
     run(function, "2024-02-28T00:20")
     today, result = run(function, "2024-03-07T12:20")
     assert result["windows"]["planned"] == 17
-    start, end = BEGIN, midnight("2024-03-07T12:00")
+    start, end = BEGIN, unix("2024-03-07T12:00")
     assert differences(today, source, "load", start, end, FRAME_S) == []
     assert today.checkpoint()["failures"] == []
 
@@ -101,14 +101,14 @@ def test_a_metric_comes_goes_and_comes_back(function: Function, source: Promethe
     run(function, "2024-03-02T12:20", EXTRA_METRICS=WITH_PEAK)
     gone, _ = run(function, "2024-03-05T12:20")
     before = {key for key in gone.file_keys() if "metric=peak/" in key}
-    assert max(map(start_of, before)) == midnight("2024-03-02")
+    assert max(map(start_of, before)) == unix("2024-03-02")
     today, _ = run(function, "2024-03-08T00:20", EXTRA_METRICS=WITH_PEAK)
     assert before < {key for key in today.file_keys() if "metric=peak/" in key}
-    end = midnight("2024-03-08")
+    end = unix("2024-03-08")
     for metric, first in (("load", "2024-02-27T12:00"), ("peak", "2024-02-29T12:00")):
-        assert differences(today, source, metric, midnight(first), end, FRAME_S) == []
+        assert differences(today, source, metric, unix(first), end, FRAME_S) == []
         starts = [start_of(key) for key in today.file_keys() if f"metric={metric}/" in key]
-        assert min(starts) == midnight(first)
+        assert min(starts) == unix(first)
 
 
 def test_what_retention_would_delete_is_not_exported(
@@ -119,7 +119,7 @@ def test_what_retention_would_delete_is_not_exported(
     counts = []
     for day in range(4, 8):
         today, first = run(function, f"2024-03-0{day}T00:20", **settings)
-        kept = midnight(f"2024-03-0{day}") - 3 * DAY_S
+        kept = unix(f"2024-03-0{day}") - 3 * DAY_S
         assert differences(today, source, "load", kept, kept + 3 * DAY_S, FRAME_S) == []
         assert min(map(start_of, today.file_keys())) == kept
         again, second = run(function, f"2024-03-0{day}T00:50", **settings)

@@ -20,7 +20,7 @@ from localcloud.prometheus import Prometheus
 from mimir_exporter.catalog import load_catalog
 from mimir_exporter.folder import STATE
 from tests.compare import Contract, compare
-from tests.integration.deployment import CENTRAL, HOUR_S, LAST_END, PREFIX
+from tests.integration.deployment import CENTRAL, HOUR_S, LAST_END, PREFIX, asking
 
 LAMBDA = Path(__file__).parents[2] / "lambda"
 HOURS = 4
@@ -78,12 +78,7 @@ def command(mimir: Prometheus) -> Command:
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
-        "CLUSTER_NAME": CENTRAL,
-        "HOSTNAME": "127.0.0.1",
-        "PORT": str(mimir.port),
-        "PATH_PREFIX": mimir.path_prefix,
-        "QUERY_DELAY": "0",
-        "BACKFILL_DAYS": "1h",
+        **asking(mimir),
     }
     return Command(usual)
 

@@ -1,6 +1,5 @@
 """The local cloud itself: what the other tests rest on."""
 
-import json
 import os
 import signal
 import socket
@@ -8,7 +7,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import boto3
 import pytest
@@ -20,6 +18,7 @@ from localcloud.processes import Process, Program, StartError, run, serve
 from localcloud.prometheus import Prometheus
 from mimir_exporter.catalog import Metric, load_catalog
 from tests.conftest import MakeCloud
+from tests.policies import as_policy, documented
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -93,17 +92,9 @@ def test_iam_is_enforced_with_its_conditions(make_cloud: MakeCloud) -> None:
         Bucket="guarded", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
     trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
-    iam.create_role(RoleName="lister", AssumeRolePolicyDocument=policy(trust))
-    allowed = {
-        "Effect": "Allow",
-        "Action": "s3:ListBucket",
-        "Resource": "arn:aws:s3:::guarded",
-        "Condition": {
-            "StringEquals": {"s3:delimiter": "/"},
-            "StringLike": {"s3:prefix": "k8s/prometheus*"},
-        },
-    }
-    iam.put_role_policy(RoleName="lister", PolicyName="list", PolicyDocument=policy(allowed))
+    iam.create_role(RoleName="lister", AssumeRolePolicyDocument=as_policy(trust))
+    may_list, _ = documented("guarded", "k8s/prometheus")
+    iam.put_role_policy(RoleName="lister", PolicyName="list", PolicyDocument=as_policy(may_list))
     keys = cloud.sts.assume_role(
         RoleArn="arn:aws:iam::000000000000:role/lister", RoleSessionName="test"
     )["Credentials"]
@@ -177,10 +168,6 @@ def test_a_command_that_fails_says_what_it_wrote(tmp_path: Path) -> None:
         run(program(["sh", "-c", "echo no such stack; exit 3"], tmp_path))
     with pytest.raises(StartError, match="cannot run no-such-program"):
         run(program(["no-such-program"], tmp_path))
-
-
-def policy(*statements: dict[str, Any]) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
 def program(argv: list[str], folder: Path) -> Program:

@@ -1,6 +1,5 @@
 """The documented bucket policy suffices, enforced by an AWS that counts roles and policies."""
 
-import json
 import re
 import time
 from dataclasses import replace
@@ -17,30 +16,12 @@ from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeProxy
 from tests.integration.deployment import FEW, HOUR_S, LAST_END, PREFIX, Function
 from tests.integration.faults import Answer, Exchange, Proxy, Request
+from tests.policies import as_policy, documented, make_writer
 
 BUCKET = "cost-data"
 EXTERNAL_ID = "made-up-external-id"
 DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
-# As the integration that this one replaces documents it.
-POLICY = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Action": "s3:ListBucket",
-            "Resource": f"arn:aws:s3:::{BUCKET}",
-            "Condition": {
-                "StringEquals": {"s3:delimiter": "/"},
-                "StringLike": {"s3:prefix": f"{PREFIX}*"},
-            },
-        },
-        {
-            "Effect": "Allow",
-            "Action": ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"],
-            "Resource": f"arn:aws:s3:::{BUCKET}/{PREFIX}/*",
-        },
-    ],
-}
+POLICY = as_policy(*documented(BUCKET, PREFIX))
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +34,11 @@ def strict(make_cloud: MakeCloud) -> Cloud:
     return cloud
 
 
-def keys_of(cloud: Cloud, user: str, policy: dict[str, Any]) -> dict[str, str]:
+def keys_of(cloud: Cloud, user: str, policy: str) -> dict[str, str]:
     """The variables of somebody who may do what `policy` says."""
     iam: Any = cloud.session.client("iam", **cloud.where)
     iam.create_user(UserName=user)
-    iam.put_user_policy(UserName=user, PolicyName="own", PolicyDocument=json.dumps(policy))
+    iam.put_user_policy(UserName=user, PolicyName="own", PolicyDocument=policy)
     made = iam.create_access_key(UserName=user)["AccessKey"]
     return {
         "AWS_ACCESS_KEY_ID": made["AccessKeyId"],
@@ -151,28 +132,14 @@ def test_a_role_with_an_external_id_writes_the_bucket(
 
 def role_and_keys(cloud: Cloud) -> tuple[str, dict[str, str]]:
     """A role for the bucket, and somebody who may do nothing but assume it."""
-    trust = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"AWS": "arn:aws:iam::000000000000:root"},
-                "Action": "sts:AssumeRole",
-                "Condition": {"StringEquals": {"sts:ExternalId": EXTERNAL_ID}},
-            }
-        ],
-    }
-    iam: Any = cloud.session.client("iam", **cloud.where)
-    role = iam.create_role(RoleName="writer", AssumeRolePolicyDocument=json.dumps(trust))["Role"]
-    arn: str = role["Arn"]
-    iam.put_role_policy(RoleName="writer", PolicyName="own", PolicyDocument=json.dumps(POLICY))
+    arn = make_writer(cloud, BUCKET, PREFIX, EXTERNAL_ID)
     may_assume = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": arn}
-    return arn, keys_of(cloud, "function", {"Version": "2012-10-17", "Statement": [may_assume]})
+    return arn, keys_of(cloud, "function", as_policy(may_assume))
 
 
 def test_a_bucket_of_somebody_else_is_named(function: Function, strict: Cloud) -> None:
     """Before anything was asked of Mimir."""
-    other = json.loads(json.dumps(POLICY).replace(BUCKET, "another-bucket"))
+    other = as_policy(*documented("another-bucket", PREFIX))
     function = function.with_env(**keys_of(strict, "nobody", other))
     with pytest.raises(ExportError) as caught:
         function.export()

@@ -1,19 +1,15 @@
 """Checkpoints for the tests of their rules, their document and their size."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
 from mimir_exporter.checkpoint import GAP_ATTEMPTS, Checkpoint, Handover
 from mimir_exporter.intervals import union
 from mimir_exporter.settings import Settings, load_settings
 from mimir_exporter.windows import Window
+from tests.clocks import unix
 
 HOUR = 3600
 NAMES = ("cpu", "memory")
-
-
-def unix(text: str) -> int:
-    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
 
 
 NOW = unix("2026-10-31T12:34")

@@ -27,6 +27,7 @@ from mimir_exporter.errors import CheckpointError
 from mimir_exporter.intervals import covers, subtract, union
 from mimir_exporter.settings import Settings
 from mimir_exporter.windows import DAY_S, Window, window_at
+from tests.clocks import unix
 from tests.unit.checkpoints import (
     HOUR,
     NAMES,
@@ -38,7 +39,6 @@ from tests.unit.checkpoints import (
     hour,
     make_gap,
     starts,
-    unix,
 )
 
 # What is wanted

@@ -1,7 +1,6 @@
 """Every window of a range has one state, and it is the one that the checkpoint's own rules say."""
 
 from collections import Counter
-from datetime import UTC, datetime
 
 from hypothesis import given
 from hypothesis import settings as effort
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 from mimir_exporter.checkpoint import GAP_ATTEMPTS, Checkpoint, Handover, Repeat, keep_from
 from mimir_exporter.coverage import DUE, MISSING, THERE, Coverage, State, survey
 from mimir_exporter.intervals import Intervals, covers, subtract, union
-from mimir_exporter.settings import Settings, load_settings
+from mimir_exporter.settings import Settings
 from mimir_exporter.windows import (
     DAY_S,
     Grid,
@@ -20,20 +19,10 @@ from mimir_exporter.windows import (
     window_at,
     windows_within,
 )
+from tests.clocks import unix
+from tests.unit.checkpoints import NOW, configure
 
 NAMES = ("cpu", "memory", "labels")
-
-
-def unix(text: str) -> int:
-    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
-
-
-NOW = unix("2026-10-31T12:34")
-
-
-def configure(**variables: str) -> Settings:
-    required = {"S3_BUCKET": "bucket", "S3_PREFIX": "k8s", "CLUSTER_NAME": "prod"}
-    return load_settings({**required, **variables})
 
 
 def state_of(coverage: Coverage, name: str, window: Window) -> State:

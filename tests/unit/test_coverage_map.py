@@ -3,7 +3,6 @@
 import json
 import re
 from collections import Counter
-from datetime import UTC, datetime
 from xml.etree import ElementTree
 
 import pytest
@@ -20,16 +19,13 @@ from mimir_exporter.settings import load_settings, parse_month
 from mimir_exporter.verdict import judge
 from mimir_exporter.widget import widget_html
 from mimir_exporter.windows import windows_within
+from tests.clocks import unix
 
 SVG = "{http://www.w3.org/2000/svg}"
 NAMES = ("cpu", "memory", "labels")
 OCTOBER = parse_month("month", "2026-10")
 ARN = "arn:aws:lambda:eu-central-1:000000000000:function:map"
 HOSTILE = "HTTP 500: <script>alert(\"1\")</script> & 'more'"
-
-
-def unix(text: str) -> int:
-    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
 
 
 NOW = unix("2026-10-28T14:20")

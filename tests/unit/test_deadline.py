@@ -4,29 +4,15 @@ import pytest
 
 from mimir_exporter.deadline import Deadline
 from mimir_exporter.errors import OutOfTimeError
-
-
-class Clock:
-    """Seconds that pass only when slept or set."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.slept: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
+from tests.clocks import StandingClock
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> StandingClock:
+    return StandingClock()
 
 
-def test_time_counts_down_to_nothing_and_not_below(clock: Clock) -> None:
+def test_time_counts_down_to_nothing_and_not_below(clock: StandingClock) -> None:
     deadline = Deadline(10, clock)
     assert deadline.remaining_s() == 10
     clock.now += 4
@@ -35,7 +21,7 @@ def test_time_counts_down_to_nothing_and_not_below(clock: Clock) -> None:
     assert deadline.remaining_s() == 0
 
 
-def test_work_may_go_on_until_the_moment_and_not_at_it(clock: Clock) -> None:
+def test_work_may_go_on_until_the_moment_and_not_at_it(clock: StandingClock) -> None:
     deadline = Deadline(10, clock)
     clock.now += 9.999
     deadline.check()
@@ -44,7 +30,7 @@ def test_work_may_go_on_until_the_moment_and_not_at_it(clock: Clock) -> None:
         deadline.check()
 
 
-def test_a_wait_that_fits_is_waited(clock: Clock) -> None:
+def test_a_wait_that_fits_is_waited(clock: StandingClock) -> None:
     deadline = Deadline(10, clock)
     deadline.sleep(9, clock.sleep)
     deadline.sleep(0, clock.sleep)
@@ -53,7 +39,9 @@ def test_a_wait_that_fits_is_waited(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("seconds", [10, 11, 1e9])
-def test_a_wait_that_would_outlast_the_time_is_not_begun(clock: Clock, seconds: float) -> None:
+def test_a_wait_that_would_outlast_the_time_is_not_begun(
+    clock: StandingClock, seconds: float
+) -> None:
     deadline = Deadline(10, clock)
     with pytest.raises(OutOfTimeError):
         deadline.sleep(seconds, clock.sleep)

@@ -2,8 +2,10 @@
 
 import copy
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import reduce
 from itertools import accumulate, pairwise
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +222,13 @@ def places(value: object, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(way for key, one in inside for way in places(one, (*path, key)))]
 
 
+def changeable(whole: object) -> Iterator[tuple[tuple[Any, ...], Any, Any]]:
+    """For each value below the top: the way to it, a copy of the whole, and what holds it there."""
+    for path in places(whole)[1:]:
+        document: Any = copy.deepcopy(whole)
+        yield path, document, reduce(getitem, path[:-1], document)
+
+
 WRONG: list[object] = [None, True, 0, -1.5, "", "x", "a/b", [], [[]], {}, {"a": 1}, float("inf")]
 WRONG += ["2026-10-31T12:00:00", "2026-10-31T12:00:00Z/2026-10-31T11:00:00Z"]
 # Written for people: nothing is read from them.
@@ -244,11 +253,7 @@ def test_a_value_of_another_type_anywhere_is_not_guessed_at(wrong: object) -> No
     """Each place of a document in turn."""
     checkpoint = eventful()
     whole = json.loads(dump(checkpoint, NOW))
-    for path in places(whole)[1:]:
-        document = copy.deepcopy(whole)
-        parent: Any = document
-        for key in path[:-1]:
-            parent = parent[key]
+    for path, document, parent in changeable(whole):
         if says_something(path, parent[path[-1]], wrong):
             continue
         parent[path[-1]] = wrong
@@ -262,11 +267,7 @@ def test_a_value_of_another_type_anywhere_is_not_guessed_at(wrong: object) -> No
 def test_a_missing_name_anywhere_is_not_guessed_at() -> None:
     checkpoint = eventful()
     whole = json.loads(dump(checkpoint, NOW))
-    for path in places(whole)[1:]:
-        document = copy.deepcopy(whole)
-        parent: Any = document
-        for key in path[:-1]:
-            parent = parent[key]
+    for path, document, parent in changeable(whole):
         if isinstance(parent, list) or path in FOR_PEOPLE:
             continue
         del parent[path[-1]]

@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import cast
 
 import pytest
@@ -12,13 +11,10 @@ from mimir_exporter.layout import object_key, state_key
 from mimir_exporter.objects import Folder, ObjectStore, StoredObject
 from mimir_exporter.retention import delete_expired
 from mimir_exporter.settings import load_settings
+from tests.clocks import unix
 
 PREFIX = "k8s/prometheus"
 OURS = {"source": "prod%201"}
-
-
-def unix(text: str) -> int:
-    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
 
 
 class Shelf:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -21,13 +20,10 @@ from mimir_exporter.settings import Settings, load_settings
 from mimir_exporter.status import report_status
 from mimir_exporter.tools import Tools
 from mimir_exporter.windows import DAY_S, window_at, windows_within
+from tests.clocks import unix
 
 PREFIX = "k8s/prometheus"
 NAMES = ("cpu", "memory")
-
-
-def unix(text: str) -> int:
-    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
 
 
 NOW = unix("2026-10-31T12:34")

@@ -1,6 +1,5 @@
 """Is October complete? What is said of every kind of month, in one sentence."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,15 +10,12 @@ from mimir_exporter.intervals import subtract
 from mimir_exporter.settings import Settings, load_settings, parse_month
 from mimir_exporter.verdict import Verdict, judge, range_name, spoken
 from mimir_exporter.windows import DAY_S, Window, windows_within
+from tests.clocks import unix
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "coverage.md").read_text("utf-8")
 NAMES = tuple(f"metric_{number}" for number in range(20))
 OCTOBER = parse_month("month", "2026-10")
 HOUR_S = 3600
-
-
-def unix(text: str) -> int:
-    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
 
 
 NOVEMBER_5 = unix("2026-11-05T12:34")

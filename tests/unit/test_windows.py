@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import pytest
 from hypothesis import example, given
@@ -19,11 +18,7 @@ from mimir_exporter.windows import (
     window_at,
     windows_within,
 )
-
-
-def unix(text: str) -> int:
-    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
-
+from tests.clocks import unix
 
 STEPS = [step for step in range(1, DAY_S + 1) if DAY_S % step == 0]
 MOMENTS = st.integers(0, unix("2100-01-01"))
