@@ -1,12 +1,11 @@
 """What the end-to-end tests share: an exporter, a second one beside it, and times on the grid."""
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from localcloud.aws import ACCOUNT, Cloud
+from localcloud.aws import Cloud
 from localcloud.cdk import Cdk
 from localcloud.exporter import Exporter
 from localcloud.history import CLUSTERS
@@ -14,10 +13,10 @@ from localcloud.prometheus import Prometheus
 from localcloud.workloads import Cluster
 
 DAY_S = 86_400
-DAYS = 3
+DAYS = 2
 TIME_FRAME_S = 3600
 SETTLE_TIME_S = 600
-FIRST_RUN_S = 15  # not enough for three days, so that most of it goes to Step Functions
+FIRST_RUN_S = 12  # not enough for two days, so that most of it goes to Step Functions
 PREFIX = "k8s/prometheus"
 
 # A name that has to be encoded to be a folder, and the exporter's own CLUSTER_NAME, whose file
@@ -58,43 +57,8 @@ class Deployed:
         self.cdk.destroy({"hostname": "127.0.0.1", "cluster_name": "any", **self.settings})
 
 
-def make_writer(cloud: Cloud, bucket: str) -> str:
-    """A role that may do to the bucket what the documented policy says; its ARN."""
-    trust = {
-        "Effect": "Allow",
-        "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
-        "Action": "sts:AssumeRole",
-        "Condition": {"StringEquals": {"sts:ExternalId": WRITER_ID}},
-    }
-    may_list = {
-        "Effect": "Allow",
-        "Action": "s3:ListBucket",
-        "Resource": f"arn:aws:s3:::{bucket}",
-        "Condition": {
-            "StringEquals": {"s3:delimiter": "/"},
-            "StringLike": {"s3:prefix": f"{PREFIX}*"},
-        },
-    }
-    may_write = {
-        "Effect": "Allow",
-        "Action": ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"],
-        "Resource": f"arn:aws:s3:::{bucket}/{PREFIX}/*",
-    }
-    iam: Any = cloud.session.client("iam", **cloud.where)
-    role = iam.create_role(RoleName="writer", AssumeRolePolicyDocument=as_policy(trust))["Role"]
-    iam.put_role_policy(
-        RoleName="writer", PolicyName="own", PolicyDocument=as_policy(may_list, may_write)
-    )
-    arn: str = role["Arn"]
-    return arn
-
-
-def as_policy(*statements: Mapping[str, Any]) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": statements})
-
-
 def wait_off_the_border() -> None:
-    """Do not begin a run in the half minute before a window becomes due, or three days old."""
+    """Do not begin a run in the half minute before a window becomes due, or too old for DAYS."""
     for offset in (0, SETTLE_TIME_S):
         left_s = TIME_FRAME_S - (time.time() - offset) % TIME_FRAME_S
         if left_s < 30:
