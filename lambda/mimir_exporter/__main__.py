@@ -19,13 +19,14 @@ import boto3
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError
 
+from .again import run_again
 from .bucket import CLIENT, IMPATIENT, Bucket, s3_client
 from .check import run_check
 from .console import Console, readable
 from .deadline import Deadline
 from .errors import ExportError, SettingsError
 from .objects import ObjectStore
-from .runs import run_again, run_regular
+from .regular import run_regular
 from .settings import Settings, duration_s, load_settings, parse_time
 from .status import report_status
 from .tools import Tools, open_tools

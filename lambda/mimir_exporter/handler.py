@@ -12,15 +12,18 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
+from .again import run_again
 from .backfill import StateMachine
 from .bucket import CLIENT, IMPATIENT, Bucket, s3_client
 from .check import run_check
 from .deadline import Deadline
 from .errors import ExportError, SettingsError
 from .export import Totals
-from .runs import Summary, run_again, run_item, run_regular
+from .item import run_item
+from .regular import run_regular
 from .settings import load_settings
 from .status import report_status
+from .summary import Summary
 from .tools import Tools, open_tools
 
 logger = Logger()

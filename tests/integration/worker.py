@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Self
 
-from mimir_exporter import runs
+from mimir_exporter import lease
 from mimir_exporter.errors import ExportError
 from tests.integration.sandbox import Clock, Event, Sandbox
 
@@ -38,7 +38,7 @@ class Order:
         """The result, or {"error": its sentence}."""
         if not self.lease:
             # Every lease has run out when it is taken: nothing keeps runs from each other.
-            runs.LEASE_MARGIN_S = -1_000_000
+            lease.LEASE_MARGIN_S = -1_000_000
         time.sleep(max(0.0, self.begin - time.time()))
         sandbox = Sandbox(env=self.env, clock=Clock(self.now), metrics=self.metrics)
         try:
