@@ -75,9 +75,12 @@ def test_an_s3_that_hangs_does_not_hold_the_run(
 
 
 def test_a_run_that_could_not_note_its_end_says_what_it_did(function: Function, s3: Proxy) -> None:
-    """The files of both windows are there; the second one is not noted."""
+    """The files of both windows are there; the second one is not noted.
+
+    Noted are the lease, what retention does and has done, and the first window.
+    """
     noted = iter(range(100))
-    s3.spoil(faults.never_answer, lambda r: to_checkpoint("PUT")(r) and next(noted) >= 2)
+    s3.spoil(faults.never_answer, lambda r: to_checkpoint("PUT")(r) and next(noted) >= 4)
     with pytest.raises(ExportError, match="had no answer after"):
         function.export(seconds=SECONDS)
     (line,) = function.messages("run finished")
