@@ -65,7 +65,7 @@ def test_a_run_that_is_killed_loses_nothing(
     for _ in range(3):
         before = len(longer.file_keys())
         with Worker(order(longer)) as worker:
-            wait_until(lambda: len(longer.file_keys()) >= before + 15)  # noqa: B023 - now
+            wait_until(lambda: len(longer.file_keys()) >= before + 11)  # noqa: B023 - now
             worker.kill()
         result = longer.export()
         assert result["outcome"] == "skipped"
