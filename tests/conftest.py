@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from localcloud.aws import Cloud, running_cloud
 from localcloud.history import History, load_history
@@ -19,6 +20,18 @@ from localcloud.processes import StartError
 from localcloud.programs import find_program
 from localcloud.prometheus import Prometheus, running_prometheus
 from localcloud.remote_write import RemoteWriter
+
+# The same examples in every run, however busy the machine is: a failure is no news of another day.
+# What looks for news is tests/torture.
+settings.register_profile(
+    "steady",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("steady")
 
 MakePrometheus = Callable[..., Prometheus]
 SharePrometheus = Callable[[History], Prometheus]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import hypothesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 BATCH = 100
@@ -27,12 +27,6 @@ def search(
             examples += 1
             check(**drawn)
 
-        # How long an example takes depends on who else uses the machine.
-        patient = settings(
-            max_examples=BATCH,
-            deadline=None,
-            database=None,
-            suppress_health_check=[HealthCheck.too_slow],
-        )
-        hypothesis.seed(seed + examples)(patient(given(**strategies)(one)))()
+        found = settings(max_examples=BATCH)(given(**strategies)(one))
+        hypothesis.seed(seed + examples)(found)()
     return examples

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from mimir_exporter.split import AnswerError, Envelope, Splitter
@@ -20,9 +19,6 @@ DEFAULT = "the default"
 HEAD = b'{"status":"success","data":{"resultType":"matrix","result":['
 TAIL = b"]}}"
 ONE = b'{"metric":{"cluster":"a"},"values":[[1,"2"]]}'
-
-# The same examples in every run: a failure here is never news of another day.
-steady = settings(derandomize=True, deadline=None, database=None)
 
 
 @dataclass

@@ -11,7 +11,6 @@ from urllib.parse import quote, quote_plus
 import pytest
 from aws_lambda_powertools.utilities import parameters
 from hypothesis import given
-from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from mimir_exporter.auth import (
@@ -171,7 +170,6 @@ def test_a_secret_is_hidden_however_it_is_spelled(spell: Callable[[str], str]) -
     assert said.endswith(" of me")
 
 
-@effort(deadline=None)
 @given(st.dictionaries(st.sampled_from(NAMES), st.text(max_size=12), max_size=5))
 def test_no_value_is_in_an_error_or_a_repr(values: dict[str, str]) -> None:
     secrets = {name: f"S3CRET{value}" for name, value in values.items() if value}

@@ -763,7 +763,7 @@ def check_plan(checkpoint: Checkpoint, settings: Settings, now: int) -> None:
         assert subtract(progress.empty, progress.exported) == ()
 
 
-@effort(deadline=None, max_examples=60)
+@effort(max_examples=60)
 @given(st.data())
 def test_whatever_happens_every_window_is_exported_or_wanted(data: st.DataObject) -> None:
     """Runs, failures, executions, repetitions and new settings in any order, at any times."""

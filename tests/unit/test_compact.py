@@ -212,7 +212,7 @@ def test_everything_at_its_worst_fits(counts: int, odd: str) -> None:
     checked_fit(heap_of_trouble(counts, counts, odd), NOW)
 
 
-@effort(deadline=None, max_examples=8)
+@effort(max_examples=8)
 @given(st.integers(0, 10**9), st.integers(0, 30))
 def test_any_heap_of_trouble_fits(seed: int, counts: int) -> None:
     checked_fit(heap_of_trouble(seed, counts), NOW)

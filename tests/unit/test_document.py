@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from mimir_exporter.checkpoint import (
@@ -78,7 +77,6 @@ CHECKPOINTS = st.builds(
 )
 
 
-@effort(deadline=None)
 @given(CHECKPOINTS, TIMES)
 def test_what_is_written_is_read_as_it_was(checkpoint: Checkpoint, now: int) -> None:
     assert load(dump(checkpoint, now), "x") == checkpoint

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from mimir_exporter.errors import SettingsError
@@ -380,7 +379,6 @@ VALUE = ANYTHING | st.sampled_from(
 )
 
 
-@effort(deadline=None)
 @given(st.dictionaries(st.sampled_from(SEED + OURS), VALUE, max_size=6))
 def test_whatever_stands_there_is_taken_or_refused_by_its_name(environ: dict[str, str]) -> None:
     given_values = {**REQUIRED, **environ}

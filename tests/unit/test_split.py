@@ -30,14 +30,13 @@ from tests.unit.answers import (
     read,
     seeds,
     split,
-    steady,
     try_split,
 )
 
 
 @pytest.mark.parametrize("plain", [False, True])
 @given(matrix=matrices, points=cuts)
-@settings(steady, max_examples=200)
+@settings(max_examples=200)
 def test_compact_answers_are_split_byte_for_byte(
     matrix: list[Any], points: list[int], plain: bool
 ) -> None:
@@ -51,7 +50,7 @@ def test_compact_answers_are_split_byte_for_byte(
 
 @pytest.mark.parametrize("plain", [False, True])
 @given(matrix=matrices, points=cuts, seed=seeds)
-@settings(steady, max_examples=100)
+@settings(max_examples=100)
 def test_odd_json_is_split_as_python_reads_it(
     matrix: list[Any], points: list[int], seed: int, plain: bool
 ) -> None:
@@ -64,7 +63,7 @@ def test_odd_json_is_split_as_python_reads_it(
 
 
 @given(matrix=matrices, points=cuts, seed=seeds)
-@settings(steady, max_examples=100)
+@settings(max_examples=100)
 def test_series_in_odd_json_among_compact_ones_change_nothing(
     matrix: list[Any], points: list[int], seed: int
 ) -> None:
@@ -77,7 +76,7 @@ def test_series_in_odd_json_among_compact_ones_change_nothing(
 
 
 @given(matrix=matrices, points=cuts, ascii_only=st.booleans())
-@settings(steady, max_examples=100)
+@settings(max_examples=100)
 def test_without_a_label_everything_is_one_file(
     matrix: list[Any], points: list[int], ascii_only: bool
 ) -> None:
@@ -89,7 +88,7 @@ def test_without_a_label_everything_is_one_file(
 
 @pytest.mark.parametrize("label", ['cluster"', "cluster\\", "集群", "k8s.cluster/name", "", "a\nb"])
 @given(matrix=matrices, points=cuts, ascii_only=st.booleans())
-@settings(steady, max_examples=30)
+@settings(max_examples=30)
 def test_any_string_can_be_the_label(
     label: str, matrix: list[Any], points: list[int], ascii_only: bool
 ) -> None:
@@ -269,7 +268,7 @@ def test_histograms_may_be_cut_anywhere() -> None:
     seed=seeds,
     points=st.lists(st.integers(0, 1500), max_size=4),
 )
-@settings(steady, max_examples=800)
+@settings(max_examples=800)
 def test_a_damaged_answer_is_refused_or_means_what_it_now_says(
     matrix: list[Any], seed: int, points: list[int]
 ) -> None:

@@ -23,7 +23,6 @@ from tests.unit.answers import (
     matrix_of,
     seeds,
     split,
-    steady,
 )
 
 LABEL = b'{"metric":{"cluster":"a","pod":"?"},"values":[[1,"2"]]}'
@@ -162,7 +161,7 @@ def test_an_envelope_past_the_bound_is_refused(at: int) -> None:
 
 
 @given(seed=seeds, points=cuts)
-@settings(steady, max_examples=50)
+@settings(max_examples=50)
 def test_the_envelope_is_read_in_any_order(seed: int, points: list[int]) -> None:
     trace = {"data": {"result": [[{}], "]"], "result ": '"result":['}, "result": [1]}
     whole = {

@@ -140,7 +140,7 @@ ADD = st.tuples(st.sampled_from("abcd"), st.integers(1, 3), st.integers(0, 12))
 STEPS = st.lists(ADD | st.sampled_from(["begin", "drop"]), max_size=30)
 
 
-@effort(deadline=None, max_examples=200)
+@effort(max_examples=200)
 @given(STEPS)
 def test_any_order_of_parts_leaves_what_a_simple_model_has(
     steps: list[tuple[str, int, int] | str],
@@ -227,7 +227,6 @@ def test_a_body_is_the_same_bytes_however_it_is_read_and_read_again() -> None:
             assert body.seekable()
 
 
-@effort(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 900)), max_size=20))
 def test_any_piece_of_a_body_is_that_piece(places: list[tuple[int, int]]) -> None:
     with small_bounds(), Spool() as spool:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import pytest
 from hypothesis import example, given
-from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from mimir_exporter.windows import (
@@ -148,7 +147,6 @@ def all_windows(grids: Sequence[Grid], end: int) -> list[Window]:
     return list(windows_within(grids, BEGIN, end))
 
 
-@effort(deadline=None)
 @given(CHANGES)
 # At the very moment in which the grid before began.
 @example([(0, (3600, 60)), (5000, (1800, 60)), (2200, (900, 60))])
