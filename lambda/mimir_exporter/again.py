@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from .checkpoint import Checkpoint, Repeat, keep_from
+from .checkpoint import Checkpoint, keep_from
 from .errors import SettingsError
 from .intervals import Intervals, subtract
 from .plan import Asked
+from .records import Repeat
 from .regular import run_regular
 from .settings import parse_flag, parse_time
 from .summary import Summary

@@ -9,10 +9,11 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from .bounded import call_within
-from .checkpoint import GAP_ATTEMPTS, HANDOVERS, Checkpoint, Handover, Repeat
+from .checkpoint import HANDOVERS, Checkpoint
 from .deadline import Deadline
 from .errors import StopRunError
 from .intervals import covers, union
+from .records import GAP_ATTEMPTS, Handover, Repeat
 from .settings import Settings
 from .store import CheckpointStore
 from .windows import Window, iso, iso_range

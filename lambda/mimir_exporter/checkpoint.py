@@ -1,10 +1,9 @@
 """What is exported and what is pending: the exporter's whole memory.
 
-Pure data and its rules; `document.py` has its form in S3, and `store.py` reads and writes that.
-Times are unix seconds.
+The rules, which are pure. `records.py` has what it is made of, `document.py` its form in S3, and
+`store.py` reads and writes that. Times are unix seconds.
 """
 
-import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,18 +11,25 @@ from itertools import zip_longest
 
 from .errors import CheckpointError, SettingsError
 from .intervals import Interval, Intervals, covers, intersect, subtract, union
+from .records import (
+    GAP_ATTEMPTS,
+    Failure,
+    Handover,
+    Labelling,
+    MetricProgress,
+    Repeat,
+    as_json,
+    join_repeats,
+    merge_failures,
+    place_of,
+    shorten,
+    take_away,
+)
 from .settings import Settings
 from .windows import DAY_S, Grid, Window, adopt_grid, iso, window_at, windows_within
 
-# A window that failed this often is a gap: still listed, alarmed on, and tried once a day.
-GAP_ATTEMPTS = 5
+# A gap is tried again after this.
 GAP_RETRY_S = DAY_S
-# Failures share a record only if they happened in the same quarter of a day: with the newest time
-# for all of them, a metric that goes on failing would keep its old gaps from ever being due.
-TOGETHER_S = DAY_S // 4
-REASON_CHARACTERS = 300
-# A reason in another script, or one that is full of quotes, takes more bytes than characters.
-REASON_BYTES = 400
 # Progress of so many metrics that have left the catalogue is kept for the day they come back.
 GONE_METRICS = 20
 # Executions at work at once: with all items that each may have, a month of windows of a minute.
@@ -35,76 +41,6 @@ FOREVER = 1 << 40
 GRIDS = 32
 # What all ranges that wait to be exported again may take in the document, as they were asked for.
 REPEATS_BYTES = 10_000
-
-
-@dataclass
-class MetricProgress:
-    """One metric: wanted from `since` on; `added` is when it came into the catalogue."""
-
-    since: int
-    added: int
-    exported: Intervals = ()
-    empty: Intervals = ()  # of `exported`: there, and without a single series
-    empty_known_from: int = 0  # before this, which windows were empty had no room
-    restored: Intervals = ()  # of `exported`: there again, after retention had deleted it
-
-
-@dataclass(frozen=True, order=True)
-class Failure:
-    """A range of one metric that failed `attempts` times, the last time at `at`.
-
-    Whether a window is missing is for `exported` to say: a long history is told in few records,
-    whose ranges may then hold windows that were exported.
-    """
-
-    metric: str
-    start: int
-    end: int
-    attempts: int
-    at: int
-    reason: str
-
-    @property
-    def is_gap(self) -> bool:
-        """Whether it failed so often that only a daily try is left."""
-        return self.attempts >= GAP_ATTEMPTS
-
-
-@dataclass(frozen=True)
-class Handover:
-    """Ranges that a Step Functions execution has. `started` is unix seconds."""
-
-    name: str
-    ranges: Intervals
-    started: int
-
-
-@dataclass(frozen=True)
-class Repeat:
-    """A range that was asked for again by hand: what is left of it.
-
-    `asked` is the whole of what was asked for; nothing outside of it may be exported with `force`.
-    """
-
-    start: int
-    end: int
-    metrics: tuple[str, ...]
-    force: bool = False
-    asked: Interval = (0, 0)
-
-    def __post_init__(self) -> None:
-        if self.asked == (0, 0):
-            object.__setattr__(self, "asked", (self.start, self.end))
-
-
-@dataclass(frozen=True)
-class Labelling:
-    """What decides the folder of a series; files of windows before `since` may lie elsewhere."""
-
-    cluster_label: str
-    cluster_name: str
-    split: bool
-    since: int = 0
 
 
 @dataclass
@@ -346,7 +282,7 @@ class Checkpoint:
 
     def failure_of(self, name: str, window: Window) -> Failure | None:
         """The record of a failed metric and window."""
-        place = bisect_right(self.failures, (name, window.start), key=_place) - 1
+        place = bisect_right(self.failures, (name, window.start), key=place_of) - 1
         found = self.failures[place] if place >= 0 else None
         return found if found and found.metric == name and window.start < found.end else None
 
@@ -488,10 +424,10 @@ class Checkpoint:
         return self.metrics[name]
 
     def _cut_failures(self, name: str, start: int, end: int) -> None:
-        low = bisect_right(self.failures, (name, start), key=_place)
+        low = bisect_right(self.failures, (name, start), key=place_of)
         if low and self.failures[low - 1].metric == name and self.failures[low - 1].end > start:
             low -= 1
-        high = bisect_left(self.failures, (name, end), key=_place)
+        high = bisect_left(self.failures, (name, end), key=place_of)
         self.failures[low:high] = [
             replace(failure, start=begin, end=until)
             for failure in self.failures[low:high]
@@ -518,75 +454,3 @@ def keep_from(settings: Settings, now: int) -> int:
         return 0
     horizon = now - settings.retention_s
     return horizon - horizon % DAY_S
-
-
-def _place(failure: Failure) -> tuple[str, int]:
-    return failure.metric, failure.start
-
-
-def shorten(reason: str) -> str:
-    """A reason of at most REASON_CHARACTERS, and of REASON_BYTES as it stands in the document."""
-    reason = reason[:REASON_CHARACTERS]
-    while len(as_json(reason)) > REASON_BYTES:
-        reason = reason[: len(reason) * 9 // 10]
-    return reason
-
-
-def as_json(value: object) -> bytes:
-    """On one line. Half a surrogate pair, which JSON can bring here, stays the escape it was."""
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace")
-
-
-def merge_failures(failures: Iterable[Failure], now: int) -> list[Failure]:
-    """Records in order; those of one metric and fate share a time, and touching ones are one.
-
-    What failed `now` and what failed before stay apart, so that what has been said of now is known.
-    """
-
-    def fate(one: Failure) -> tuple[object, ...]:
-        together = (one.at // TOGETHER_S, one.at == now)
-        return (one.metric, one.attempts, one.reason, *together)
-
-    in_order = sorted(failures, key=_place)
-    latest: dict[tuple[object, ...], int] = {}
-    for failure in in_order:
-        latest[fate(failure)] = max(failure.at, latest.get(fate(failure), 0))
-    merged: list[Failure] = []
-    for failure in in_order:
-        one = replace(failure, at=latest[fate(failure)])
-        last = merged[-1] if merged else None
-        if last and last.end == one.start and fate(last) == fate(one):
-            merged[-1] = replace(last, end=one.end)
-        else:
-            merged.append(one)
-    return merged
-
-
-def take_away(repeats: Iterable[Repeat], others: Sequence[Repeat]) -> list[Repeat]:
-    """What of `repeats` is in none of `others`."""
-    return join_repeats(
-        replace(one, start=start, end=end, metrics=(name,))
-        for one in repeats
-        for name in one.metrics
-        for start, end in subtract(
-            [(one.start, one.end)],
-            [
-                (other.start, other.end)
-                for other in others
-                if name in other.metrics and (other.asked, other.force) == (one.asked, one.force)
-            ],
-        )
-    )
-
-
-def join_repeats(pieces: Iterable[Repeat]) -> list[Repeat]:
-    """Pieces of what was asked for that have one range share an entry."""
-    joined: dict[tuple[Interval, bool, int, int], tuple[str, ...]] = {}
-    for one in pieces:
-        key = (one.asked, one.force, one.start, one.end)
-        joined[key] = tuple(dict.fromkeys((*joined.get(key, ()), *one.metrics)))
-    return [
-        Repeat(start, end, metrics, force, asked)
-        for (asked, force, start, end), metrics in joined.items()
-        if metrics
-    ]

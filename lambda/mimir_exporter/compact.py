@@ -11,9 +11,10 @@ exported.
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from .checkpoint import Checkpoint, Failure, Repeat, join_repeats, merge_failures
+from .checkpoint import Checkpoint
 from .document import dump
 from .intervals import Interval, Intervals, close_holes, intersect, subtract, union
+from .records import Failure, Repeat, join_repeats, merge_failures
 from .windows import DAY_S
 
 # What `fit` makes of any checkpoint. Where all detail is gone and everything that is bounded by a

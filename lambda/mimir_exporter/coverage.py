@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
-from .checkpoint import Checkpoint, Failure, keep_from
+from .checkpoint import Checkpoint, keep_from
 from .intervals import Interval, Intervals, covers, union
+from .records import Failure
 from .settings import Settings
 from .windows import Grid, count_windows, window_at
 

@@ -12,9 +12,10 @@ from math import gcd
 from typing import Any, TypeVar
 
 from . import __version__
-from .checkpoint import Checkpoint, Failure, Handover, Labelling, MetricProgress, Repeat, as_json
+from .checkpoint import Checkpoint
 from .errors import CheckpointError
 from .intervals import Interval, Intervals, union
+from .records import Failure, Handover, Labelling, MetricProgress, Repeat, as_json
 from .windows import DAY_S, Grid, iso, iso_range
 
 T = TypeVar("T")

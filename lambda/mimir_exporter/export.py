@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from aws_lambda_powertools import Logger
 
 from .catalog import Metric
-from .checkpoint import GAP_ATTEMPTS, Checkpoint
+from .checkpoint import Checkpoint
 from .deadline import Deadline
 from .errors import QueryError, RejectedError, StopRunError, TryLaterError
 from .fetch import Fetcher, FetchStats
 from .intervals import covers
+from .records import GAP_ATTEMPTS
 from .spool import Spool
 from .store import CheckpointStore
 from .windows import Window

@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from .checkpoint import Checkpoint, Failure, keep_from
+from .checkpoint import Checkpoint, keep_from
 from .coverage import DUE, MISSING, THERE, Line, State, survey
 from .deadline import Deadline
 from .errors import SettingsError
 from .files import Files, count_files
 from .intervals import Interval, Intervals, union
+from .records import Failure
 from .settings import parse_flag, parse_month, parse_time
 from .tools import Tools
 from .verdict import Verdict, counted, judge, range_name

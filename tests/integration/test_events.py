@@ -11,8 +11,8 @@ import pytest
 from localcloud.processes import free_port
 from localcloud.prometheus import Prometheus
 from mimir_exporter.bucket import Bucket
-from mimir_exporter.checkpoint import Repeat
 from mimir_exporter.errors import SettingsError
+from mimir_exporter.records import Repeat
 from mimir_exporter.store import CheckpointStore
 from tests.integration import faults
 from tests.integration.deployment import CENTRAL, FEW, HOUR_S, LAST_END, PREFIX, Function, start_of

@@ -18,9 +18,10 @@ from mimir_exporter.backfill import (
     hand_over,
     settle,
 )
-from mimir_exporter.checkpoint import HANDOVERS, Checkpoint, Handover
+from mimir_exporter.checkpoint import HANDOVERS, Checkpoint
 from mimir_exporter.errors import StopRunError
 from mimir_exporter.intervals import union
+from mimir_exporter.records import Handover
 from mimir_exporter.settings import load_settings
 from mimir_exporter.store import CheckpointStore
 from mimir_exporter.windows import Window

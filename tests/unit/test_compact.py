@@ -11,25 +11,21 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from mimir_exporter.catalog import METRICS
-from mimir_exporter.checkpoint import (
+from mimir_exporter.checkpoint import GONE_METRICS, GRIDS, HANDOVERS, Checkpoint, keep_from
+from mimir_exporter.compact import MOST_BYTES, REASON_LOST, REASONS, fit
+from mimir_exporter.document import dump, load
+from mimir_exporter.errors import SettingsError
+from mimir_exporter.intervals import Intervals, intersect, subtract, union
+from mimir_exporter.records import (
     GAP_ATTEMPTS,
-    GONE_METRICS,
-    GRIDS,
-    HANDOVERS,
-    Checkpoint,
     Failure,
     Handover,
     Labelling,
     MetricProgress,
     Repeat,
-    keep_from,
     merge_failures,
     shorten,
 )
-from mimir_exporter.compact import MOST_BYTES, REASON_LOST, REASONS, fit
-from mimir_exporter.document import dump, load
-from mimir_exporter.errors import SettingsError
-from mimir_exporter.intervals import Intervals, intersect, subtract, union
 from mimir_exporter.windows import DAY_S, Grid, Window
 from tests.unit.checkpoints import HOUR, NOW, begun, configure
 

@@ -10,11 +10,12 @@ import pytest
 from localcloud.picture import PICTURE
 from localcloud.picture import draw as draw_picture
 from mimir_exporter import widget as module
-from mimir_exporter.checkpoint import GAP_ATTEMPTS, Checkpoint
+from mimir_exporter.checkpoint import Checkpoint
 from mimir_exporter.coverage import MISSING, Coverage, State, survey
 from mimir_exporter.coverage_map import draw_map
 from mimir_exporter.hours import absences_of, day_and_hours, hours_of
 from mimir_exporter.map_style import LOOKS
+from mimir_exporter.records import GAP_ATTEMPTS
 from mimir_exporter.settings import load_settings, parse_month
 from mimir_exporter.verdict import judge
 from mimir_exporter.widget import widget_html
