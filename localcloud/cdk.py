@@ -47,9 +47,8 @@ class Cdk:
 
     def bootstrap(self) -> None:
         """Make the bucket and roles through which the CLI publishes assets."""
-        # In an empty folder there is no app, so none is synthesized for it.
-        with tempfile.TemporaryDirectory(dir=self._folder) as empty:
-            self._run("cdk bootstrap", ["bootstrap", f"aws://{ACCOUNT}/{REGION}"], Path(empty))
+        # Without an app, which would be synthesized for it and wants settings.
+        self._run("cdk bootstrap", ["bootstrap", "--app", "", f"aws://{ACCOUNT}/{REGION}"], PROJECT)
 
     def deploy(self, settings: Mapping[str, str]) -> dict[str, str]:
         """Deploy the app's stack with deployment settings; its outputs, by name."""

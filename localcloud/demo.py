@@ -1,6 +1,7 @@
 """See the exporter work on this machine: `make demo`, or `make demo KEEP=1` to look around."""
 
 import os
+import signal
 import sys
 import time
 import tomllib
@@ -243,6 +244,8 @@ def newest_start(keys: Sequence[str]) -> datetime:
 
 def main() -> int:
     leave_on_sigterm()
+    # Also where a script started it in the background, and so with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     console = Console(stderr=False)
     try:
         Demo(console).run(keep=os.environ.get("KEEP", "") not in ("", "0"))
