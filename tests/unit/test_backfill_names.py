@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mimir_exporter import backfill
 from mimir_exporter.backfill import (
     MAX_ITEMS,
     START_GRACE_S,
@@ -137,10 +138,11 @@ def test_a_run_that_died_before_the_start_is_taken_up_under_the_same_name() -> N
     assert store.checkpoint.handed_over == 1
 
 
-def test_with_enough_executions_at_work_the_rest_waits() -> None:
+def test_with_enough_executions_at_work_the_rest_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the checkpoint would have to hold of them has a bound, and Mimir has too."""
+    monkeypatch.setattr(backfill, "MAX_ITEMS", 5)  # the bound is of executions, however small
     store, machine = Store(), Machine()
-    windows = hours(HANDOVERS * MAX_ITEMS + 1)
+    windows = hours(HANDOVERS * 5 + 1)
     assert len(give(store, machine, windows)) == HANDOVERS
     assert give(store, machine, windows[-1:]) == []
     assert len(machine.started) == len(store.checkpoint.handovers) == HANDOVERS
