@@ -61,7 +61,7 @@ def test_a_run_that_is_killed_loses_nothing(
 ) -> None:
     """Three times, somewhere between two objects; its lease keeps others away until it ends."""
     longer = through.with_env(BACKFILL_DAYS=f"{HOURS}h")
-    proxy.spoil(faults.late(0.03))
+    proxy.spoil(faults.late(0.1))
     for _ in range(3):
         before = len(longer.file_keys())
         with Worker(order(longer)) as worker:
