@@ -17,7 +17,7 @@ from pathlib import Path
 from bench.compress import SLOW_CASES, Case, measure_case
 
 PROJECT = Path(__file__).resolve().parents[1]
-VERSION = json.loads((PROJECT / "cdk.json").read_text())["context"]["python_version"]
+VERSION = json.loads((PROJECT / "cdk.json").read_text("utf-8"))["context"]["python_version"]
 NEEDED = ("isal", "orjson")
 
 
@@ -41,7 +41,7 @@ def measure_runtime() -> Runtime | None:
     python = str(folder / "bin" / "python")
     pins = [
         line.split()[0]
-        for line in (PROJECT / "requirements.txt").read_text().splitlines()
+        for line in (PROJECT / "requirements.txt").read_text("utf-8").splitlines()
         if line.split("==")[0] in NEEDED
     ]
     try:

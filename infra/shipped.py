@@ -42,7 +42,7 @@ class Shipped:
 def write_page() -> None:
     """Raises PackageError."""
     package = build_package(architecture=ARCHITECTURE, python_version=PYTHON_VERSION)
-    PAGE.write_text(as_page(package.path))
+    PAGE.write_text(as_page(package.path), "utf-8")
 
 
 def as_page(package: Path) -> str:

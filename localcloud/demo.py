@@ -146,7 +146,7 @@ class Demo:
         self._say.print(f"\n[bold]One file[/bold]\n{example}", soft_wrap=True, highlight=False)
         self._say.print(views.file_content(exporter.read(example)))
         self._say.print("\n[bold]Coverage by metric and cluster[/bold]")
-        metrics = [metric["name"] for metric in tomllib.loads(CATALOG.read_text())["metric"]]
+        metrics = [metric["name"] for metric in tomllib.loads(CATALOG.read_text("utf-8"))["metric"]]
         with ThreadPoolExecutor(4) as pool:
             described = list(pool.map(exporter.describe, files))
         self._say.print(views.coverage(described, metrics))

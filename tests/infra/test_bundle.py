@@ -28,7 +28,7 @@ def test_native_code_is_of_the_function_s_platform(built: Package) -> None:
 
 
 def test_everything_pinned_is_in_it_with_its_licence(built: Package) -> None:
-    lines = (ROOT / "lambda" / "requirements.txt").read_text().splitlines()
+    lines = (ROOT / "lambda" / "requirements.txt").read_text("utf-8").splitlines()
     pinned = {line.split("==")[0].replace("-", "_") for line in lines if "==" in line}
     shipped = {path.stem.rsplit("-", 1)[0] for path in built.path.glob("*.dist-info")}
     assert shipped == pinned
@@ -37,7 +37,7 @@ def test_everything_pinned_is_in_it_with_its_licence(built: Package) -> None:
 
 def test_the_page_of_what_ships_agrees(built: Package) -> None:
     """`python -m infra.shipped` writes it."""
-    page = (ROOT / "docs" / "shipped.md").read_text()
+    page = (ROOT / "docs" / "shipped.md").read_text("utf-8")
     assert page == as_page(built.path)
     for one in list_shipped(built.path):
         assert one.licence
@@ -89,8 +89,8 @@ def source(tmp_path: Path) -> Path:
     """A function without dependencies, so that nothing is downloaded."""
     folder = tmp_path / "lambda"
     (folder / "mimir_exporter").mkdir(parents=True)
-    (folder / "mimir_exporter" / "handler.py").write_text("one = 1\n")
-    (folder / "requirements.txt").write_text("")
+    (folder / "mimir_exporter" / "handler.py").write_text("one = 1\n", "utf-8")
+    (folder / "requirements.txt").write_text("", "utf-8")
     return folder
 
 
@@ -105,10 +105,10 @@ def test_the_same_source_is_built_once_and_a_changed_one_anew(source: Path, tmp_
     (first.path / "mark").touch()
     assert build(source, tmp_path) == first
     assert (first.path / "mark").exists()
-    (source / "mimir_exporter" / "handler.py").write_text("one = 2\n")
+    (source / "mimir_exporter" / "handler.py").write_text("one = 2\n", "utf-8")
     changed = build(source, tmp_path)
     assert changed.hash != first.hash
-    assert (changed.path / "mimir_exporter" / "handler.py").read_text() == "one = 2\n"
+    assert (changed.path / "mimir_exporter" / "handler.py").read_text("utf-8") == "one = 2\n"
 
 
 def test_the_hash_is_of_the_source_alone(source: Path, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_the_hash_is_of_the_source_alone(source: Path, tmp_path: Path) -> None:
     first = build(source, tmp_path / "one")
     cache = source / "mimir_exporter" / "__pycache__"
     cache.mkdir()
-    (cache / "handler.cpython-311.pyc").write_text("")
+    (cache / "handler.cpython-311.pyc").write_text("", "utf-8")
     assert build(source, tmp_path / "another").hash == first.hash
 
 
@@ -135,7 +135,7 @@ def test_an_interrupted_build_is_not_taken_for_a_whole_one(
 
 
 def test_a_dependency_without_a_hash_is_one_sentence(source: Path, tmp_path: Path) -> None:
-    (source / "requirements.txt").write_text("six==1.17.0\n")
+    (source / "requirements.txt").write_text("six==1.17.0\n", "utf-8")
     with pytest.raises(PackageError, match=r"could not be installed.*--require-hashes") as raised:
         build(source, tmp_path)
     assert "\n" not in str(raised.value)

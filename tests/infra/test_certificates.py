@@ -21,7 +21,7 @@ def authority(need_program: NeedProgram, tmp_path: Path) -> Certificate:
 
 def test_the_bundle_ships_and_the_function_knows_its_name(authority: Certificate) -> None:
     deployment = read_deployment(context(scheme="https", ca_bundle=str(authority.certificate)), {})
-    assert deployment.ca_bundle == authority.certificate.read_text()
+    assert deployment.ca_bundle == authority.certificate.read_text("utf-8")
     assert deployment.environment["CA_BUNDLE"] == CA_BUNDLE_FILE
     assert deployment.settings.ca_bundle == CA_BUNDLE_FILE
 
@@ -35,7 +35,7 @@ def test_without_one_nothing_ships() -> None:
 def test_it_lies_beside_the_package_and_a_new_one_is_a_new_package(tmp_path: Path) -> None:
     source = tmp_path / "lambda"
     (source / "mimir_exporter").mkdir(parents=True)
-    (source / "requirements.txt").write_text("")
+    (source / "requirements.txt").write_text("", "utf-8")
 
     def build(*texts: str) -> Path:
         return build_package(
@@ -48,8 +48,8 @@ def test_it_lies_beside_the_package_and_a_new_one_is_a_new_package(tmp_path: Pat
 
     first, second, none = build("one"), build("two"), build()
     assert len({first, second, none}) == 3
-    assert (first / CA_BUNDLE_FILE).read_text() == "one"
-    assert (second / CA_BUNDLE_FILE).read_text() == "two"
+    assert (first / CA_BUNDLE_FILE).read_text("utf-8") == "one"
+    assert (second / CA_BUNDLE_FILE).read_text("utf-8") == "two"
     assert not (none / CA_BUNDLE_FILE).exists()
     assert (first / CA_BUNDLE_FILE).parent == (first / "mimir_exporter").parent
 
@@ -83,7 +83,9 @@ def test_a_file_that_holds_something_else_is_refused(
 
 def test_a_private_key_never_ships(authority: Certificate, tmp_path: Path) -> None:
     both = tmp_path / "both.pem"
-    both.write_text(authority.certificate.read_text() + authority.key.read_text())
+    both.write_text(
+        authority.certificate.read_text("utf-8") + authority.key.read_text("utf-8"), "utf-8"
+    )
     said = refusal(both)
     assert "a private key too, which must not ship" in said
     assert "BEGIN" not in said
