@@ -7,7 +7,6 @@ The rules, which are pure. `records.py` has what it is made of, `document.py` it
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import zip_longest
 
 from .errors import CheckpointError, SettingsError
 from .intervals import Interval, Intervals, covers, intersect, subtract, union
@@ -105,7 +104,8 @@ class Checkpoint:
             self.labelling = replace(labelling, since=now)
 
     def _adopt_grid(self, settings: Settings, now: int) -> None:
-        """Grids behind retention are forgotten: no window on them is exported again."""
+        """Where there are too many grids, those behind retention are forgotten: no window on them
+        is exported again, unless RETENTION_DAYS is raised."""
         # A clock that was set back a little does not take back a grid that has windows.
         newest = max(
             (one.exported[-1][1] for one in self.metrics.values() if one.exported), default=0
@@ -114,12 +114,8 @@ class Checkpoint:
         grids = adopt_grid(self.grids, settings.time_frame_s, settings.query_step_s, seen)
         restored = [one.restored[0][0] for one in self.metrics.values() if one.restored]
         behind = min(self.deleted_until, *restored, FOREVER)
-        kept = tuple(
-            grid
-            for grid, following in zip_longest(grids, grids[1:])
-            if following is None or following.since > behind
-        )
-        grids = (replace(kept[0], since=0), *kept[1:])
+        while len(grids) > GRIDS and grids[1].since <= behind:
+            grids = (replace(grids[1], since=0), *grids[2:])
         if len(grids) > GRIDS:
             raise SettingsError(
                 f"TIME_FRAME or QUERY_STEP changed {GRIDS} times since {iso(grids[1].since)}, and "
