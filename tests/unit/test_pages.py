@@ -19,6 +19,9 @@ SOURCE = "".join(
 # Words of the network and of the CDK; a number in the place of a constant.
 FROM_ELSEWHERE = ("timed out", "refused", "resolve", "This stack uses assets", "changed 20 times")
 
+# By programs, which know nothing of other pages.
+MADE = ("cost", "performance", "shipped")
+
 
 def anchor(heading: str) -> str:
     """As GitHub makes it of a heading."""
@@ -52,3 +55,19 @@ def test_errors_that_are_explained_are_errors_of_the_code() -> None:
         for part in filter(None, (piece.strip(" ()") for piece in sentence.split("…"))):
             assert part in text or part in FROM_ELSEWHERE, sentence
     assert len(quoted) > 20
+
+
+def test_the_architecture_names_every_module() -> None:
+    page = (PROJECT / "docs" / "architecture.md").read_text("utf-8")
+    tree = page.partition("## Where things stand in the code")[2].partition("## What grows how")[0]
+    modules = {path.stem for path in (PROJECT / "lambda" / "mimir_exporter").glob("*.py")}
+    columns = re.findall(r"^ {4,}(\w[\w, ]*?) {2,}", tree, re.MULTILINE)
+    named = {name for column in columns for name in column.split(", ")}
+    assert modules - {"__init__"} - named == set()
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.stem not in MADE], ids=lambda page: page.name
+)
+def test_a_page_leads_on_to_another(page: Path) -> None:
+    assert re.search(r"\]\((?:\.\./|docs/)?\w+\.md", page.read_text("utf-8"))
