@@ -47,6 +47,22 @@ def test_what_is_not_too_old_stays(days: str, function: Function) -> None:
     assert before.items() <= longer.file_keys().items()
 
 
+def test_deleted_days_come_back_by_hand_when_retention_is_longer(function: Function) -> None:
+    old = function.file_keys()
+    function.clock.advance(13 * HOUR_S)
+    function.export()
+    longer = function.with_env(RETENTION_DAYS="2")
+    longer.export()
+    assert not old.keys() & longer.file_keys().keys()
+    span = {"start": LAST_END - 3 * HOUR_S, "end": LAST_END}
+    status = {"action": "status", "files": True, **span}
+    assert longer.export(status)["outcome"] == "deleted"
+    longer.export({"action": "export", "again": False, **span})
+    assert old.items() <= longer.file_keys().items()
+    assert longer.export(status)["outcome"] == "complete"
+    assert longer.export({"action": "export", "again": False, **span})["windows"]["planned"] == 0
+
+
 WINDOW = "1740740400_node_info.json.gz"
 DAY = "end=20250301/day=28"
 # Key below the prefix, and metadata: what is ours in all but one thing.
