@@ -207,6 +207,8 @@ def _ministack_environment(port: int, folder: str) -> dict[str, str]:
         # Listeners on fixed ports that nothing here needs.
         "SFTP_ENABLED": "0",
         "IOT_MTLS_ENABLED": "0",
+        # What it writes for its workers, and what they say, is UTF-8 in every locale.
+        "PYTHONUTF8": "1",
         # What functions inherit: no instance metadata, no files of the person who runs this.
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
