@@ -16,7 +16,7 @@ DAY_S = 86_400
 DAYS = 2
 TIME_FRAME_S = 3600
 SETTLE_TIME_S = 600
-FIRST_RUN_S = 12  # not enough for two days, so that most of it goes to Step Functions
+FIRST_RUN_S = 20  # of it 5 are the reserve; a busy machine needs some for the first window
 PREFIX = "k8s/prometheus"
 
 # A name that has to be encoded to be a folder, and the exporter's own CLUSTER_NAME, whose file
