@@ -16,8 +16,8 @@ def write_report(results: Results) -> str:
             "",
             "Written by `make bench`; the figures are in [performance.json](performance.json).",
             (
-                f"{results.date}, {results.machine}, {results.cpus} CPUs, Python {results.python}, "
-                f"load {results.load_1m:.1f} when it began."
+                f"{results.date}, {results.machine}, {results.cpus} CPUs, Python {results.python}"
+                f"{_as_the_function(results)}, load {results.load_1m:.1f} when it began."
             ),
             "",
             (
@@ -60,10 +60,7 @@ def write_report(results: Results) -> str:
             "",
             _profile_words(results),
             "",
-            f"## On Python {VERSION}",
-            "",
-            _runtime(results),
-            "",
+            *_runtime(results),
             "## The whole way",
             "",
             (
@@ -184,14 +181,25 @@ def _profile_words(results: Results) -> str:
     )
 
 
-def _runtime(results: Results) -> str:
+def _as_the_function(results: Results) -> str:
+    return " as in the function" if is_function_s(results.python) else ""
+
+
+def _runtime(results: Results) -> list[str]:
+    """The section on the function's Python, where the rest was measured on another."""
     if is_function_s(results.python):
-        return "All of this page was measured on the version that the function runs on."
+        return []
+    heading = f"## On Python {VERSION}"
     if results.runtime is None:
-        return (
-            f"Not measured: no Python {VERSION}, which the function runs on, was found on this "
-            "machine."
-        )
+        return [
+            heading,
+            "",
+            (
+                f"Not measured: no Python {VERSION}, which the function runs on, was found on this "
+                "machine."
+            ),
+            "",
+        ]
     head = ("answer", "raw", "exporter", "to raw", "splitting alone", "to orjson + zlib 6",
             "to json + gzip")  # fmt: skip
     rows = [
@@ -199,10 +207,17 @@ def _runtime(results: Results) -> str:
          f"{one.split_only:,.0f}", f"{one.to_orjson or 0:.1f} x", f"{one.to_json or 0:.1f} x")
         for one in results.runtime.cases
     ]  # fmt: skip
-    return (
-        f"The cases with goals on the version that the function runs on, {results.runtime.python} "
-        "here, in the same run:\n\n" + table(head, rows)
-    )
+    return [
+        heading,
+        "",
+        (
+            "The cases with goals on the version that the function runs on, "
+            f"{results.runtime.python} here, in the same run:"
+        ),
+        "",
+        table(head, rows),
+        "",
+    ]
 
 
 def _ways(results: Results) -> str:
