@@ -12,8 +12,8 @@ from isal import isal_zlib
 
 from bench.answers import Shape, make_blocks
 from bench.measure import Usage, cpu_s, in_process, interleave, ratio
-from mimir_exporter.split import Splitter
-from mimir_exporter.spool import Spool
+from mimir_exporter.answer.split import Splitter
+from mimir_exporter.answer.spool import Spool
 
 LEVEL = 1  # of the yardstick: ISA-L as it comes, with the history of 32 KiB that gzip has
 GZIP_WBITS = 31

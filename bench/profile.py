@@ -14,8 +14,8 @@ from isal import isal_zlib
 from bench.answers import make_blocks
 from bench.compress import CASES, compress_raw, split_and_compress, split_only
 from bench.measure import Usage, in_process, interleave
-from mimir_exporter.split import Splitter
-from mimir_exporter.spool import LEVEL, MEM_LEVEL, Buffer, Spool
+from mimir_exporter.answer.split import Splitter
+from mimir_exporter.answer.spool import LEVEL, MEM_LEVEL, Buffer, Spool
 
 ROUNDS = 7
 

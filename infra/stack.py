@@ -5,7 +5,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from mimir_exporter.layout import CHECKPOINT, state_key
+from mimir_exporter.storage.layout import CHECKPOINT, state_key
 
 from .alarms import Alarms
 from .backfill import Backfill

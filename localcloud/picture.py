@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 
 from infra import ROOT
 from mimir_exporter.catalog import load_catalog
-from mimir_exporter.checkpoint import Checkpoint
-from mimir_exporter.coverage import survey
-from mimir_exporter.coverage_map import draw_map
-from mimir_exporter.records import GAP_ATTEMPTS, Handover
+from mimir_exporter.checkpoint.checkpoint import Checkpoint
+from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover
+from mimir_exporter.report.coverage import survey
+from mimir_exporter.report.coverage_map import draw_map
+from mimir_exporter.report.verdict import judge
 from mimir_exporter.settings import load_settings, parse_month
-from mimir_exporter.verdict import judge
 from mimir_exporter.windows import Window, windows_within
 
 PICTURE = ROOT / "docs" / "coverage.svg"

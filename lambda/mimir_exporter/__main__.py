@@ -19,16 +19,16 @@ import boto3
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError
 
-from .again import run_again
-from .bucket import CLIENT, IMPATIENT, Bucket, s3_client
 from .check import run_check
 from .console import Console, readable
 from .deadline import Deadline
 from .errors import ExportError, SettingsError
-from .objects import ObjectStore
-from .regular import run_regular
+from .report.status import report_status
+from .runs.again import run_again
+from .runs.regular import run_regular
 from .settings import Settings, duration_s, load_settings, parse_time
-from .status import report_status
+from .storage.bucket import CLIENT, IMPATIENT, Bucket, s3_client
+from .storage.objects import ObjectStore
 from .tools import Tools, open_tools
 
 logger = Logger()
@@ -130,7 +130,7 @@ def _fill_in(environ: MutableMapping[str, str], folder: Path | None) -> None:
 def _place(settings: Settings, options: argparse.Namespace) -> ObjectStore:
     if options.folder is not None:
         # Imported here: it needs a system with file locks.
-        from .folder import LocalFolder  # noqa: PLC0415
+        from .storage.folder import LocalFolder  # noqa: PLC0415
 
         return LocalFolder(options.folder)
     instead = "or export into a folder of this machine with --folder."

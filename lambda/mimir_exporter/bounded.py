@@ -13,7 +13,7 @@ from typing import BinaryIO, TypeVar
 
 from .deadline import Deadline
 from .errors import OutOfTimeError, StopRunError
-from .objects import Folder, ObjectStore, StoredObject
+from .storage.objects import Folder, ObjectStore, StoredObject
 
 T = TypeVar("T")
 

@@ -12,18 +12,18 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
-from .again import run_again
-from .backfill import StateMachine
-from .bucket import CLIENT, IMPATIENT, Bucket, s3_client
 from .check import run_check
 from .deadline import Deadline
 from .errors import ExportError, SettingsError
-from .export import Totals
-from .item import run_item
-from .regular import run_regular
+from .report.status import report_status
+from .runs.again import run_again
+from .runs.backfill import StateMachine
+from .runs.export import Totals
+from .runs.item import run_item
+from .runs.regular import run_regular
+from .runs.summary import Summary
 from .settings import load_settings
-from .status import report_status
-from .summary import Summary
+from .storage.bucket import CLIENT, IMPATIENT, Bucket, s3_client
 from .tools import Tools, open_tools
 
 logger = Logger()

@@ -5,19 +5,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from .auth import Credentials, credential_source
-from .backfill import StateMachine
 from .bounded import BoundedStore
 from .catalog import Metric, load_catalog
+from .checkpoint.store import CheckpointStore
 from .deadline import Deadline
-from .export import Exporter
-from .fetch import Fetcher
-from .mimir import Mimir
-from .objects import ObjectStore
+from .runs.backfill import StateMachine
+from .runs.export import Exporter
 from .settings import Settings
-from .sigv4 import open_signer
-from .store import CheckpointStore
-from .write import Writer
+from .source.auth import Credentials, credential_source
+from .source.fetch import Fetcher
+from .source.mimir import Mimir
+from .source.sigv4 import open_signer
+from .storage.objects import ObjectStore
+from .storage.write import Writer
 
 
 @dataclass(frozen=True)

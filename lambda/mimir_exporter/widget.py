@@ -18,17 +18,17 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from .bucket import IMPATIENT, Bucket, s3_client
 from .catalog import load_catalog
-from .coverage import Coverage, survey
-from .coverage_map import draw_map
+from .checkpoint.store import CheckpointStore
 from .errors import ExportError
 from .intervals import Interval
-from .map_style import FONT
-from .objects import ObjectStore
+from .report.coverage import Coverage, survey
+from .report.coverage_map import draw_map
+from .report.map_style import FONT
+from .report.verdict import MONTHS, judge
 from .settings import Settings, load_settings, parse_month
-from .store import CheckpointStore
-from .verdict import MONTHS, judge
+from .storage.bucket import IMPATIENT, Bucket, s3_client
+from .storage.objects import ObjectStore
 
 logger = Logger()
 

@@ -8,7 +8,7 @@ from infra import ROOT
 from infra.context import DeploymentError
 from infra.deployment import read_deployment
 from infra.settings import OWN, PASSED_ON
-from mimir_exporter.auth import NAMES, TENANT, USERNAME
+from mimir_exporter.source.auth import NAMES, TENANT, USERNAME
 from tests.infra.given import context
 
 KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/1"

@@ -19,12 +19,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore import endpoint
 from botocore.config import Config
 
-from mimir_exporter import handler, retry, tools, widget
-from mimir_exporter.bucket import CLIENT, IMPATIENT, s3_client
+from mimir_exporter import handler, tools, widget
 from mimir_exporter.catalog import Metric, load_catalog
+from mimir_exporter.checkpoint.store import CheckpointStore
 from mimir_exporter.errors import SettingsError
 from mimir_exporter.settings import load_settings
-from mimir_exporter.store import CheckpointStore
+from mimir_exporter.source import retry
+from mimir_exporter.storage.bucket import CLIENT, IMPATIENT, s3_client
 
 # All that the functions said in this session, for the test that no secret is in it.
 SAID: list[str] = []

@@ -12,8 +12,8 @@ import pytest
 
 from localcloud.aws import Cloud
 from localcloud.prometheus import Prometheus
-from mimir_exporter import write
 from mimir_exporter.errors import ExportError
+from mimir_exporter.storage import write
 from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeProxy
 from tests.integration.deployment import FEW, LAST_END, PREFIX, Function

@@ -12,7 +12,7 @@ from localcloud.history import SCRAPES_A_REQUEST, History, make_history
 from localcloud.prometheus import Prometheus
 from localcloud.remote_write import RemoteWriter
 from mimir_exporter import handler
-from mimir_exporter.bucket import IMPATIENT
+from mimir_exporter.storage.bucket import IMPATIENT
 from tests.conftest import MakePrometheus
 from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeMachine, MakeProxy

@@ -9,11 +9,11 @@ import pytest
 
 from localcloud.aws import Cloud
 from localcloud.prometheus import Prometheus
-from mimir_exporter.bucket import Bucket
-from mimir_exporter.checkpoint import Checkpoint
+from mimir_exporter.checkpoint.checkpoint import Checkpoint
+from mimir_exporter.checkpoint.store import CheckpointStore
 from mimir_exporter.errors import CheckpointError, ExportError
 from mimir_exporter.settings import load_settings
-from mimir_exporter.store import CheckpointStore
+from mimir_exporter.storage.bucket import Bucket
 from mimir_exporter.windows import Window
 from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeProxy

@@ -10,7 +10,7 @@ import pytest
 
 from localcloud.coverage_page import make_page
 from localcloud.prometheus import Prometheus
-from mimir_exporter.records import GAP_ATTEMPTS
+from mimir_exporter.checkpoint.records import GAP_ATTEMPTS
 from tests.conftest import NeedProgram
 from tests.integration import faults
 from tests.integration.conftest import MakeFunction

@@ -10,10 +10,10 @@ import pytest
 
 from localcloud.processes import free_port
 from localcloud.prometheus import Prometheus
-from mimir_exporter.bucket import Bucket
+from mimir_exporter.checkpoint.records import Repeat
+from mimir_exporter.checkpoint.store import CheckpointStore
 from mimir_exporter.errors import SettingsError
-from mimir_exporter.records import Repeat
-from mimir_exporter.store import CheckpointStore
+from mimir_exporter.storage.bucket import Bucket
 from tests.integration import faults
 from tests.integration.deployment import CENTRAL, FEW, HOUR_S, LAST_END, PREFIX, Function, start_of
 from tests.integration.faults import Exchange, Proxy

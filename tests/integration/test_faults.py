@@ -11,8 +11,8 @@ import pytest
 
 from localcloud.processes import free_port
 from localcloud.prometheus import Prometheus
-from mimir_exporter import failures
 from mimir_exporter.errors import ExportError
+from mimir_exporter.source import failures
 from tests.integration import faults
 from tests.integration.deployment import Function
 from tests.integration.faults import Fault, Proxy, Request

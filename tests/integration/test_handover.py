@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from localcloud.prometheus import Prometheus
-from mimir_exporter.backfill import StateMachine, hand_over
-from mimir_exporter.bucket import Bucket
+from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover
+from mimir_exporter.checkpoint.store import CheckpointStore
 from mimir_exporter.errors import ExportError
-from mimir_exporter.records import GAP_ATTEMPTS, Handover
+from mimir_exporter.runs.backfill import StateMachine, hand_over
 from mimir_exporter.settings import load_settings
-from mimir_exporter.store import CheckpointStore
+from mimir_exporter.storage.bucket import Bucket
 from mimir_exporter.windows import Window
 from tests.integration import faults
 from tests.integration.conftest import MakeMachine, MakeProxy

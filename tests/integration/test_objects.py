@@ -10,9 +10,9 @@ from typing import BinaryIO
 import pytest
 
 from localcloud.aws import Cloud
-from mimir_exporter.bucket import Bucket
-from mimir_exporter.folder import LocalFolder
-from mimir_exporter.objects import ConditionFailedError, ObjectStore
+from mimir_exporter.storage.bucket import Bucket
+from mimir_exporter.storage.folder import LocalFolder
+from mimir_exporter.storage.objects import ConditionFailedError, ObjectStore
 
 KEY = "k8s/prometheus/prod-eu/end=20250401/day=1/metric=node_info/1740826800_node_info.json.gz"
 _numbers = itertools.count(1)

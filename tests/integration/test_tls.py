@@ -9,8 +9,8 @@ import pytest
 from localcloud.certificates import Certificate, make_authority, make_certificate
 from localcloud.nginx import Site, running_nginx
 from localcloud.prometheus import Prometheus
-from mimir_exporter import connection
 from mimir_exporter.errors import ExportError, SettingsError
+from mimir_exporter.source import connection
 from tests.conftest import NeedProgram
 from tests.integration.conftest import MakeFunction
 from tests.integration.deployment import FEW, Function
@@ -76,6 +76,7 @@ def test_the_bundle_that_ships_lies_beside_the_package(
     behind_tls: Function, authority: Certificate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wherever Lambda starts the function from."""
+    assert (connection._SHIPPED / "mimir_exporter" / "handler.py").is_file()
     monkeypatch.setattr(connection, "_SHIPPED", authority.certificate.parent)
     shipped = behind_tls.with_env(CA_BUNDLE=authority.certificate.name)
     assert shipped.export()["outcome"] == "complete"

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Self
 
-from mimir_exporter import lease
 from mimir_exporter.errors import ExportError
+from mimir_exporter.runs import lease
 from tests.integration.sandbox import Clock, Event, Sandbox
 
 # Processes are forked from one that has imported everything and has no threads.

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from localcloud.prometheus import Prometheus
-from mimir_exporter.document import load_ranges
+from mimir_exporter.checkpoint.document import load_ranges
 from tests.integration.deployment import CONTRACT, HOUR_S, LAST_END, Function, metric_of, start_of
 
 File = tuple[str, str, int]  # cluster's folder, metric, start of the window

@@ -11,8 +11,8 @@ from random import Random
 import pytest
 
 from localcloud.prometheus import Prometheus
-from mimir_exporter import mimir as client
-from mimir_exporter.document import load_ranges
+from mimir_exporter.checkpoint.document import load_ranges
+from mimir_exporter.source import mimir as client
 from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeProxy
 from tests.integration.deployment import FEW, LAST_END, Function
@@ -125,7 +125,7 @@ def test_whatever_mimir_does_nothing_is_lost_and_nothing_stands_twice(
     # What is waited for is the same; only not for so long.
     monkeypatch.setattr(client, "STALL_TIMEOUT_S", 0.2)
     monkeypatch.setattr(client, "FIRST_BYTE_TIMEOUT_S", 0.4)
-    monkeypatch.setattr("mimir_exporter.failures.RETRY_AFTER_CAP_S", 0.1)
+    monkeypatch.setattr("mimir_exporter.source.failures.RETRY_AFTER_CAP_S", 0.1)
     random = Random(seed)
     hours = HOURS if is_long else HOURS_QUICK
     end = time.monotonic() + budget_s

@@ -7,11 +7,11 @@ from urllib.parse import unquote_to_bytes
 
 from hypothesis import strategies as st
 
-from mimir_exporter.document import VERSION, dump, load
+from mimir_exporter.checkpoint.document import VERSION, dump, load
 from mimir_exporter.errors import CheckpointError, ExportError, SettingsError
-from mimir_exporter.failures import RETRY_AFTER_CAP_S, classify
-from mimir_exporter.layout import cluster_folder, object_key, parse_key
 from mimir_exporter.settings import load_settings
+from mimir_exporter.source.failures import RETRY_AFTER_CAP_S, classify
+from mimir_exporter.storage.layout import cluster_folder, object_key, parse_key
 from mimir_exporter.variables import VARIABLES
 from tests.torture import hostile
 from tests.torture.conftest import Record

@@ -16,7 +16,7 @@ import pytest
 
 from localcloud.prometheus import Prometheus
 from localcloud.remote_write import RemoteWriter
-from mimir_exporter.layout import cluster_folder, parse_key
+from mimir_exporter.storage.layout import cluster_folder, parse_key
 from tests.conftest import MakePrometheus
 from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeProxy

@@ -13,7 +13,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from mimir_exporter.split import AnswerError, Envelope, Splitter
+from mimir_exporter.answer.split import AnswerError, Envelope, Splitter
 
 DEFAULT = "the default"
 HEAD = b'{"status":"success","data":{"resultType":"matrix","result":['

@@ -13,7 +13,8 @@ from aws_lambda_powertools.utilities import parameters
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mimir_exporter.auth import (
+from mimir_exporter.errors import SettingsError, StopRunError
+from mimir_exporter.source.auth import (
     NAMES,
     Credentials,
     CredentialSource,
@@ -21,7 +22,6 @@ from mimir_exporter.auth import (
     hide,
     secrets_manager_reader,
 )
-from mimir_exporter.errors import SettingsError, StopRunError
 
 TOKEN, BEARER, USERNAME, PASSWORD, TENANT = NAMES
 ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:mimir-AbCdEf"

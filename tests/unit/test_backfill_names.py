@@ -10,8 +10,13 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mimir_exporter import backfill
-from mimir_exporter.backfill import (
+from mimir_exporter.checkpoint.checkpoint import HANDOVERS, Checkpoint
+from mimir_exporter.checkpoint.records import Handover
+from mimir_exporter.checkpoint.store import CheckpointStore
+from mimir_exporter.errors import StopRunError
+from mimir_exporter.intervals import union
+from mimir_exporter.runs import backfill
+from mimir_exporter.runs.backfill import (
     MAX_ITEMS,
     START_GRACE_S,
     StateMachine,
@@ -19,12 +24,7 @@ from mimir_exporter.backfill import (
     hand_over,
     settle,
 )
-from mimir_exporter.checkpoint import HANDOVERS, Checkpoint
-from mimir_exporter.errors import StopRunError
-from mimir_exporter.intervals import union
-from mimir_exporter.records import Handover
 from mimir_exporter.settings import load_settings
-from mimir_exporter.store import CheckpointStore
 from mimir_exporter.windows import Window
 
 if TYPE_CHECKING:

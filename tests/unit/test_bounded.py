@@ -7,12 +7,12 @@ from typing import cast
 
 import pytest
 
-from mimir_exporter.auth import CredentialSource
 from mimir_exporter.bounded import HANGS_S, BoundedStore, call_within
 from mimir_exporter.deadline import Deadline
 from mimir_exporter.errors import OutOfTimeError, StopRunError
-from mimir_exporter.mimir import Mimir
-from mimir_exporter.objects import ObjectStore
+from mimir_exporter.source.auth import CredentialSource
+from mimir_exporter.source.mimir import Mimir
+from mimir_exporter.storage.objects import ObjectStore
 from tests.unit.checkpoints import configure
 
 

@@ -11,12 +11,18 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from mimir_exporter.checkpoint import CLOCK_OFF_S, Checkpoint, keep_from
-from mimir_exporter.coverage import State, survey
-from mimir_exporter.document import dump, load
+from mimir_exporter.checkpoint.checkpoint import CLOCK_OFF_S, Checkpoint, keep_from
+from mimir_exporter.checkpoint.document import dump, load
+from mimir_exporter.checkpoint.records import (
+    GAP_ATTEMPTS,
+    REASON_CHARACTERS,
+    Handover,
+    Labelling,
+    Repeat,
+)
 from mimir_exporter.errors import CheckpointError
 from mimir_exporter.intervals import covers, subtract, union
-from mimir_exporter.records import GAP_ATTEMPTS, REASON_CHARACTERS, Handover, Labelling, Repeat
+from mimir_exporter.report.coverage import State, survey
 from mimir_exporter.settings import Settings
 from mimir_exporter.windows import DAY_S, Window, window_at
 from tests.clocks import unix

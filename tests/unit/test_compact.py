@@ -11,12 +11,16 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from mimir_exporter.catalog import METRICS
-from mimir_exporter.checkpoint import GONE_METRICS, GRIDS, HANDOVERS, Checkpoint, keep_from
-from mimir_exporter.compact import MOST_BYTES, REASON_LOST, REASONS, fit
-from mimir_exporter.document import dump, load
-from mimir_exporter.errors import SettingsError
-from mimir_exporter.intervals import Intervals, intersect, subtract, union
-from mimir_exporter.records import (
+from mimir_exporter.checkpoint.checkpoint import (
+    GONE_METRICS,
+    GRIDS,
+    HANDOVERS,
+    Checkpoint,
+    keep_from,
+)
+from mimir_exporter.checkpoint.compact import MOST_BYTES, REASON_LOST, REASONS, fit
+from mimir_exporter.checkpoint.document import dump, load
+from mimir_exporter.checkpoint.records import (
     GAP_ATTEMPTS,
     Failure,
     Handover,
@@ -26,6 +30,8 @@ from mimir_exporter.records import (
     merge_failures,
     shorten,
 )
+from mimir_exporter.errors import SettingsError
+from mimir_exporter.intervals import Intervals, intersect, subtract, union
 from mimir_exporter.windows import DAY_S, Grid, Window
 from tests.unit.checkpoints import HOUR, NOW, begun, configure
 

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from mimir_exporter.checkpoint import Checkpoint, keep_from
-from mimir_exporter.coverage import DUE, MISSING, THERE, Coverage, State, survey
+from mimir_exporter.checkpoint.checkpoint import Checkpoint, keep_from
+from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover, Repeat
 from mimir_exporter.intervals import Intervals, covers, subtract, union
-from mimir_exporter.records import GAP_ATTEMPTS, Handover, Repeat
+from mimir_exporter.report.coverage import DUE, MISSING, THERE, Coverage, State, survey
 from mimir_exporter.settings import Settings
 from mimir_exporter.windows import (
     DAY_S,

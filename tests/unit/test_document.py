@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mimir_exporter.checkpoint import Checkpoint
-from mimir_exporter.document import dump, load
+from mimir_exporter.checkpoint.checkpoint import Checkpoint
+from mimir_exporter.checkpoint.document import dump, load
+from mimir_exporter.checkpoint.records import Failure, Handover, Labelling, MetricProgress, Repeat
 from mimir_exporter.errors import CheckpointError
 from mimir_exporter.intervals import union
-from mimir_exporter.records import Failure, Handover, Labelling, MetricProgress, Repeat
 from mimir_exporter.windows import DAY_S, Grid, Window
 from tests.unit.checkpoints import HOUR, NAMES, NOW, begun, configure, handed, make_gap
 

@@ -13,7 +13,7 @@ from mimir_exporter.errors import (
     TooManySeriesError,
     TryLaterError,
 )
-from mimir_exporter.failures import RETRY_AFTER_CAP_S, classify, explain, parse_retry_after
+from mimir_exporter.source.failures import RETRY_AFTER_CAP_S, classify, explain, parse_retry_after
 
 URL = "http://mimir:8080/prometheus/api/v1/query_range"
 

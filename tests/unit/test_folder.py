@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mimir_exporter.errors import StopRunError
-from mimir_exporter.folder import STATE, LocalFolder
+from mimir_exporter.storage.folder import STATE, LocalFolder
 
 KEY = "k8s/prod/end=20250401/day=1/metric=node_info/1740826800_node_info.json.gz"
 

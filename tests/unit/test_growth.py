@@ -9,9 +9,9 @@ import pytest
 from isal import isal_zlib
 
 from bench.answers import Shape, make_blocks
-from mimir_exporter import spool as module
-from mimir_exporter.split import Splitter
-from mimir_exporter.spool import GATHER_BYTES, MEMORY_BYTES, PINNED_BYTES, Spool
+from mimir_exporter.answer import spool as module
+from mimir_exporter.answer.split import Splitter
+from mimir_exporter.answer.spool import GATHER_BYTES, MEMORY_BYTES, PINNED_BYTES, Spool
 
 BLOCK = 64 * 1024
 _COMPRESSOBJ = isal_zlib.compressobj

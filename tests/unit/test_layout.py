@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mimir_exporter.layout import (
+from mimir_exporter.storage.layout import (
     CHECKPOINT,
     PROBE,
     ObjectName,

@@ -6,7 +6,7 @@ import pytest
 
 from mimir_exporter.deadline import Deadline
 from mimir_exporter.errors import OutOfTimeError, RejectedError, TooLargeError, TryLaterError
-from mimir_exporter.retry import ATTEMPTS, CAP_S, with_retries
+from mimir_exporter.source.retry import ATTEMPTS, CAP_S, with_retries
 from tests.clocks import StandingClock
 
 

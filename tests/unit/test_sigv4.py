@@ -4,7 +4,7 @@ import pytest
 from botocore.credentials import Credentials
 
 from mimir_exporter.errors import StopRunError
-from mimir_exporter.sigv4 import SERVICE, Signer, open_signer
+from mimir_exporter.source.sigv4 import SERVICE, Signer, open_signer
 from tests.signature import canonical_request, signature
 from tests.unit.checkpoints import configure
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from mimir_exporter.split import Splitter
+from mimir_exporter.answer.split import Splitter
 from tests.unit.answers import DEFAULT, HEAD, TAIL, Got, compact, feed_all
 
 STEP_S = 60

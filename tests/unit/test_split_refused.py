@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from mimir_exporter.split import AnswerError, Envelope, Splitter
+from mimir_exporter.answer.split import AnswerError, Envelope, Splitter
 from tests.unit.answers import (
     DEFAULT,
     HEAD,

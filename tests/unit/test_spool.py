@@ -15,8 +15,8 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 from isal import isal_zlib
 
-from mimir_exporter import spool as module
-from mimir_exporter.spool import HEAD, TAIL, Spool
+from mimir_exporter.answer import spool as module
+from mimir_exporter.answer.spool import HEAD, TAIL, Spool
 
 # Small enough that a few series make pieces, flush all clusters and go to the file.
 RUN, GATHER, PINNED, MEMORY = 500, 300, 700, 400

@@ -7,18 +7,18 @@ from typing import Any, cast
 
 import pytest
 
-from mimir_exporter import status as module
-from mimir_exporter.checkpoint import Checkpoint
-from mimir_exporter.compact import _forget_empty
+from mimir_exporter.checkpoint.checkpoint import Checkpoint
+from mimir_exporter.checkpoint.compact import _forget_empty
+from mimir_exporter.checkpoint.document import dump, load
+from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover, Repeat
 from mimir_exporter.deadline import Deadline
-from mimir_exporter.document import dump, load
 from mimir_exporter.errors import SettingsError
 from mimir_exporter.intervals import subtract
-from mimir_exporter.layout import object_key
-from mimir_exporter.objects import Folder
-from mimir_exporter.records import GAP_ATTEMPTS, Handover, Repeat
+from mimir_exporter.report import status as module
+from mimir_exporter.report.status import report_status
 from mimir_exporter.settings import Settings, load_settings
-from mimir_exporter.status import report_status
+from mimir_exporter.storage.layout import object_key
+from mimir_exporter.storage.objects import Folder
 from mimir_exporter.tools import Tools
 from mimir_exporter.windows import DAY_S, window_at, windows_within
 from tests.clocks import unix

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from mimir_exporter.checkpoint import Checkpoint
-from mimir_exporter.coverage import State, survey
+from mimir_exporter.checkpoint.checkpoint import Checkpoint
+from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover, Repeat
 from mimir_exporter.intervals import subtract
-from mimir_exporter.records import GAP_ATTEMPTS, Handover, Repeat
+from mimir_exporter.report.coverage import State, survey
+from mimir_exporter.report.verdict import Verdict, judge, range_name, spoken
 from mimir_exporter.settings import Settings, load_settings, parse_month
-from mimir_exporter.verdict import Verdict, judge, range_name, spoken
 from mimir_exporter.windows import DAY_S, Window, windows_within
 from tests.clocks import unix
 

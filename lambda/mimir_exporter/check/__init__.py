@@ -9,7 +9,7 @@ has, and `amounts` how much of it, how late and how far back.
 from typing import Any
 
 from .. import __version__
-from ..layout import state_key
+from ..storage.layout import state_key
 from ..tools import Tools
 from .amounts import look_at_amounts
 from .endpoint import look_at_endpoint, look_at_login

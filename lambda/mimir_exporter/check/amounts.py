@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ..checkpoint import Checkpoint
+from ..checkpoint.checkpoint import Checkpoint
 from ..errors import ExportError, TooLargeError, TryLaterError
 from ..tools import Tools
 from ..windows import DAY_S, Grid, Window, iso, window_at, windows_within

@@ -4,7 +4,7 @@ import time
 from email.utils import parsedate_to_datetime
 
 from ..errors import ExportError, OutOfTimeError
-from ..retry import with_retries
+from ..source.retry import with_retries
 from ..tools import Tools, describe_login
 from ..windows import iso
 from .findings import Findings

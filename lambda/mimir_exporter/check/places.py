@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from ..backfill import other_machine
-from ..checkpoint import Checkpoint
+from ..checkpoint.checkpoint import Checkpoint
 from ..errors import ExportError, StopRunError
-from ..layout import PROBE, state_key
-from ..objects import ConditionFailedError
+from ..runs.backfill import other_machine
+from ..storage.layout import PROBE, state_key
+from ..storage.objects import ConditionFailedError
 from ..tools import Tools
 from ..windows import iso
 from .findings import Findings

@@ -1,0 +1,1 @@
+"""How complete a month is: in a sentence, by hour, and as a picture."""

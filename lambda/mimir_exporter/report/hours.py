@@ -1,0 +1,134 @@
+"""A coverage as a person looks at it: an hour a cell, and what is missing as a list. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
+
+from ..windows import DAY_S
+from .coverage import MISSING, SEVERITY, Coverage, State
+
+HOUR_S = 3600
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+NAMES_SHOWN = 4
+
+ByState = Mapping[State, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Hour:
+    """One hour: the state to show for all of its windows and metrics, and those in words."""
+
+    start: int
+    state: State
+    words: str
+
+
+@dataclass(frozen=True)
+class Absence:
+    """A piece of time in which `metrics` are missing for one reason."""
+
+    start: int
+    end: int
+    state: State
+    metrics: str
+    reason: str
+
+
+def hours_of(coverage: Coverage) -> Iterator[Hour]:
+    """Each hour of the range, oldest first."""
+    pieces = list(coverage.side_by_side())
+    first = 0
+    for start in range(coverage.start - coverage.start % HOUR_S, coverage.end, HOUR_S):
+        end = start + HOUR_S
+        while pieces[first][0][1] <= start:
+            first += 1
+        last = first
+        while last + 1 < len(pieces) and pieces[last + 1][0][0] < end:
+            last += 1
+        states = _joined(states for _, states in pieces[first : last + 1])
+        worst = max(states, key=SEVERITY.__getitem__)
+        yield Hour(start, worst, _in_words(states, len(coverage.metrics)))
+
+
+def absences_of(coverage: Coverage) -> list[Absence]:
+    """What is missing, the worst first, then the newest."""
+    found: list[Absence] = []
+    pieces = [
+        (start, end, state, names)
+        for (start, end), states in coverage.side_by_side()
+        for state, names in states.items()
+        if state in MISSING or state is State.LAPSED
+    ]
+    pieces.sort(key=lambda one: (one[2], one[3], one[0]))
+    for (state, names), alike in groupby(pieces, key=lambda one: (one[2], one[3])):
+        spans: list[tuple[int, int]] = []
+        for start, end, *_ in alike:
+            if spans and spans[-1][1] == start:
+                spans[-1] = (spans[-1][0], end)
+            else:
+                spans.append((start, end))
+        metrics = _named(names, len(coverage.metrics))
+        for start, end in spans:
+            reason = _reason(coverage, start, end, state, names)
+            found.append(Absence(start, end, state, metrics, reason))
+    found.sort(key=lambda one: (-SEVERITY[one.state], -one.start))
+    return found
+
+
+def day_and_hours(start: int, end: int) -> str:
+    """`Tue 20, 03:00 to 06:00`; with the second day where it ends in another. UTC."""
+    first, last = datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC)
+    begin = f"{WEEKDAYS[first.weekday()]} {first.day}"
+    if start % DAY_S == 0 and end == start + DAY_S:
+        return begin
+    if start % DAY_S == 0 and end % DAY_S == 0:
+        until = datetime.fromtimestamp(end - DAY_S, UTC)
+        return f"{begin} to {WEEKDAYS[until.weekday()]} {until.day}"
+    if start // DAY_S == (end - 1) // DAY_S:
+        return f"{begin}, {first:%H:%M} to {'24:00' if end % DAY_S == 0 else f'{last:%H:%M}'}"
+    return f"{begin}, {first:%H:%M} to {WEEKDAYS[last.weekday()]} {last.day}, {last:%H:%M}"
+
+
+def _joined(several: Iterable[ByState]) -> ByState:
+    joined: dict[State, tuple[str, ...]] = {}
+    for states in several:
+        for state, names in states.items():
+            joined[state] = tuple(dict.fromkeys((*joined.get(state, ()), *names)))
+    return joined
+
+
+def _in_words(states: ByState, of: int) -> str:
+    """`pod_labels: gap; 19 metrics: exported`, the worst first."""
+    worst_first = sorted(states, key=SEVERITY.__getitem__, reverse=True)
+    if len(worst_first) == 1:
+        return worst_first[0]
+    return "; ".join(f"{_named(states[state], of)}: {state}" for state in worst_first)
+
+
+def _named(names: tuple[str, ...], of: int) -> str:
+    if len(names) == of and of > 1:
+        return f"all {of} metrics"
+    if len(names) > NAMES_SHOWN:
+        return f"{len(names)} metrics"
+    return ", ".join(names)
+
+
+def _reason(coverage: Coverage, start: int, end: int, state: State, names: tuple[str, ...]) -> str:
+    """Why: the last failure of one of the metrics, or the execution that has it."""
+    if state is State.IN_WORK:
+        return ", ".join(
+            name
+            for name, ranges in coverage.executions.items()
+            if any(low < end and start < high for low, high in ranges)
+        )
+    failures = [
+        one
+        for one in coverage.reasons
+        if one.metric in names and one.start < end and start < one.end
+    ]
+    if not failures:
+        return ""
+    last = max(failures, key=lambda one: one.at)
+    tries = "1 try" if last.attempts == 1 else f"{last.attempts} tries"
+    return f"({tries}): {last.reason}"

@@ -1,0 +1,210 @@
+"""Answers "is October complete?" from the checkpoint and the bucket.
+
+The result is for the console: every list in it is cut to what a person reads, and says how much
+there is more, so that a year's stays below 100 KB.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from ..checkpoint.checkpoint import Checkpoint, keep_from
+from ..checkpoint.records import Failure
+from ..deadline import Deadline
+from ..errors import SettingsError
+from ..intervals import Interval, Intervals, union
+from ..settings import parse_flag, parse_month, parse_time
+from ..tools import Tools
+from ..windows import DAY_S, iso, iso_range, window_at
+from .coverage import DUE, MISSING, THERE, Line, State, survey
+from .files import Files, count_files
+from .verdict import Verdict, counted, judge, range_name
+
+T = TypeVar("T")
+
+# The checkpoint answers at once; a person at the console does not wait for a thousand listings.
+COUNT_S = 20.0
+SHOWN = 30  # entries of one list
+GROUPS_SHOWN = 20  # groups of metrics that stand alike: mostly there is one
+CLUSTERS_SHOWN = 200
+# A range further ahead than this is a slip of the keyboard.
+AHEAD_S = 10 * 366 * DAY_S
+
+
+def report_status(tools: Tools, event: dict[str, Any]) -> dict[str, Any]:
+    """What is exported, pending and missing in a range, by default in all that is wanted.
+
+    The range is `"month": "2026-10"`, or `start` and `end`; it is widened to whole windows.
+    `files` counts what the bucket has of the range, for COUNT_S at most, or for as long as the
+    invocation may last where the event has `"files": true`; `counted_whole` says whether it did,
+    and then `missing` names the files that the checkpoint promises and the bucket does not have;
+    `unknown` counts those of which it has forgotten whether it promises them.
+    Raises SettingsError for an event that it does not understand.
+    """
+    look_whole = parse_flag("files", event.get("files", False))
+    checkpoint = tools.store.read()
+    now = tools.now()
+    if not checkpoint.metrics:
+        return {
+            "outcome": "nothing yet",
+            "message": "There is no checkpoint: nothing has been exported yet; invoke the "
+            "function with {} or wait for the schedule.",
+        }
+    # Only in memory: what the next run will take in counts already.
+    checkpoint.adopt(tools.settings, tools.names, now)
+    span = _range(tools, checkpoint, event, now)
+    coverage = survey(checkpoint, tools.names, tools.settings, now, span)
+    patience = tools.deadline
+    if not look_whole:
+        patience = Deadline(min(COUNT_S, tools.deadline.remaining_s()))
+    files = count_files(tools.bucket, tools.settings.prefix, coverage, patience)
+    name = range_name(coverage.start, coverage.end)
+    verdict = _with_files(judge(coverage), name, files)
+    counts = coverage.counts()
+    missing = coverage.ranges_where(any_of=MISSING | {State.LAPSED})
+    reasons = sorted(coverage.reasons, key=lambda one: not one.is_gap)
+    return {
+        "outcome": verdict.outcome,
+        "message": verdict.message,
+        "range": iso_range(coverage.start, coverage.end),
+        "covered": _ranges(coverage.ranges_where(any_of=THERE, all_of=THERE | {State.BEFORE})),
+        "lag_s": checkpoint.lag_s(tools.names, now),
+        "pending_windows": sum(coverage.windows(*one) for one in missing),
+        "windows_of_metrics": {
+            str(state): counts[state] for state in State if counts[state] and state in DUE
+        },
+        "coverage": _cut([_line(line) for line in coverage.lines], _more, GROUPS_SHOWN),
+        "failures": _cut([_failure(one) for one in reasons], _more),
+        "executions": _cut(
+            [
+                {"name": name, "status": _execution_status(tools, name), "ranges": _ranges(ranges)}
+                for name, ranges in list(coverage.executions.items())[:SHOWN]
+            ],
+            _more,
+        ),
+        "files": _files(files),
+    }
+
+
+def _range(tools: Tools, checkpoint: Checkpoint, event: dict[str, Any], now: int) -> Interval:
+    asked_start, asked_end = event.get("start"), event.get("end")
+    if event.get("month") is not None:
+        if asked_start is not None or asked_end is not None:
+            raise SettingsError("The event has month and start or end; give one or the other.")
+        return parse_month("month", event["month"])
+    newest = window_at(checkpoint.grids, now - tools.settings.settle_time_s).start
+    # What was asked for by hand is wanted too, and may lie before the beginning.
+    begins = [one.start for one in checkpoint.repeats]
+    begins += [checkpoint.metrics[name].since for name in tools.names]
+    oldest = min(begins, default=newest)
+    start, end = max(oldest, keep_from(tools.settings, now)), newest
+    if asked_start is not None:
+        start = int(parse_time("start", asked_start).timestamp())
+    if asked_end is not None:
+        end = int(parse_time("end", asked_end).timestamp())
+    if start >= end:
+        raise SettingsError(
+            f"The range {iso(start)}/{iso(end)} is empty; start has to be before end, and windows "
+            f"are due up to {iso(newest)} now."
+        )
+    if start < 0 or end > now + AHEAD_S:
+        raise SettingsError(
+            f"The range {iso(start)}/{iso(end)} lies before 1970 or ten years ahead; give another."
+        )
+    return start, end
+
+
+def _with_files(verdict: Verdict, name: str, files: Files) -> Verdict:
+    """The bucket has the last word: a file that is promised and not there is missing."""
+    if files.unknown:
+        note = (
+            f"{counted(files.unknown, 'file')} may be missing: whether there were any series to "
+            "write is not known any more, because the checkpoint had no room for it; exporting "
+            "the range again writes what Mimir has."
+        )
+        verdict = replace(verdict, notes=(*verdict.notes, note))
+    if not files.lost:
+        return verdict
+    return Verdict(
+        "incomplete",
+        f"{name} is not complete",
+        f"the bucket lacks {counted(files.lost, 'file')} that the checkpoint promises; export "
+        "that range again",
+        (f"The checkpoint alone says: {verdict.message}",),
+    )
+
+
+def _line(line: Line) -> dict[str, Any]:
+    """Ranges by what became of them; `exported` has those without series too."""
+
+    def ranges(*states: State) -> Intervals:
+        return union((span.start, span.end) for span in line.spans if span.state in states)
+
+    told: dict[str, Any] = {
+        "metrics": list(line.metrics),
+        "exported": _ranges(ranges(*THERE)),
+        "without_series": _ranges(ranges(State.EMPTY)),
+        "missing": _ranges(ranges(*MISSING, State.LAPSED)),
+    }
+    others = {
+        "exported_again_soon": State.AGAIN,
+        "gaps": State.GAP,
+        "never_exported_past_retention": State.LAPSED,
+        "deleted_by_retention": State.DELETED,
+        "before_the_beginning": State.BEFORE,
+        "not_yet_due": State.NOT_DUE,
+    }
+    return told | {key: _ranges(found) for key, state in others.items() if (found := ranges(state))}
+
+
+def _failure(one: Failure) -> dict[str, Any]:
+    return {
+        "metric": one.metric,
+        "range": iso_range(one.start, one.end),
+        "attempts": one.attempts,
+        "gap": one.is_gap,
+        "last_tried": iso(one.at),
+        "reason": one.reason,
+    }
+
+
+def _files(files: Files) -> dict[str, Any]:
+    largest = sorted(files.clusters.items(), key=lambda one: -one[1]["bytes"])
+    left = dict(largest[CLUSTERS_SHOWN:])
+    clusters = {name: count for name, count in files.clusters.items() if name not in left}
+    if left:
+        clusters[f"{len(left)} more"] = _sum(left)
+    return {
+        "clusters": clusters,
+        **_sum(files.clusters),
+        "counted_whole": files.counted_whole,
+        **({"unknown": files.unknown} if files.unknown else {}),
+        "missing": files.lost_keys
+        + ([f"and {more} more"] if (more := files.lost - len(files.lost_keys)) else []),
+    }
+
+
+def _sum(clusters: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    return {key: sum(one[key] for one in clusters.values()) for key in ("objects", "bytes")}
+
+
+def _more(more: int) -> dict[str, Any]:
+    return {"more": more}
+
+
+def _execution_status(tools: Tools, name: str) -> str:
+    if tools.machine is None:
+        return "unknown"
+    ending = tools.machine.ending(name)
+    return "never started" if ending is None else ending or "running"
+
+
+def _ranges(intervals: Intervals) -> list[str]:
+    return _cut([iso_range(*one) for one in intervals], lambda more: f"and {more} more")
+
+
+def _cut(entries: list[T], last: Callable[[int], T], most: int = SHOWN) -> list[T]:
+    """The first entries, and one that says how many there are beside."""
+    if len(entries) <= most:
+        return entries
+    return [*entries[:most], last(len(entries) - most)]

@@ -1,0 +1,261 @@
+"""A coverage in one sentence: "is October complete?", answered for somebody who asks just that.
+
+Pure. Times in sentences are UTC.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from ..intervals import Intervals, subtract, union
+from ..windows import DAY_S
+from .coverage import DUE, MISSING, THERE, Coverage, State
+
+MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September",
+    "October", "November", "December",
+)  # fmt: skip
+# One of them, several of them, for `3 are gaps`.
+_WORDS = {
+    State.GAP: ("is a gap", "are gaps"),
+    State.LAPSED: (
+        "was never exported and is past retention",
+        "were never exported and are past retention",
+    ),
+    State.FAILED: ("failed and will be tried again", "failed and will be tried again"),
+    State.PENDING: ("is pending", "are pending"),
+    State.IN_WORK: ("is in Step Functions", "are in Step Functions"),
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`outcome` is for programs, `headline` and `detail` make a sentence, `notes` go with it.
+
+    Outcomes: complete (nothing of the range is missing, or ever will be), complete so far (its
+    end is still to come), partial (its beginning, or what lies between ranges that were exported
+    by hand, was never wanted or is deleted; the rest is complete), incomplete, empty (exported,
+    and without any series), deleted, not wanted, not due.
+    """
+
+    outcome: str
+    headline: str
+    detail: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def answer(self) -> str:
+        """The whole sentence."""
+        return f"{self.headline}: {self.detail}." if self.detail else f"{self.headline}."
+
+    @property
+    def message(self) -> str:
+        """The sentence with its notes."""
+        return " ".join((self.answer, *self.notes))
+
+
+def judge(coverage: Coverage) -> Verdict:
+    """Whether the range is complete, and if not, what about it."""
+    name = range_name(coverage.start, coverage.end)
+    counts = coverage.counts()
+    due = _sum(counts, DUE)
+    if not due:
+        return _nothing_due(coverage, name, counts)
+    there = _sum(counts, THERE)
+    missing = Counter({state: counts[state] for state in _WORDS if counts[state]})
+    if counts[State.DELETED] and not there and not _sum(counts, MISSING):
+        return _deleted(name, counts)
+    figures = _figures(coverage, counts)
+    if there == counts[State.EMPTY] and there and not missing:
+        return Verdict(
+            "empty",
+            f"{name} is exported but empty",
+            f"Mimir had no series of any metric in {figures}; check the tenant and the data "
+            "source, then export it again",
+        )
+    notes = (*_began_late(coverage), *_without_any_series(coverage), *_again(counts))
+    wanted = coverage.ranges_where(any_of=THERE | MISSING | {State.LAPSED})
+    to_date = _to_date(coverage)
+    mixed = _partly_deleted(coverage)
+    cut = _cut(coverage, subtract([(coverage.start, to_date)], wanted), mixed)
+    ends = coverage.ranges_where(any_of=DUE)[-1][1]
+    to_come = ends < coverage.end and counts[State.NOT_DUE] > 0
+    if missing:
+        so_far = f" so far, up to {spoken(ends)}" if to_come else ""
+        what = ", ".join(
+            f"{count:,} {_WORDS[state][count != 1]}" for state, count in missing.items()
+        )
+        return Verdict(
+            "incomplete",
+            f"{name} is not complete{so_far}",
+            f"{figures}; {what}",
+            (*((f"{cut}.",) if cut else ()), *notes),
+        )
+    if cut:
+        until = f" and up to {spoken(to_date)}" if to_come else ""
+        stretches = [
+            f"from {spoken(low)} on{until}" if high == to_date else _from_to(low, high)
+            for low, high in subtract(wanted, mixed)
+        ]
+        return Verdict(
+            "partial",
+            f"{name} is complete only {_listed(stretches) or 'in part'}",
+            f"{figures}; {cut[0].lower()}{cut[1:]}",
+            notes,
+        )
+    if to_come:
+        return Verdict(
+            "complete so far", f"{name} is complete so far, up to {spoken(ends)}", figures, notes
+        )
+    return Verdict("complete", f"{name} is complete", figures, notes)
+
+
+def range_name(start: int, end: int) -> str:
+    """`October 2026`, `5 October 2026`, `2026`, or from when to when."""
+    first = datetime.fromtimestamp(start, UTC)
+    last = datetime.fromtimestamp(end, UTC)
+    if start % DAY_S == 0 and end == start + DAY_S:
+        return spoken(start)
+    if start % DAY_S == 0 and end % DAY_S == 0 and first.day == 1:
+        if last == (first + timedelta(days=31)).replace(day=1):
+            return f"{MONTHS[first.month - 1]} {first.year}"
+        if first.month == 1 and last == first.replace(year=first.year + 1):
+            return str(first.year)
+    return f"{spoken(start)} to {spoken(end)}"
+
+
+def spoken(moment: int) -> str:
+    """`10 October 2026`, or `10 October 2026, 12:00 UTC`."""
+    when = datetime.fromtimestamp(moment, UTC)
+    day = f"{when.day} {MONTHS[when.month - 1]} {when.year}"
+    return day if moment % DAY_S == 0 else f"{day}, {when:%H:%M} UTC"
+
+
+def _from_to(start: int, end: int) -> str:
+    return f"from {spoken(start)} to {spoken(end)}"
+
+
+def _figures(coverage: Coverage, counts: Counter[State]) -> str:
+    """`744 of 744 windows of 20 metrics, 14,880 of 14,880 metric by metric`.
+
+    What retention has deleted is in neither.
+    """
+    whole = of = 0
+    for (start, end), states in coverage.side_by_side():
+        live = (states.keys() & DUE) - {State.DELETED}
+        if live:
+            begun = coverage.windows(start, end)
+            of += begun
+            whole += begun if live <= THERE else 0
+    metrics = sum(
+        len(line.metrics)
+        for line in coverage.lines
+        if any(span.state in DUE and span.state != State.DELETED for span in line.spans)
+    )
+    there, due = _sum(counts, THERE), _sum(counts, DUE - {State.DELETED})
+    windows, of_metrics = counted(of, "window"), counted(metrics, "metric")
+    return f"{whole:,} of {windows} of {of_metrics}, {there:,} of {due:,} metric by metric"
+
+
+def _nothing_due(coverage: Coverage, name: str, counts: Counter[State]) -> Verdict:
+    if counts[State.BEFORE] and not counts[State.NOT_DUE]:
+        return Verdict(
+            "not wanted",
+            f"{name} is not exported",
+            "it lies before the beginning of the export; export the range by hand if Mimir still "
+            "has it",
+        )
+    if coverage.start > coverage.now:
+        return Verdict("not due", f"{name} is still to come")
+    return Verdict("not due", f"{name} has begun, and nothing of it is due yet")
+
+
+def _deleted(name: str, counts: Counter[State]) -> Verdict:
+    had = counts[State.DELETED]
+    of = had + counts[State.LAPSED]
+    return Verdict(
+        "deleted",
+        f"{name} is no longer here",
+        f"RETENTION_DAYS has deleted its files; {had:,} of {of:,} windows of metrics had been "
+        "exported",
+    )
+
+
+def _to_date(coverage: Coverage) -> int:
+    """Where what is not due of any metric begins, or the range's end."""
+    open_ranges = coverage.ranges_where(all_of=[State.NOT_DUE])
+    to_come = open_ranges and open_ranges[-1][1] == coverage.end
+    return open_ranges[-1][0] if to_come else coverage.end
+
+
+def _partly_deleted(coverage: Coverage) -> Intervals:
+    """Where some metrics were exported again after retention had deleted them, and others not."""
+    deleted = coverage.ranges_where(any_of=[State.DELETED])
+    return subtract(deleted, coverage.ranges_where(all_of=[State.DELETED, State.BEFORE]))
+
+
+def _cut(coverage: Coverage, holes: Intervals, mixed: Intervals) -> str:
+    """Why the range has nothing in `holes`, and only some metrics where it is `mixed`; "" without
+    any. Mostly there is one hole, at its beginning; a range before that, exported by hand, leaves
+    others."""
+    if mixed:
+        where = _listed([_from_to(low, high) for low, high in union(holes, mixed)])
+        return f"What lies {where} was never wanted, or deleted by RETENTION_DAYS, of some metrics"
+    if not holes:
+        return ""
+    (first, begins), *others = holes
+    if others or first > coverage.start:
+        where = _listed([_from_to(low, high) for low, high in holes])
+        return f"What lies {where} was never wanted, or deleted by RETENTION_DAYS"
+    if coverage.ranges_where(any_of=[State.DELETED]):
+        return f"The files before {spoken(begins)} were deleted by RETENTION_DAYS"
+    return f"The export begins on {spoken(begins)}"
+
+
+def _began_late(coverage: Coverage) -> tuple[str, ...]:
+    """Metrics that were not wanted yet while others were."""
+    wanted = coverage.ranges_where(any_of=DUE)
+    late: list[str] = []
+    for line in coverage.lines:
+        before = [span for span in line.spans if span.state is State.BEFORE]
+        if any(_overlaps(wanted, span.start, span.end) for span in before):
+            late += line.metrics
+    if not late:
+        return ()
+    return (f"Wanted only later, and not counted before that: {_listed(late)}.",)
+
+
+def _without_any_series(coverage: Coverage) -> tuple[str, ...]:
+    # Where a single metric is exported, its being empty says nothing of the source.
+    ranges = coverage.ranges_where(
+        any_of=[State.EMPTY], all_of=[State.EMPTY, State.BEFORE, State.NOT_DUE]
+    )
+    count = sum(coverage.windows(*one) for one in ranges)
+    if not count or len(coverage.metrics) < 2:
+        return ()
+    where = _listed([_from_to(low, high) for low, high in ranges])
+    windows = counted(count, "window")
+    return (f"No metric had any series in {windows} ({where}): check whether the source was down.",)
+
+
+def _again(counts: Counter[State]) -> tuple[str, ...]:
+    count = counts[State.AGAIN]
+    return (f"{count:,} windows of metrics are asked for again.",) if count else ()
+
+
+def _sum(counts: Counter[State], states: frozenset[State]) -> int:
+    return sum(counts[state] for state in states)
+
+
+def _overlaps(intervals: Intervals, start: int, end: int) -> bool:
+    return any(low < end and start < high for low, high in intervals)
+
+
+def _listed(words: list[str], most: int = 5) -> str:
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 window`, `1,440 windows`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,80 @@
+"""A range again, by hand: recorded first, then done by the ordinary cycle."""
+
+from typing import Any
+
+from ..checkpoint.checkpoint import Checkpoint, keep_from
+from ..checkpoint.records import Repeat
+from ..errors import SettingsError
+from ..intervals import Intervals, subtract
+from ..settings import parse_flag, parse_time
+from ..tools import Tools
+from ..windows import iso, iso_range, window_at
+from .plan import Asked
+from .regular import run_regular
+from .summary import Summary
+
+
+def run_again(tools: Tools, event: dict[str, Any]) -> Summary:
+    """Export a range again: `start`, `end`, optional `metrics`, `force` and `again`.
+
+    `again` false leaves alone what is exported already. The range is widened to whole windows. It
+    is recorded first, so that it is done in the end whatever happens to this run. Raises
+    SettingsError for an event that cannot be done.
+    """
+    start = int(parse_time("start", event.get("start")).timestamp())
+    end = int(parse_time("end", event.get("end")).timestamp())
+    metrics = _asked_metrics(tools, event.get("metrics"))
+    force = parse_flag("force", event.get("force", False))
+    again = parse_flag("again", event.get("again", True))
+    if start >= end:
+        raise SettingsError(
+            f"start is {iso(start)} and end is {iso(end)}; start has to be before end."
+        )
+
+    def record(fresh: Checkpoint) -> Asked:
+        fresh.adopt(tools.settings, tools.names, tools.now())
+        newest = tools.now() - tools.settings.settle_time_s
+        low = window_at(fresh.grids, start).start
+        high = window_at(fresh.grids, min(end, newest) - 1).end
+        high = high if high <= newest else window_at(fresh.grids, newest).start
+        if low >= high:
+            raise SettingsError(
+                f"{iso(start)}/{iso(end)} holds no whole window that is "
+                f"{tools.settings.settle_time_s} s old; nothing was exported."
+            )
+        if low < (kept := keep_from(tools.settings, tools.now())):
+            raise SettingsError(
+                f"{iso_range(low, high)} begins before {iso(kept)}, and RETENTION_DAYS has files "
+                "of older days deleted; raise it, or set it to 0 to keep them, and export again."
+            )
+        lacking: dict[Intervals, list[str]] = {}
+        for name in metrics:
+            done = () if again else fresh.there(name)
+            lacking.setdefault(subtract([(low, high)], done), []).append(name)
+        for ranges, names in lacking.items():
+            for one in ranges:
+                fresh.ask_again(Repeat(*one, tuple(names), force, (low, high)))
+        return Asked(low, high, metrics)
+
+    _, only = tools.store.update(record)
+    summary = run_regular(tools, only)
+    if summary.outcome == "skipped":
+        summary.message = (
+            f"{only} is recorded; another run is at work, and the next "
+            "regular run exports it again."
+        )
+    return summary
+
+
+def _asked_metrics(tools: Tools, asked: object) -> tuple[str, ...]:
+    if asked is None:
+        return tools.names
+    if not isinstance(asked, list) or not asked:
+        raise SettingsError(f"metrics is {asked!r}; a list of metric names is allowed.")
+    for name in asked:
+        if name not in tools.names:
+            raise SettingsError(
+                f"metrics names {name!r}, which the catalogue does not have; it has "
+                f"{', '.join(tools.names)}."
+            )
+    return tuple(asked)

@@ -1,0 +1,59 @@
+"""An item of the Map: what one window still lacks."""
+
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from ..errors import CheckpointError, OutOfTimeError
+from ..settings import parse_time
+from ..tools import Tools
+from ..windows import iso_range, windows_within
+
+logger = Logger()
+
+
+def run_item(tools: Tools, item: dict[str, Any]) -> dict[str, Any]:
+    """Export what one window still lacks: {"start", "end"} in unix seconds.
+
+    `finished` false asks to be called again with the same item: something was exported and the
+    time ran out. `failed` says that a metric of the window was given up for now.
+    """
+    start, end = (int(parse_time(key, item.get(key)).timestamp()) for key in ("start", "end"))
+    checkpoint = tools.store.read()
+    if not checkpoint.metrics:
+        raise CheckpointError(
+            "There is no checkpoint: it was deleted, or no regular run has been yet; nothing was "
+            "exported, and the next regular run begins as a first run does."
+        )
+    # Only in memory: a deployment may have changed it since the last regular run, and files that
+    # were split by the label of before would stay beside the new ones.
+    checkpoint.adopt_labelling(tools.settings, tools.now())
+    here = {"window": iso_range(start, end)}
+    logger.info("item started", extra=here)
+    failed, finished = False, True
+    for window in windows_within(checkpoint.grids, start, end):
+        names = checkpoint.lacking(tools.names, window, tools.now())
+        try:
+            failed |= not tools.exporter.export_window(checkpoint, window, names)
+        except OutOfTimeError:
+            failed |= tools.exporter.fail_slow(checkpoint)
+            finished = failed
+            break
+    tools.exporter.finish()
+    totals = tools.exporter.totals
+    result = {
+        "start": start,
+        "end": end,
+        "finished": finished,
+        "failed": failed,
+        "metrics": totals.metrics,
+        "samples": totals.samples,
+        "failures": [one.metric for one in totals.failures],
+    }
+    if not finished:
+        logger.info("item goes on", extra=here | result)
+    elif failed:
+        logger.warning("item failed", extra=here | result)
+    else:
+        logger.info("item finished", extra=here | result)
+    return result

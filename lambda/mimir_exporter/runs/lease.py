@@ -1,0 +1,89 @@
+"""One regular run at a time, so that two do not ask Mimir twice: the CronJob's `Forbid`.
+
+Only the load on Mimir depends on it: what two runs export at once are the same files.
+"""
+
+from aws_lambda_powertools import Logger
+
+from ..checkpoint.checkpoint import Checkpoint
+from ..errors import ExportError
+from ..tools import Tools
+from .backfill import other_machine
+
+logger = Logger()
+
+# A lease outlasts its run's deadline by this, for the last writes.
+LEASE_MARGIN_S = 60
+# And lasts no longer than an invocation can; a run that goes on, outside of Lambda, renews it.
+LEASE_S = 15 * 60
+# The clocks of two machines that are kept right may differ by this.
+CLOCKS_APART_S = 30
+
+
+def take_lease(tools: Tools) -> tuple[Checkpoint, bool]:
+    """The checkpoint with the settings of today, and whether this run has the lease now."""
+
+    def record(fresh: Checkpoint) -> tuple[bool, str]:
+        now = tools.now()
+        other = other_machine(fresh, tools.machine)
+        fresh.adopt(tools.settings, tools.names, now)
+        # No run holds it for longer: a lease that would was written by a clock that was wrong.
+        held = 0 < fresh.lease_until - now <= LEASE_S + LEASE_MARGIN_S + CLOCKS_APART_S
+        if held and fresh.lease_owner not in ("", tools.run_id):
+            return False, other
+        fresh.lease_owner, fresh.lease_until = tools.run_id, _lease_end(tools, now)
+        if tools.machine is not None:
+            fresh.machine = tools.machine.arn
+        return True, other
+
+    checkpoint, (leased, other) = tools.store.update(record)
+    if other:
+        _tell_of_another(other)
+    return checkpoint, leased
+
+
+def renew_lease(tools: Tools, checkpoint: Checkpoint) -> None:
+    """Hold the lease for longer where the run may outlast it."""
+    left_s = checkpoint.lease_until - tools.now()
+    if left_s > min(LEASE_S / 2, tools.deadline.remaining_s()):
+        return
+
+    def record(fresh: Checkpoint) -> None:
+        if fresh.lease_owner == tools.run_id:
+            fresh.lease_until = _lease_end(tools, tools.now())
+
+    tools.store.update(record)
+    # Where somebody else has it by now, nothing is wrong but the load on Mimir.
+    checkpoint.lease_until = _lease_end(tools, tools.now())
+
+
+def give_back_lease(tools: Tools, *, complete: bool) -> None:
+    """The run is over; `complete` says that it left nothing pending."""
+
+    def record(fresh: Checkpoint) -> None:
+        if fresh.lease_owner == tools.run_id:
+            fresh.lease_owner, fresh.lease_until = "", 0
+        if complete:
+            fresh.last_complete = tools.now()
+
+    try:
+        tools.store.update(record)
+    except ExportError as error:
+        # The run's own outcome is what counts; the lease runs out by itself.
+        logger.warning("lease not released", extra={"reason": str(error)})
+
+
+def _lease_end(tools: Tools, now: int) -> int:
+    return now + int(min(LEASE_S, tools.deadline.remaining_s())) + LEASE_MARGIN_S
+
+
+def _tell_of_another(machine: str) -> None:
+    logger.warning(
+        "checkpoint of another exporter",
+        extra={
+            "state_machine": machine,
+            "reason": f"An exporter with the state machine {machine} wrote this checkpoint last. "
+            "If it is gone, as after a change of the stack's name, all is well; if not, the two "
+            "take each other's work: give one of them a CLUSTER_NAME of its own.",
+        },
+    )

@@ -1,0 +1,59 @@
+"""What a run is to do: windows with the metrics that each lacks, newest first."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from aws_lambda_powertools import Logger
+
+from ..checkpoint.checkpoint import Checkpoint
+from ..tools import Tools
+from ..windows import Window, iso_range
+
+logger = Logger()
+
+Plan = Sequence[tuple[Window, tuple[str, ...]]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run is limited to: whole windows of [start, end), and these metrics."""
+
+    start: int
+    end: int
+    metrics: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return iso_range(self.start, self.end)
+
+    def of(self, window: Window, names: Sequence[str]) -> tuple[str, ...]:
+        """The metrics of this window that are asked for."""
+        if not (self.start <= window.start and window.end <= self.end):
+            return ()
+        return tuple(name for name in names if name in self.metrics)
+
+
+def plan_run(tools: Tools, checkpoint: Checkpoint, only: Asked | None) -> Plan:
+    """What is due and in nobody's hands; `only` limits it."""
+    plan = checkpoint.plan(tools.names, tools.settings, tools.now())
+    return list(plan if only is None else limit(only, plan))
+
+
+def limit(
+    only: Asked, plan: Iterable[tuple[Window, tuple[str, ...]]]
+) -> Iterator[tuple[Window, tuple[str, ...]]]:
+    """What of a plan is asked for."""
+    for window, names in plan:
+        if asked := only.of(window, names):
+            yield window, asked
+
+
+def tell_plan(plan: Plan) -> None:
+    """The line that says how much is due."""
+    fields: dict[str, object] = {
+        "windows": len(plan),
+        "metrics": sum(len(names) for _, names in plan),
+    }
+    if plan:
+        windows = [window for window, _ in plan]
+        fields["range"] = iso_range(min(windows).start, max(windows).end)
+    logger.info("run planned", extra=fields)

@@ -1,0 +1,145 @@
+"""Deleting the files of days that are older than RETENTION_DAYS."""
+
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from urllib.parse import quote
+
+from aws_lambda_powertools import Logger
+
+from ..checkpoint.checkpoint import Checkpoint, keep_from
+from ..deadline import Deadline
+from ..errors import OutOfTimeError, StopRunError
+from ..settings import Settings
+from ..storage.layout import parse_key
+from ..storage.objects import Folder, ObjectStore
+from ..tools import Tools
+from ..windows import iso
+
+logger = Logger()
+
+# A run deletes before it exports, so that a bucket whose runs are all full does not grow for ever,
+# and for a quarter of its time at most, so that the newest windows do not wait for it.
+SHARE = 0.25
+# A deletion waits for the network far longer than it computes: so many folders at once.
+FOLDERS = 8
+
+
+@dataclass(frozen=True)
+class Retained:
+    """How many files a run deleted, and what stopped it from deleting, if something did."""
+
+    deleted: int = 0
+    error: StopRunError | None = None
+
+
+def retain(tools: Tools, checkpoint: Checkpoint) -> Retained:
+    """Delete what is too old, once a day, by as many runs as it takes.
+
+    The checkpoint says so first: files that are gone are never without their reason.
+    """
+    now = tools.now()
+    today = iso(now)[:10]
+    if not tools.settings.retention_s or checkpoint.retention_done == today:
+        return Retained()
+    deadline = Deadline(tools.deadline.remaining_s() * SHARE)
+    deleted = 0
+    try:
+        tools.store.update(lambda fresh: fresh.expire(keep_from(tools.settings, now)))
+        deleted, finished = delete_expired(tools.bucket, tools.settings, now, deadline)
+        if finished:
+            tools.store.update(lambda fresh: setattr(fresh, "retention_done", today))
+    except OutOfTimeError:
+        pass  # the next run goes on
+    except StopRunError as error:
+        return Retained(deleted, error)
+    return Retained(deleted)
+
+
+def delete_expired(
+    bucket: ObjectStore, settings: Settings, now: int, deadline: Deadline
+) -> tuple[int, bool]:
+    """Delete this exporter's files of expired days; how many, and whether all of them.
+
+    Walks only the folders of those days. A file goes when its key is one that the layout makes
+    and its metadata names this exporter: other exporters may share the prefix, down to the
+    cluster's folder. Days are UTC, and a day goes as a whole once all of it is too old.
+    Raises StopRunError.
+    """
+    keep = datetime.fromtimestamp(keep_from(settings, now), UTC).date()
+    source = quote(settings.cluster_name, safe="")
+
+    def open_folder(name: str) -> Folder:
+        # A thousand clusters with nothing to delete are a thousand listings too.
+        deadline.check()
+        return bucket.list(name)
+
+    def clear(folder: str) -> tuple[int, bool]:
+        deleted = 0
+        try:
+            for key in open_folder(folder).keys:
+                if not parse_key(settings.prefix, key):
+                    continue
+                deadline.check()
+                # One request for many files would not be less: each has to be asked whose it is.
+                stored = bucket.head(key)
+                if stored is not None and stored.metadata.get("source") == source:
+                    bucket.delete(key)
+                    deleted += 1
+        except OutOfTimeError:
+            return deleted, False
+        return deleted, True
+
+    deleted, finished = 0, True
+    try:
+        with ThreadPoolExecutor(FOLDERS) as pool:
+            for day in _expired_days(open_folder, settings.prefix, keep):
+                for count, cleared in pool.map(clear, open_folder(day).folders):
+                    deleted += count
+                    finished &= cleared
+    except OutOfTimeError:
+        finished = False
+    finally:
+        if deleted:
+            logger.info("expired files deleted", extra={"objects": deleted, "finished": finished})
+    return deleted, finished
+
+
+def _expired_days(open_folder: Callable[[str], Folder], prefix: str, keep: date) -> Iterator[str]:
+    """The folders of expired days, of all clusters."""
+    for cluster in open_folder(f"{prefix}/").folders:
+        for month in open_folder(cluster).folders:
+            for day in open_folder(month).folders if _month_begins_before(month, keep) else ():
+                moment = _day(month, day)
+                if moment is not None and moment < keep:
+                    yield day
+
+
+def _month_begins_before(folder: str, keep: date) -> bool:
+    month = _month(folder)
+    return month is not None and month < keep
+
+
+def _month(folder: str) -> date | None:
+    """The first day of the month that an `end=` folder holds; None for any other folder."""
+    name, _, value = folder.rstrip("/").rsplit("/", 1)[-1].partition("=")
+    if name != "end" or not re.fullmatch(r"[0-9]{8}", value):
+        return None
+    try:
+        end = datetime.strptime(value, "%Y%m%d").replace(tzinfo=UTC).date()
+        return (end - timedelta(days=1)).replace(day=1) if end.day == 1 else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _day(month_folder: str, folder: str) -> date | None:
+    name, _, value = folder.rstrip("/").rsplit("/", 1)[-1].partition("=")
+    month = _month(month_folder)
+    if name != "day" or month is None or not re.fullmatch(r"[0-9]{1,2}", value):
+        return None
+    try:
+        return month.replace(day=int(value))
+    except ValueError:
+        return None

@@ -1,0 +1,133 @@
+"""What an answer that is no success means: status and body -> the error that cures it. Pure.
+
+The classes come from the error catalogue and limits of Mimir (pkg/util/globalerror, runbooks),
+Cortex (the same statuses without IDs), Prometheus (web/api/v1), VictoriaMetrics (app/vmselect) and
+Amazon Managed Prometheus.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+
+from ..errors import (
+    ExportError,
+    RejectedError,
+    StopRunError,
+    TooLargeError,
+    TooManySeriesError,
+    TryLaterError,
+)
+
+RETRY_AFTER_CAP_S = 60.0
+# Of a page; in broken markup the search for tags takes the square of its length.
+MARKUP_CHARACTERS = 8192
+
+# VictoriaMetrics repeats the whole query before it says what is wrong with it.
+_ECHO = re.compile(r"^error when executing query=.*? on the time range \([^)]*\): ")
+
+_LESS_TIME = (
+    "exceeded maximum resolution",
+    "err-mimir-max-total-query-length",
+    "err-mimir-max-query-length",
+    "the query time range exceeds the limit",
+    "err-mimir-max-chunks-per-query",
+    "err-mimir-max-estimated-chunks-per-query",
+    "err-mimir-max-chunks-bytes-per-query",
+    "err-mimir-max-estimated-memory-consumption-per-query",
+    "the query hit the max number of chunks limit",
+    "the query hit the aggregated chunks size limit",
+    "too many samples",
+    "response larger than the max",
+    "query timed out",
+    # A store-gateway's or an ingester's own limits, and gRPC's: the querier only passes them on.
+    "exceeded chunks limit",
+    "exceeded samples limit",
+    "received message larger than max",
+    # VictoriaMetrics names the limit by its flag.
+    "-search.maxsamplesperquery",
+    "-search.maxsamplesperseries",
+    "-search.maxpointspertimeseries",
+    "not enough memory for processing",
+    "timeout exceeded during",
+)
+_FEWER_SERIES = (
+    "err-mimir-max-series-per-query",
+    "the query hit the max number of series limit",
+    "exceeded series limit",
+    "the number of matching timeseries exceeds",
+)
+# What nginx and Go's servers say to plain HTTP.
+_TLS_ONLY = ("plain http request was sent to https port", "http request to an https server")
+_BUSY = ("throttlingexception", "too many outstanding requests", "err-mimir-query-limited")
+
+
+def classify(status: int, body: str, *, url: str, retry_after: str | None = None) -> ExportError:
+    """The error for an answer of `status` with `body` (JSON, text or HTML)."""
+    said = explain(body)
+    text = body.lower()
+    what = f"{url} answered {status}: {said}" if said else f"{url} answered {status}"
+    wait_s = parse_retry_after(retry_after)
+    if status == 401:
+        return StopRunError(
+            f"The login was refused ({what}); check the PROMETHEUS_ values, in the secret or the "
+            "environment."
+        )
+    if status in (403, 404, 406) or 300 <= status < 400:
+        return StopRunError(
+            f"The query API is not to be had there ({what}); check PATH_PREFIX (Mimir's is "
+            "/prometheus), SCHEME, PORT and what this login and tenant may read."
+        )
+    if status == 400 and any(word in text for word in _TLS_ONLY):
+        return StopRunError(f"The port speaks TLS ({what}); set SCHEME to https.")
+    if status == 400 and "no required ssl certificate was sent" in text:
+        return StopRunError(
+            f"The endpoint asks for a client certificate ({what}), which the exporter has none of; "
+            "give the address of a gateway that takes another login."
+        )
+    if status in (400, 429) and any(word in text for word in _BUSY):
+        return TryLaterError(f"Mimir is busy ({what}).", retry_after_s=wait_s)
+    if any(word in text for word in _FEWER_SERIES):
+        return TooManySeriesError(f"The query selects too many series ({what}).")
+    if status in (400, 413, 422, 500, 503) and any(word in text for word in _LESS_TIME):
+        return TooLargeError(f"The query is too large ({what}).")
+    if status in (502, 504):
+        return TryLaterError(
+            f"The gateway gave up ({what}).", retry_after_s=wait_s, cut_if_persistent=True
+        )
+    if status in (429, 499) or status >= 500:
+        return TryLaterError(f"Mimir cannot answer now ({what}).", retry_after_s=wait_s)
+    return RejectedError(f"Mimir rejects the query ({what}); correct it or remove the metric.")
+
+
+def missing_data(warnings: Sequence[str], *, is_partial: bool) -> str | None:
+    """Why a success may lack data, or None.
+
+    PromQL's own annotations speak of the expression; any other warning, and VictoriaMetrics'
+    isPartial, says that some store did not answer.
+    """
+    partial = [text for text in warnings if not text.startswith("PromQL ")]
+    if is_partial:
+        partial.append("isPartial is true")
+    return partial[0][:300] if partial else None
+
+
+def explain(body: str, limit: int = 300) -> str:
+    """The one line of an error body that a person wants, without markup."""
+    try:
+        parsed = json.loads(body)
+        if isinstance(parsed, dict) and isinstance(parsed.get("error"), str):
+            body = parsed["error"]
+    except (ValueError, RecursionError):
+        page = body[:MARKUP_CHARACTERS]
+        body = re.sub(r"(?is)<(script|style|head).*?</\1>|<[^>]*>", " ", page)
+    line = " ".join(body.split())
+    line = _ECHO.sub("", line)
+    return line if len(line) <= limit else f"{line[:limit]}…"
+
+
+def parse_retry_after(value: str | None) -> float | None:
+    """Seconds to wait, capped; None without a usable header. Dates are not honoured: proxies
+    in front of Mimir send seconds, and a wrong clock would make a date absurd."""
+    if value is None or not re.fullmatch(r"[0-9]{1,9}", value.strip()):
+        return None
+    return min(float(value), RETRY_AFTER_CAP_S)

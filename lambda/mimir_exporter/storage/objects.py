@@ -1,0 +1,62 @@
+"""What the exporter needs of the place where its objects are: S3, or a folder of this machine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+from ..errors import ExportError
+
+
+class ConditionFailedError(ExportError):
+    """Somebody else wrote the object first: read it again and decide anew."""
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object that is there: its ETag and its metadata, names in lower case."""
+
+    etag: str
+    metadata: Mapping[str, str]
+    size: int
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What stands directly in a folder: sub-folders with their last slash, and keys with sizes."""
+
+    folders: tuple[str, ...]
+    keys: Mapping[str, int]
+
+
+class ObjectStore(Protocol):
+    """Objects by key, with conditional writes as S3 has them. Every error says what to change."""
+
+    def where(self, key: str) -> str:
+        """The object's whole name, for people."""
+
+    def put(
+        self,
+        key: str,
+        body: bytes | BinaryIO,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+        if_none_match: str | None = None,
+        if_match: str | None = None,
+    ) -> str:
+        """Write an object as a whole; its ETag. Raises ConditionFailedError, StopRunError.
+
+        `if_none_match` is `*`: only if there is none. `if_match` is an ETag: only if it is that.
+        """
+
+    def get(self, key: str) -> tuple[bytes, str] | None:
+        """An object's bytes and ETag, or None where it does not exist."""
+
+    def head(self, key: str) -> StoredObject | None:
+        """What is known of an object, or None where it does not exist."""
+
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is not there is no error."""
+
+    def list(self, prefix: str) -> Folder:
+        """What begins with `prefix`, as far as the next slash, all of it."""
