@@ -166,6 +166,7 @@ def test_what_the_server_asks_for_is_waited(status: int, body: str) -> None:
         ("", None),
         ("0", 0),
         (" 12 ", 12),
+        ("1\x1d", 1),
         ("60", 60),
         ("61", RETRY_AFTER_CAP_S),
         ("86400", RETRY_AFTER_CAP_S),

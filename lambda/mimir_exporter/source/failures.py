@@ -128,6 +128,8 @@ def explain(body: str, limit: int = 300) -> str:
 def parse_retry_after(value: str | None) -> float | None:
     """Seconds to wait, capped; None without a usable header. Dates are not honoured: proxies
     in front of Mimir send seconds, and a wrong clock would make a date absurd."""
-    if value is None or not re.fullmatch(r"[0-9]{1,9}", value.strip()):
+    # What strip() takes off is more than what float() would pass over.
+    seconds = (value or "").strip()
+    if not re.fullmatch(r"[0-9]{1,9}", seconds):
         return None
-    return min(float(value), RETRY_AFTER_CAP_S)
+    return min(float(seconds), RETRY_AFTER_CAP_S)
