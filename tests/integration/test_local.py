@@ -152,7 +152,7 @@ def test_what_ctrl_c_leaves_is_done_by_the_same_command(
     command: Command, mimir: Prometheus, tmp_path: Path
 ) -> None:
     few = ("export", *RANGE, "--metrics", ",".join(FEW), "--folder", str(tmp_path))
-    process = command.start(*few, QUERY_DELAY="0.2")
+    process = command.start(*few, QUERY_DELAY="1")
     try:
         assert process.stderr is not None
         lines = (json.loads(line) for line in process.stderr)
