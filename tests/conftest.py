@@ -5,6 +5,7 @@ takes one of its own from `make_prometheus` or `make_cloud`.
 """
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -20,6 +21,10 @@ from localcloud.processes import StartError
 from localcloud.programs import find_program
 from localcloud.prometheus import Prometheus, running_prometheus
 from localcloud.remote_write import RemoteWriter
+
+# A script's shell starts what it puts into the background with SIGINT ignored, and so would be all
+# that the tests start and stop by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples in every run, however busy the machine is: a failure is no news of another day.
 # What looks for news is tests/torture.
