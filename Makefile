@@ -36,13 +36,13 @@ synth: node_modules/.installed ## The CloudFormation template, into cdk.out (ARG
 install: node_modules/.installed ## Only install: .venv and the CDK CLI
 
 docs: $(READY) ## The pages that are made from the code
-	@$(VENV)/python -m infra.settings_page
+	@$(VENV)/python -m release.settings_page
 
 lock: $(READY) ## Pin what requirements.in and lambda/requirements.in ask for (ARGS=--upgrade: the newest)
 	@$(VENV)/python -m pip install --quiet --disable-pip-version-check uv
 	$(UV) $(ARGS) -o requirements.txt requirements.in
 	$(UV) $(ARGS) -c requirements.txt -o lambda/requirements.txt lambda/requirements.in
-	$(VENV)/python -m infra.shipped
+	$(VENV)/python -m release.shipped
 
 audit: node_modules/.installed ## Known vulnerabilities of what is pinned (asks PyPI and npm; a mirror may not know)
 	@$(VENV)/pip-audit --strict --disable-pip --require-hashes \

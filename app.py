@@ -11,9 +11,9 @@ OWN_PYTHON = Path(__file__).resolve().parent / ".venv" / "bin" / "python3"
 try:
     from aws_cdk import App, CliCredentialsStackSynthesizer, Environment
 
-    from infra.certificates import CA_BUNDLE_FILE
-    from infra.context import DeploymentError
-    from infra.deployment import read_deployment
+    from infra.deployment.certificates import CA_BUNDLE_FILE
+    from infra.deployment.context import DeploymentError
+    from infra.deployment.read import read_deployment
     from infra.package import PackageError, build_package
     from infra.stack import ExporterStack
 except ModuleNotFoundError as missing:

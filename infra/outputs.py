@@ -2,15 +2,15 @@
 
 from aws_cdk import CfnOutput, Stack
 
-from .alarms import Alarms
-from .backfill import Backfill
-from .bucket import DataBucket
-from .coverage import CoverageMap
-from .dashboard import Dashboard
-from .function import ExporterFunction
-from .login import LoginSecret
-from .reader import ReaderRole
-from .schedule import RegularRun
+from .monitoring.alarms import Alarms
+from .monitoring.dashboard import Dashboard
+from .parts.backfill import Backfill
+from .parts.bucket import DataBucket
+from .parts.coverage import CoverageMap
+from .parts.function import ExporterFunction
+from .parts.login import LoginSecret
+from .parts.reader import ReaderRole
+from .parts.schedule import RegularRun
 
 
 def add_outputs(

@@ -7,23 +7,23 @@ from constructs import Construct
 
 from mimir_exporter.storage.layout import CHECKPOINT, state_key
 
-from .alarms import Alarms
-from .backfill import Backfill
-from .bucket import DataBucket
-from .coverage import CoverageMap
-from .dashboard import Dashboard
-from .deployment import Deployment
-from .function import ExporterFunction, FunctionSettings
-from .login import LoginSecret
-from .metrics import NAMESPACE, ExporterMetrics
-from .network import Network
+from .deployment.read import Deployment
+from .monitoring.alarms import Alarms
+from .monitoring.dashboard import Dashboard
+from .monitoring.metrics import NAMESPACE, ExporterMetrics
+from .monitoring.queries import SavedQueries
 from .outputs import add_outputs
 from .package import Package
-from .queries import SavedQueries
-from .reader import ReaderRole
-from .schedule import RegularRun
+from .parts.backfill import Backfill
+from .parts.bucket import DataBucket
+from .parts.coverage import CoverageMap
+from .parts.function import ExporterFunction, FunctionSettings
+from .parts.login import LoginSecret
+from .parts.network import Network
+from .parts.reader import ReaderRole
+from .parts.schedule import RegularRun
+from .parts.workspace import grant_queries
 from .testevents import TestEvents
-from .workspace import grant_queries
 
 
 class ExporterStack(Stack):

@@ -12,8 +12,8 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from . import ROOT
-from .function import ExporterFunction
-from .nag import accept
+from .parts.function import ExporterFunction
+from .parts.nag import accept
 
 EVENTS = ROOT / "events"
 # Where the console looks for them: this registry, and in it a schema of the function's name.

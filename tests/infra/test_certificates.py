@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.certificates import CA_BUNDLE_FILE
-from infra.context import DeploymentError
-from infra.deployment import read_deployment
+from infra.deployment.certificates import CA_BUNDLE_FILE
+from infra.deployment.context import DeploymentError
+from infra.deployment.read import read_deployment
 from infra.package import build_package
 from localcloud.certificates import Certificate, make_authority
 from tests.conftest import NeedProgram

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from infra import ROOT
-from infra.context import DeploymentError
-from infra.deployment import read_deployment
-from infra.settings import OWN, PASSED_ON
+from infra.deployment.context import DeploymentError
+from infra.deployment.read import read_deployment
+from infra.deployment.settings import OWN, PASSED_ON
 from mimir_exporter.source.auth import NAMES, TENANT, USERNAME
 from tests.infra.given import context
 

@@ -2,7 +2,7 @@
 
 from aws_cdk.assertions import Template
 
-from infra.queries import QUERIES
+from infra.monitoring.queries import QUERIES
 from tests.infra.conftest import Synthesize
 
 

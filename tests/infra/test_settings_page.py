@@ -1,8 +1,8 @@
 """docs/settings.md is what the code says, and says something of every setting."""
 
-from infra.settings import OWN, PASSED_ON
-from infra.settings_page import PAGE, render
+from infra.deployment.settings import OWN, PASSED_ON
 from mimir_exporter.variables import VARIABLES
+from release.settings_page import PAGE, render
 
 
 def test_the_page_is_up_to_date() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra import ROOT
-from infra.deployment import Deployment, read_deployment
+from infra.deployment.read import Deployment, read_deployment
 from localcloud.certificates import make_authority
 from tests.conftest import NeedProgram
 from tests.infra.given import context

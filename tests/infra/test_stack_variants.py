@@ -8,7 +8,7 @@ import pytest
 from aws_cdk import App
 from aws_cdk.assertions import Match, Template
 
-from infra.context import DeploymentError
+from infra.deployment.context import DeploymentError
 from tests.infra.conftest import MakeStack, Synthesize
 
 SUBNETS = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]

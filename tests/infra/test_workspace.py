@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from aws_cdk.assertions import Match, Template
 
-from infra.context import DeploymentError
-from infra.deployment import read_deployment
+from infra.deployment.context import DeploymentError
+from infra.deployment.read import read_deployment
 from tests.infra.conftest import Synthesize
 from tests.infra.given import context
 

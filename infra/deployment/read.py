@@ -12,10 +12,10 @@ from mimir_exporter.catalog import load_catalog
 from mimir_exporter.errors import SettingsError
 from mimir_exporter.settings import Settings, load_settings
 
+from ..parts.workspace import workspace_id
 from .certificates import CA_BUNDLE_FILE, read_ca_bundle
 from .context import Context, DeploymentError
 from .settings import OWN, PASSED_ON
-from .workspace import workspace_id
 
 SECRET = ("prometheus_auth_token", "prometheus_bearer_auth_token", "prometheus_password")
 

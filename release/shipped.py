@@ -1,12 +1,12 @@
-"""What ships in the function, as a page: `python -m infra.shipped` writes docs/shipped.md."""
+"""What ships in the function, as a page: `python -m release.shipped` writes docs/shipped.md."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PathDistribution
 from pathlib import Path
 
-from . import ROOT
-from .package import build_package
+from infra import ROOT
+from infra.package import build_package
 
 PAGE = ROOT / "docs" / "shipped.md"
 # As cdk.json has them; another platform's wheels differ in size alone.

@@ -7,7 +7,7 @@ from aws_cdk import Annotations
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
-from .context import DeploymentError
+from ..deployment.context import DeploymentError
 from .nag import accept
 
 

@@ -1,13 +1,13 @@
-"""docs/settings.md, made from the settings of the code: `python -m infra.settings_page`."""
+"""docs/settings.md, made from the settings of the code: `python -m release.settings_page`."""
 
 import json
 from collections.abc import Iterable, Mapping
 
+from infra import ROOT
+from infra.deployment import settings
+from infra.deployment.settings import OWN, PASSED_ON
 from mimir_exporter import variables
 from mimir_exporter.variables import Variable
-
-from . import ROOT, settings
-from .settings import OWN, PASSED_ON
 
 PAGE = ROOT / "docs" / "settings.md"
 
@@ -15,7 +15,7 @@ HEAD = """\
 # Settings
 
 Made by `make docs` from [variables.py](../lambda/mimir_exporter/variables.py),
-[settings.py](../infra/settings.py) and [cdk.json](../cdk.json).
+[settings.py](../infra/deployment/settings.py) and [cdk.json](../cdk.json).
 
 A setting of the deployment stands in `cdk.json`, or behind `-c` on the command line:
 `npx cdk deploy -c time_frame=1800`. Most become a variable of the functions' environment, whose

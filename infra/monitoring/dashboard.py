@@ -7,9 +7,9 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from ..parts.backfill import Backfill
+from ..parts.function import ExporterFunction
 from .alarms import Alarms
-from .backfill import Backfill
-from .function import ExporterFunction
 from .metrics import ExporterMetrics
 from .queries import FAILURES_BY_REASON, SLOWEST_METRICS, Query
 

@@ -1,6 +1,6 @@
 """The settings of a deployment: their names, and what those mean that only the deployment knows.
 
-`deployment.py` reads them, `docs/settings.md` is made from them. Defaults stand in cdk.json; what
+`read.py` reads them, `docs/settings.md` is made from them. Defaults stand in cdk.json; what
 the others mean stands in `mimir_exporter/variables.py`.
 """
 

@@ -7,7 +7,7 @@ from aws_cdk import aws_iam as iam
 
 from mimir_exporter.settings import Settings
 
-from .context import DeploymentError
+from ..deployment.context import DeploymentError
 
 # Range and instant queries, and the values of the cluster label: the exporter asks nothing else.
 ACTIONS = ["aps:QueryMetrics", "aps:GetLabels"]

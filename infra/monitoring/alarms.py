@@ -8,10 +8,10 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
-from .backfill import Backfill
-from .function import ExporterFunction
+from ..parts.backfill import Backfill
+from ..parts.function import ExporterFunction
+from ..parts.schedule import RegularRun
 from .metrics import ExporterMetrics
-from .schedule import RegularRun
 
 LESS = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
 MORE = cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD

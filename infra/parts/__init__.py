@@ -1,0 +1,1 @@
+"""The resources of an exporter, one construct a file."""

@@ -1,0 +1,1 @@
+"""What is made from the code: pages, and the packages of a release."""
