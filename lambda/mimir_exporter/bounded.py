@@ -95,9 +95,9 @@ class BoundedStore:
         """See ObjectStore."""
         return self._call(lambda: self._store.head(key), "read", key)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, *, if_match: str | None = None) -> None:
         """See ObjectStore."""
-        self._call(lambda: self._store.delete(key), "delete", key)
+        self._call(lambda: self._store.delete(key, if_match=if_match), "delete", key)
 
     def list(self, prefix: str) -> Folder:
         """See ObjectStore."""

@@ -129,15 +129,29 @@ def test_what_is_not_there_is_none(place: ObjectStore) -> None:
     assert not stored.metadata
 
 
+def test_only_what_was_looked_at_is_deleted(place: ObjectStore) -> None:
+    before = place.put(KEY, b"one", metadata={"samples": "1"})
+    after = place.put(KEY, b"two")
+    with pytest.raises(ConditionFailedError):
+        place.delete(KEY, if_match=before)
+    assert place.get(KEY) == (b"two", after)
+    place.delete(KEY, if_match=after)
+    assert place.get(KEY) is None
+    place.delete(KEY, if_match=after)
+
+
 def test_a_folder_is_listed_by_itself(place: ObjectStore) -> None:
     for key in ("a/c/1", "a/c-d/2", "a/c%2Fd/3", "a/C/4", "a/x.json", "a/x", "b/1"):
         place.put(key, key.encode())
     found = place.list("a/")
     assert found.folders == ("a/C/", "a/c%2Fd/", "a/c-d/", "a/c/")
-    assert dict(found.keys) == {"a/x": 3, "a/x.json": 8}
+    assert {key: stored.size for key, stored in found.keys.items()} == {"a/x": 3, "a/x.json": 8}
+    assert {key: stored.etag for key, stored in found.keys.items()} == {
+        key: stored.etag for key in found.keys if (stored := place.head(key))
+    }
     assert list(found.keys) == ["a/x", "a/x.json"]
     assert place.list("a/c-").folders == ("a/c-d/",)
-    assert dict(place.list("a/x.").keys) == {"a/x.json": 8}
+    assert list(place.list("a/x.").keys) == ["a/x.json"]
     assert place.list("nothing/here/").folders == ()
 
 

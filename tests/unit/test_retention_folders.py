@@ -10,7 +10,7 @@ from mimir_exporter.deadline import Deadline
 from mimir_exporter.runs.retention import delete_expired
 from mimir_exporter.settings import load_settings
 from mimir_exporter.storage.layout import object_key, state_key
-from mimir_exporter.storage.objects import Folder, ObjectStore, StoredObject
+from mimir_exporter.storage.objects import Folder, ListedKey, ObjectStore, StoredObject
 from tests.clocks import unix
 
 PREFIX = "k8s/prometheus"
@@ -28,20 +28,20 @@ class Shelf:
         assert prefix.endswith("/")
         self.listed.append(prefix)
         folders: dict[str, None] = {}
-        keys: dict[str, int] = {}
+        keys: dict[str, ListedKey] = {}
         for key in self.objects:
             name, slash, _ = key.removeprefix(prefix).partition("/")
             if key.startswith(prefix) and slash:
                 folders[f"{prefix}{name}/"] = None
             elif key.startswith(prefix):
-                keys[key] = 1
+                keys[key] = ListedKey(1, "etag")
         return Folder(tuple(folders), keys)
 
     def head(self, key: str) -> StoredObject | None:
         metadata = self.objects.get(key)
         return None if metadata is None else StoredObject("etag", metadata, 1)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, **_: object) -> None:
         del self.objects[key]
 
 

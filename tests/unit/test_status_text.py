@@ -18,7 +18,7 @@ from mimir_exporter.report import status as module
 from mimir_exporter.report.status import report_status
 from mimir_exporter.settings import Settings, load_settings
 from mimir_exporter.storage.layout import object_key
-from mimir_exporter.storage.objects import Folder
+from mimir_exporter.storage.objects import Folder, ListedKey
 from mimir_exporter.tools import Tools
 from mimir_exporter.windows import DAY_S, window_at, windows_within
 from tests.clocks import unix
@@ -75,7 +75,7 @@ def status(
         names = folders.get(prefix, {})
         return Folder(
             tuple(name for name in names if name.endswith("/")),
-            {name: 7 for name in names if not name.endswith("/")},
+            {name: ListedKey(7, "etag") for name in names if not name.endswith("/")},
         )
 
     tools = SimpleNamespace(

@@ -9,7 +9,7 @@ from itertools import chain
 from ..deadline import Deadline
 from ..errors import OutOfTimeError
 from ..storage.layout import day_folder, object_key_in, parse_key
-from ..storage.objects import ObjectStore
+from ..storage.objects import ObjectStore, StoredKey
 from ..windows import DAY_S, windows_within
 from .coverage import Coverage, State
 
@@ -50,7 +50,7 @@ def count_files(bucket: ObjectStore, prefix: str, coverage: Coverage, deadline: 
         deadline.check()
         return bucket.list(folder).folders
 
-    def keys_in(folder: str) -> Mapping[str, int]:
+    def keys_in(folder: str) -> Mapping[str, StoredKey]:
         deadline.check()
         return bucket.list(folder).keys
 
@@ -93,16 +93,16 @@ def _days_there(
 
 
 def _count(
-    files: Files, prefix: str, coverage: Coverage, keys: Mapping[str, int]
+    files: Files, prefix: str, coverage: Coverage, keys: Mapping[str, StoredKey]
 ) -> set[tuple[str, int]]:
     """Add the files of the range among `keys`; their metrics and windows."""
     found = set()
-    for key, size in keys.items():
+    for key, stored in keys.items():
         name = parse_key(prefix, key)
         if name and coverage.start <= name.start < coverage.end:
             count = files.clusters.setdefault(name.folder, {"objects": 0, "bytes": 0})
             count["objects"] += 1
-            count["bytes"] += size
+            count["bytes"] += stored.size
             found.add((name.metric, name.start))
     return found
 

@@ -7,7 +7,7 @@ ListBucket grant would make it 404.
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -23,7 +23,7 @@ from ..checkpoint.checkpoint import CLOCK_OFF_S
 from ..errors import ExportError, StopRunError
 from ..settings import Settings
 from ..windows import iso
-from .objects import ConditionFailedError, Folder, StoredObject
+from .objects import ConditionFailedError, Folder, ListedKey, StoredObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -120,22 +120,29 @@ class Bucket:
             return StoredObject(answer["ETag"], answer["Metadata"], answer["ContentLength"])
         return None
 
-    def delete(self, key: str) -> None:
-        """Remove an object; one that is not there is no error."""
-        with self._explained("delete", key):
-            self._client.delete_object(Bucket=self._name, Key=key)
+    def delete(self, key: str, *, if_match: str | None = None) -> None:
+        """Remove an object; one that does not exist is no error.
+
+        Raises ConditionFailedError where its ETag is not `if_match`, which S3 compares only for
+        who may also read the object.
+        """
+        condition: dict[str, Any] = {"IfMatch": if_match} if if_match else {}
+        # A delete with a condition answers 404 where nothing is left.
+        with suppress(_MissingError), self._explained("delete", key):
+            self._client.delete_object(Bucket=self._name, Key=key, **condition)
 
     def list(self, prefix: str) -> Folder:
         """The folder `prefix` (or the keys that begin so), all pages of it."""
         folders: list[str] = []
-        keys: dict[str, int] = {}
+        keys: dict[str, ListedKey] = {}
         with self._explained("list", prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._name, Prefix=prefix, Delimiter="/"
             )
             for page in pages:
                 folders += [entry["Prefix"] for entry in page.get("CommonPrefixes", ())]
-                keys |= {entry["Key"]: entry["Size"] for entry in page.get("Contents", ())}
+                for entry in page.get("Contents", ()):
+                    keys[entry["Key"]] = ListedKey(entry["Size"], entry["ETag"])
         return Folder(tuple(folders), keys)
 
     @contextmanager

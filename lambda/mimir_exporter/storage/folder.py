@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
@@ -28,6 +29,19 @@ STATE = ".mimir-exporter"
 BLOCK_BYTES = 1024 * 1024
 # No write takes that long: what is older was left by a process that was killed.
 ABANDONED_S = 24 * 3600
+
+
+@dataclass(frozen=True)
+class _ListedFile:
+    """A StoredKey. The ETag is made only where it is asked for: it needs the whole file."""
+
+    size: int
+    path: Path
+
+    @property
+    def etag(self) -> str:
+        """ "" where the file was deleted since it was listed, which no file has."""
+        return _etag(self.path) or ""
 
 
 class LocalFolder:
@@ -74,7 +88,7 @@ class LocalFolder:
             os.fsync(file.fileno())
             etag = f'"{digest.hexdigest()}"'
             with self._locked():
-                before = self._etag(path)
+                before = _etag(path)
                 if if_none_match and before is not None:
                     raise ConditionFailedError(f"{path} is there already.")
                 if if_match and before != if_match:
@@ -98,15 +112,20 @@ class LocalFolder:
         """What is known of an object, or None where it does not exist."""
         path = self._path(key)
         with self._explained("read", path), self._locked():
-            etag = self._etag(path)
+            etag = _etag(path)
             if etag is None:
                 return None
             return StoredObject(etag, self._known(key).get(etag, {}), path.stat().st_size)
 
-    def delete(self, key: str) -> None:
-        """Remove an object, and folders that are empty without it."""
+    def delete(self, key: str, *, if_match: str | None = None) -> None:
+        """Remove an object, and folders that are empty without it.
+
+        Raises ConditionFailedError where its ETag is not `if_match`.
+        """
         path = self._path(key)
         with self._explained("delete", path), self._locked():
+            if if_match and _etag(path) not in (None, if_match):
+                raise ConditionFailedError(f"{path} was written by another process.")
             for file, top in ((path, self._root), (self._beside(key), self._state)):
                 with suppress(FileNotFoundError, NotADirectoryError):
                     file.unlink()
@@ -117,7 +136,7 @@ class LocalFolder:
         folder, _, begin = prefix.rpartition("/")
         path = self._path(folder) if folder else self._root
         folders: list[str] = []
-        keys: dict[str, int] = {}
+        keys: dict[str, _ListedFile] = {}
         above = f"{folder}/" if folder else ""
         with self._explained("list", path), suppress(FileNotFoundError, NotADirectoryError):
             for entry in sorted(os.scandir(path), key=_in_s3_s_order):
@@ -127,7 +146,9 @@ class LocalFolder:
                     if entry.is_dir():
                         folders.append(f"{above}{entry.name}/")
                     else:
-                        keys[above + entry.name] = entry.stat().st_size
+                        keys[above + entry.name] = _ListedFile(
+                            entry.stat().st_size, Path(entry.path)
+                        )
         return Folder(tuple(folders), keys)
 
     def _path(self, key: str) -> Path:
@@ -141,16 +162,6 @@ class LocalFolder:
 
     def _beside(self, key: str) -> Path:
         return self._state / "metadata" / f"{key}.json"
-
-    def _etag(self, path: Path) -> str | None:
-        try:
-            with path.open("rb") as file:
-                digest = sha256()
-                for block in _blocks(file):
-                    digest.update(block)
-                return f'"{digest.hexdigest()}"'
-        except (FileNotFoundError, NotADirectoryError):
-            return None
 
     def _known(self, key: str) -> dict[str, dict[str, str]]:
         """Metadata by ETag, of the file as it is or as it was about to be."""
@@ -201,6 +212,17 @@ class LocalFolder:
                 f"It was not possible to {verb} {path} ({error.strerror or error}); check that the "
                 "folder may be written, that its disk is not full, and that no name is too long."
             ) from error
+
+
+def _etag(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            digest = sha256()
+            for block in _blocks(file):
+                digest.update(block)
+            return f'"{digest.hexdigest()}"'
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _blocks(body: bytes | BinaryIO) -> Iterator[bytes]:

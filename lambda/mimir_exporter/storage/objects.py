@@ -20,12 +20,30 @@ class StoredObject:
     size: int
 
 
+class StoredKey(Protocol):
+    """What a listing knows of an object. Both are as `head` gives them."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def etag(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class ListedKey:
+    """A StoredKey whose values were in the listing."""
+
+    size: int
+    etag: str
+
+
 @dataclass(frozen=True)
 class Folder:
-    """What stands directly in a folder: sub-folders with their last slash, and keys with sizes."""
+    """What is directly in a folder: sub-folders with their last slash, and objects by key."""
 
     folders: tuple[str, ...]
-    keys: Mapping[str, int]
+    keys: Mapping[str, StoredKey]
 
 
 class ObjectStore(Protocol):
@@ -55,8 +73,12 @@ class ObjectStore(Protocol):
     def head(self, key: str) -> StoredObject | None:
         """What is known of an object, or None where it does not exist."""
 
-    def delete(self, key: str) -> None:
-        """Remove an object; one that is not there is no error."""
+    def delete(self, key: str, *, if_match: str | None = None) -> None:
+        """Remove an object; one that does not exist is no error.
+
+        `if_match` is an ETag: only if the object is still that one, so that nothing is deleted
+        that was not looked at. Raises ConditionFailedError where it is another.
+        """
 
     def list(self, prefix: str) -> Folder:
         """What begins with `prefix`, as far as the next slash, all of it."""
