@@ -16,15 +16,15 @@ from bench.measure import peak_mb
 def main() -> None:
     from mimir_exporter import handler  # what a function has in memory  # noqa: F401, PLC0415
     from mimir_exporter.answer.spool import Spool  # noqa: PLC0415
-    from mimir_exporter.catalog import Metric  # noqa: PLC0415
-    from mimir_exporter.deadline import Deadline  # noqa: PLC0415
-    from mimir_exporter.settings import load_settings  # noqa: PLC0415
+    from mimir_exporter.catalog.metrics import Metric  # noqa: PLC0415
+    from mimir_exporter.settings.settings import load_settings  # noqa: PLC0415
     from mimir_exporter.source.auth import credential_source  # noqa: PLC0415
     from mimir_exporter.source.fetch import Fetcher  # noqa: PLC0415
     from mimir_exporter.source.mimir import Mimir  # noqa: PLC0415
     from mimir_exporter.storage.bucket import Bucket, s3_client  # noqa: PLC0415
     from mimir_exporter.storage.write import Writer  # noqa: PLC0415
-    from mimir_exporter.windows import Window  # noqa: PLC0415
+    from mimir_exporter.timeline.deadline import Deadline  # noqa: PLC0415
+    from mimir_exporter.timeline.windows import Window  # noqa: PLC0415
 
     settings = load_settings(os.environ)
     deadline = Deadline(600)

@@ -26,7 +26,8 @@ from localcloud.processes import StartError, leave_on_sigterm
 from localcloud.prometheus import DEMO_LOGIN, Prometheus, find_prometheus, running_prometheus
 from localcloud.remote_write import RemoteWriter
 
-CATALOG = Path(__file__).resolve().parents[1] / "lambda" / "mimir_exporter" / "catalog.toml"
+PACKAGE = Path(__file__).resolve().parents[1] / "lambda" / "mimir_exporter"
+CATALOG = PACKAGE / "catalog" / "catalog.toml"
 COVERAGE_PAGE = Path(__file__).resolve().parents[1] / "build" / "coverage.html"
 DAYS = 3
 TIMEOUT_S = 15  # not enough for three days, so that the rest goes to Step Functions

@@ -8,14 +8,14 @@ import sys
 from datetime import UTC, datetime
 
 from infra import ROOT
-from mimir_exporter.catalog import load_catalog
+from mimir_exporter.catalog.metrics import load_catalog
 from mimir_exporter.checkpoint.checkpoint import Checkpoint
 from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover
-from mimir_exporter.report.coverage import survey
-from mimir_exporter.report.coverage_map import draw_map
-from mimir_exporter.report.verdict import judge
-from mimir_exporter.settings import load_settings, parse_month
-from mimir_exporter.windows import Window, windows_within
+from mimir_exporter.coverage.map import draw_map
+from mimir_exporter.coverage.states import survey
+from mimir_exporter.coverage.verdict import judge
+from mimir_exporter.settings.settings import load_settings, parse_month
+from mimir_exporter.timeline.windows import Window, windows_within
 
 PICTURE = ROOT / "docs" / "coverage.svg"
 WIDTH, HEIGHT = 1280, 600

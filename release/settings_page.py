@@ -6,15 +6,15 @@ from collections.abc import Iterable, Mapping
 from infra import ROOT
 from infra.deployment import settings
 from infra.deployment.settings import OWN, PASSED_ON
-from mimir_exporter import variables
-from mimir_exporter.variables import Variable
+from mimir_exporter.settings import variables
+from mimir_exporter.settings.variables import Variable
 
 PAGE = ROOT / "docs" / "settings.md"
 
 HEAD = """\
 # Settings
 
-Made by `make docs` from [variables.py](../lambda/mimir_exporter/variables.py),
+Made by `make docs` from [variables.py](../lambda/mimir_exporter/settings/variables.py),
 [settings.py](../infra/deployment/settings.py) and [cdk.json](../cdk.json).
 
 A setting of the deployment stands in `cdk.json`, or behind `-c` on the command line:

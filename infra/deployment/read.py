@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mimir_exporter.catalog import load_catalog
+from mimir_exporter.catalog.metrics import load_catalog
 from mimir_exporter.errors import SettingsError
-from mimir_exporter.settings import Settings, load_settings
+from mimir_exporter.settings.settings import Settings, load_settings
 
 from ..parts.workspace import workspace_id
 from .certificates import CA_BUNDLE_FILE, read_ca_bundle

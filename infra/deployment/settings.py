@@ -1,7 +1,7 @@
 """The settings of a deployment: their names, and what those mean that only the deployment knows.
 
 `read.py` reads them, `docs/settings.md` is made from them. Defaults stand in cdk.json; what
-the others mean stands in `mimir_exporter/variables.py`.
+the others mean stands in `mimir_exporter/settings/variables.py`.
 """
 
 # Settings that go to the function's environment as they are, in capitals.

@@ -5,7 +5,7 @@ import re
 from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 
-from mimir_exporter.settings import Settings
+from mimir_exporter.settings.settings import Settings
 
 from ..deployment.context import DeploymentError
 

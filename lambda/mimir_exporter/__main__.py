@@ -20,16 +20,16 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError
 
 from .check import run_check
+from .compose import Tools, open_tools
 from .console import Console, readable
-from .deadline import Deadline
+from .coverage.status import report_status
 from .errors import ExportError, SettingsError
-from .report.status import report_status
-from .runs.again import run_again
+from .runs.reexport import run_again
 from .runs.regular import run_regular
-from .settings import Settings, duration_s, load_settings, parse_time
+from .settings.settings import Settings, duration_s, load_settings, parse_time
 from .storage.bucket import CLIENT, IMPATIENT, Bucket, s3_client
 from .storage.objects import ObjectStore
-from .tools import Tools, open_tools
+from .timeline.deadline import Deadline
 
 logger = Logger()
 

@@ -13,18 +13,18 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
 from .check import run_check
-from .deadline import Deadline
+from .compose import Tools, open_tools
+from .coverage.status import report_status
 from .errors import ExportError, SettingsError
-from .report.status import report_status
-from .runs.again import run_again
 from .runs.backfill import StateMachine
 from .runs.export import Totals
 from .runs.item import run_item
+from .runs.reexport import run_again
 from .runs.regular import run_regular
 from .runs.summary import Summary
-from .settings import load_settings
+from .settings.settings import load_settings
 from .storage.bucket import CLIENT, IMPATIENT, Bucket, s3_client
-from .tools import Tools, open_tools
+from .timeline.deadline import Deadline
 
 logger = Logger()
 metrics = Metrics()

@@ -18,17 +18,17 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from .catalog import load_catalog
+from .catalog.metrics import load_catalog
 from .checkpoint.store import CheckpointStore
+from .coverage.map import draw_map
+from .coverage.map_style import FONT
+from .coverage.states import Coverage, survey
+from .coverage.verdict import MONTHS, judge
 from .errors import ExportError
-from .intervals import Interval
-from .report.coverage import Coverage, survey
-from .report.coverage_map import draw_map
-from .report.map_style import FONT
-from .report.verdict import MONTHS, judge
-from .settings import Settings, load_settings, parse_month
+from .settings.settings import Settings, load_settings, parse_month
 from .storage.bucket import IMPATIENT, Bucket, s3_client
 from .storage.objects import ObjectStore
+from .timeline.intervals import Interval
 
 logger = Logger()
 

@@ -11,8 +11,8 @@ import pytest
 
 from localcloud.aws import Cloud
 from localcloud.exporter import Exporter, InvocationError
-from mimir_exporter.catalog import load_catalog
-from mimir_exporter.windows import iso_range
+from mimir_exporter.catalog.metrics import load_catalog
+from mimir_exporter.timeline.windows import iso_range
 from tests.compare import Contract, compare
 from tests.e2e.deployed import (
     DAY_S,

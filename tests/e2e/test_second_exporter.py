@@ -8,7 +8,7 @@ import pytest
 
 from localcloud.aws import Cloud
 from localcloud.exporter import Exporter
-from mimir_exporter.catalog import load_catalog
+from mimir_exporter.catalog.metrics import load_catalog
 from tests.compare import Contract, compare
 from tests.e2e.deployed import (
     PREFIX,

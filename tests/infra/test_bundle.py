@@ -32,7 +32,7 @@ def test_everything_pinned_is_in_it_with_its_licence(built: Package) -> None:
     pinned = {line.split("==")[0].replace("-", "_") for line in lines if "==" in line}
     shipped = {path.stem.rsplit("-", 1)[0] for path in built.path.glob("*.dist-info")}
     assert shipped == pinned
-    assert (built.path / "mimir_exporter" / "catalog.toml").is_file()
+    assert (built.path / "mimir_exporter" / "catalog" / "catalog.toml").is_file()
 
 
 def test_the_page_of_what_ships_agrees(built: Package) -> None:

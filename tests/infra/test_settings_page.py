@@ -1,7 +1,7 @@
 """docs/settings.md is what the code says, and says something of every setting."""
 
 from infra.deployment.settings import OWN, PASSED_ON
-from mimir_exporter.variables import VARIABLES
+from mimir_exporter.settings.variables import VARIABLES
 from release.settings_page import PAGE, render
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from localcloud.prometheus import Prometheus
 from localcloud.remote_write import Batch, RemoteWriter
-from mimir_exporter.windows import iso
+from mimir_exporter.timeline.windows import iso
 from tests.compare import Contract
 from tests.integration.deployment import CENTRAL, PREFIX, Function, start_of
 from tests.integration.sandbox import Clock, Event

@@ -19,11 +19,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore import endpoint
 from botocore.config import Config
 
-from mimir_exporter import handler, tools, widget
-from mimir_exporter.catalog import Metric, load_catalog
+from mimir_exporter import compose, handler, widget
+from mimir_exporter.catalog.metrics import Metric, load_catalog
 from mimir_exporter.checkpoint.store import CheckpointStore
 from mimir_exporter.errors import SettingsError
-from mimir_exporter.settings import load_settings
+from mimir_exporter.settings.settings import load_settings
 from mimir_exporter.source import retry
 from mimir_exporter.storage.bucket import CLIENT, IMPATIENT, s3_client
 
@@ -142,13 +142,13 @@ class Sandbox:
             )  # botocore's waits
             patch.setattr(handler.metrics, "namespace", "MimirExporter")
             patch.setattr(cloudwatch, "print", SAID.append, raising=False)
-            patch.setattr(handler, "open_tools", partial(tools.open_tools, clock=self.clock))
+            patch.setattr(handler, "open_tools", partial(compose.open_tools, clock=self.clock))
             patch.setattr(
-                tools,
+                compose,
                 "CheckpointStore",
                 partial(CheckpointStore, sleep=lambda s: time.sleep(s / 10)),
             )
-            patch.setattr(tools, "load_catalog", lambda _extra: self.catalog)
+            patch.setattr(compose, "load_catalog", lambda _extra: self.catalog)
             patch.setattr(retry, "BASE_S", 0.02)  # the waits are tested with a clock of their own
             self._make_client()
             yield

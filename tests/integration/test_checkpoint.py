@@ -12,9 +12,9 @@ from localcloud.prometheus import Prometheus
 from mimir_exporter.checkpoint.checkpoint import Checkpoint
 from mimir_exporter.checkpoint.store import CheckpointStore
 from mimir_exporter.errors import CheckpointError, ExportError
-from mimir_exporter.settings import load_settings
+from mimir_exporter.settings.settings import load_settings
 from mimir_exporter.storage.bucket import Bucket
-from mimir_exporter.windows import Window
+from mimir_exporter.timeline.windows import Window
 from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeProxy
 from tests.integration.deployment import CENTRAL, FEW, HOUR_S, LAST_END, NOW, PREFIX, Function

@@ -11,9 +11,9 @@ from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover
 from mimir_exporter.checkpoint.store import CheckpointStore
 from mimir_exporter.errors import ExportError
 from mimir_exporter.runs.backfill import StateMachine, hand_over
-from mimir_exporter.settings import load_settings
+from mimir_exporter.settings.settings import load_settings
 from mimir_exporter.storage.bucket import Bucket
-from mimir_exporter.windows import Window
+from mimir_exporter.timeline.windows import Window
 from tests.integration import faults
 from tests.integration.conftest import MakeMachine, MakeProxy
 from tests.integration.deployment import CENTRAL, HOUR_S, LAST_END, NOW, PREFIX, Function, start_of

@@ -17,7 +17,7 @@ import pytest
 
 from localcloud.aws import Cloud
 from localcloud.prometheus import Prometheus
-from mimir_exporter.catalog import load_catalog
+from mimir_exporter.catalog.metrics import load_catalog
 from mimir_exporter.storage.folder import STATE
 from tests.compare import Contract, compare
 from tests.integration.deployment import CENTRAL, HOUR_S, LAST_END, PREFIX, asking

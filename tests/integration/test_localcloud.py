@@ -16,7 +16,7 @@ from localcloud.aws import Cloud
 from localcloud.history import History, make_history
 from localcloud.processes import Process, Program, StartError, run, serve
 from localcloud.prometheus import Prometheus
-from mimir_exporter.catalog import Metric, load_catalog
+from mimir_exporter.catalog.metrics import Metric, load_catalog
 from tests.conftest import MakeCloud
 from tests.policies import as_policy, documented
 

@@ -11,11 +11,11 @@ from dataclasses import replace
 import pytest
 
 from localcloud.prometheus import Prometheus
-from mimir_exporter.deadline import Deadline
 from mimir_exporter.runs.retention import delete_expired
-from mimir_exporter.settings import load_settings
+from mimir_exporter.settings.settings import load_settings
 from mimir_exporter.storage.bucket import Bucket
 from mimir_exporter.storage.layout import object_key
+from mimir_exporter.timeline.deadline import Deadline
 from tests.compare import Contract
 from tests.integration.conftest import MakeFunction
 from tests.integration.deployment import CENTRAL, CONTRACT, HOUR_S, PREFIX, Function, start_of

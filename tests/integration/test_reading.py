@@ -19,12 +19,12 @@ import duckdb
 import pytest
 
 from localcloud.prometheus import Prometheus
-from mimir_exporter.catalog import load_catalog
-from mimir_exporter.deadline import Deadline
-from mimir_exporter.runs.again import run_again
-from mimir_exporter.settings import load_settings
+from mimir_exporter.catalog.metrics import load_catalog
+from mimir_exporter.compose import open_tools
+from mimir_exporter.runs.reexport import run_again
+from mimir_exporter.settings.settings import load_settings
 from mimir_exporter.storage.folder import LocalFolder
-from mimir_exporter.tools import open_tools
+from mimir_exporter.timeline.deadline import Deadline
 from tests.integration.deployment import CENTRAL, HOUR_S, LAST_END, NOW
 from tests.integration.sandbox import Clock
 

@@ -9,8 +9,8 @@ import pytest
 
 from localcloud.aws import Cloud
 from localcloud.prometheus import Prometheus
-from mimir_exporter import bounded
 from mimir_exporter.errors import ExportError
+from mimir_exporter.timeline import bounded
 from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeProxy
 from tests.integration.deployment import FEW, HOUR_S, LAST_END, Function

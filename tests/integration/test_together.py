@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from localcloud.prometheus import Prometheus
-from mimir_exporter.windows import iso
+from mimir_exporter.timeline.windows import iso
 from tests.integration import faults
 from tests.integration.deployment import FEW, HOUR_S, LAST_END, Function
 from tests.integration.faults import Proxy

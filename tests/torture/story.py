@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from localcloud.prometheus import Prometheus
-from mimir_exporter.windows import iso
+from mimir_exporter.timeline.windows import iso
 from tests.integration.deployment import HOUR_S, LAST_END, Function
 from tests.integration.machines import items_of, stop
 from tests.integration.sandbox import Event

@@ -13,7 +13,7 @@ import pytest
 
 from localcloud.aws import Cloud
 from localcloud.prometheus import Prometheus
-from mimir_exporter.windows import iso
+from mimir_exporter.timeline.windows import iso
 from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeProxy
 from tests.integration.deployment import FEW, HOUR_S, LAST_END, Function

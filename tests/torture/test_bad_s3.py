@@ -12,7 +12,8 @@ from botocore.config import Config
 
 from localcloud.aws import Cloud
 from localcloud.prometheus import Prometheus
-from mimir_exporter import bounded, handler
+from mimir_exporter import handler
+from mimir_exporter.timeline import bounded
 from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeProxy
 from tests.integration.deployment import FEW, Function

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from mimir_exporter.checkpoint.document import VERSION, dump, load
 from mimir_exporter.errors import CheckpointError, ExportError, SettingsError
-from mimir_exporter.settings import load_settings
+from mimir_exporter.settings.settings import load_settings
+from mimir_exporter.settings.variables import VARIABLES
 from mimir_exporter.source.failures import RETRY_AFTER_CAP_S, classify
 from mimir_exporter.storage.layout import cluster_folder, object_key, parse_key
-from mimir_exporter.variables import VARIABLES
 from tests.torture import hostile
 from tests.torture.conftest import Record
 from tests.torture.search import search

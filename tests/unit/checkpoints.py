@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from mimir_exporter.checkpoint.checkpoint import Checkpoint
 from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover
-from mimir_exporter.intervals import union
-from mimir_exporter.settings import Settings, load_settings
-from mimir_exporter.windows import Window
+from mimir_exporter.settings.settings import Settings, load_settings
+from mimir_exporter.timeline.intervals import union
+from mimir_exporter.timeline.windows import Window
 from tests.clocks import unix
 
 HOUR = 3600

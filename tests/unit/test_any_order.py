@@ -12,10 +12,10 @@ from mimir_exporter.checkpoint import compact
 from mimir_exporter.checkpoint.checkpoint import Checkpoint, keep_from
 from mimir_exporter.checkpoint.document import load
 from mimir_exporter.checkpoint.records import Handover, Repeat
-from mimir_exporter.intervals import intersect, subtract, union
-from mimir_exporter.report.coverage import MISSING, State, survey
-from mimir_exporter.settings import Settings
-from mimir_exporter.windows import DAY_S, Window, window_at, windows_within
+from mimir_exporter.coverage.states import MISSING, State, survey
+from mimir_exporter.settings.settings import Settings
+from mimir_exporter.timeline.intervals import intersect, subtract, union
+from mimir_exporter.timeline.windows import DAY_S, Window, window_at, windows_within
 from tests.clocks import unix
 from tests.unit.checkpoints import HOUR, NAMES, configure
 

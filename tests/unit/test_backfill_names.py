@@ -14,7 +14,6 @@ from mimir_exporter.checkpoint.checkpoint import HANDOVERS, Checkpoint
 from mimir_exporter.checkpoint.records import Handover
 from mimir_exporter.checkpoint.store import CheckpointStore
 from mimir_exporter.errors import StopRunError
-from mimir_exporter.intervals import union
 from mimir_exporter.runs import backfill
 from mimir_exporter.runs.backfill import (
     MAX_ITEMS,
@@ -24,8 +23,9 @@ from mimir_exporter.runs.backfill import (
     hand_over,
     settle,
 )
-from mimir_exporter.settings import load_settings
-from mimir_exporter.windows import Window
+from mimir_exporter.settings.settings import load_settings
+from mimir_exporter.timeline.intervals import union
+from mimir_exporter.timeline.windows import Window
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient

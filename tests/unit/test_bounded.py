@@ -7,12 +7,13 @@ from typing import cast
 
 import pytest
 
-from mimir_exporter.bounded import HANGS_S, BoundedStore, call_within
-from mimir_exporter.deadline import Deadline
 from mimir_exporter.errors import OutOfTimeError, StopRunError
 from mimir_exporter.source.auth import CredentialSource
 from mimir_exporter.source.mimir import Mimir
+from mimir_exporter.storage.bounded import BoundedStore
 from mimir_exporter.storage.objects import ObjectStore
+from mimir_exporter.timeline.bounded import HANGS_S, call_within
+from mimir_exporter.timeline.deadline import Deadline
 from tests.unit.checkpoints import configure
 
 
@@ -69,7 +70,7 @@ def test_where_just_the_time_was_short_it_is_for_later(hanging: Hanging) -> None
 def test_who_is_waited_for_in_vain_stops_the_run(
     hanging: Hanging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mimir_exporter.bounded.HANGS_S", 0.05)
+    monkeypatch.setattr("mimir_exporter.timeline.bounded.HANGS_S", 0.05)
     store = BoundedStore(cast("ObjectStore", hanging), Deadline(0.1))
     with pytest.raises(StopRunError) as caught:
         store.get("a")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mimir_exporter.catalog import CLUSTER_LABEL, INSTANT_S, MATCHERS, Metric, load_catalog
+from mimir_exporter.catalog.metrics import CLUSTER_LABEL, INSTANT_S, MATCHERS, Metric, load_catalog
 from mimir_exporter.errors import SettingsError
 
 CATALOG = load_catalog()

@@ -4,7 +4,7 @@ import pytest
 
 from mimir_exporter.check.amounts import Size
 from mimir_exporter.check.metrics import Count
-from mimir_exporter.windows import Window
+from mimir_exporter.timeline.windows import Window
 
 HOUR = Window(0, 3600, 60)
 BUDGET_S = 870.0

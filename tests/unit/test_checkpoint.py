@@ -20,11 +20,11 @@ from mimir_exporter.checkpoint.records import (
     Labelling,
     Repeat,
 )
+from mimir_exporter.coverage.states import State, survey
 from mimir_exporter.errors import CheckpointError
-from mimir_exporter.intervals import covers, subtract, union
-from mimir_exporter.report.coverage import State, survey
-from mimir_exporter.settings import Settings
-from mimir_exporter.windows import DAY_S, Window, window_at
+from mimir_exporter.settings.settings import Settings
+from mimir_exporter.timeline.intervals import covers, subtract, union
+from mimir_exporter.timeline.windows import DAY_S, Window, window_at
 from tests.clocks import unix
 from tests.unit.checkpoints import (
     HOUR,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from mimir_exporter.catalog import METRICS
+from mimir_exporter.catalog.metrics import METRICS
 from mimir_exporter.checkpoint.checkpoint import (
     GONE_METRICS,
     GRIDS,
@@ -31,8 +31,8 @@ from mimir_exporter.checkpoint.records import (
     shorten,
 )
 from mimir_exporter.errors import SettingsError
-from mimir_exporter.intervals import Intervals, intersect, subtract, union
-from mimir_exporter.windows import DAY_S, Grid, Window
+from mimir_exporter.timeline.intervals import Intervals, intersect, subtract, union
+from mimir_exporter.timeline.windows import DAY_S, Grid, Window
 from tests.unit.checkpoints import HOUR, NOW, begun, configure
 
 TWENTY = tuple(f"metric_number_{number}" for number in range(20))

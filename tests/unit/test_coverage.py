@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from mimir_exporter.checkpoint.checkpoint import Checkpoint, keep_from
 from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover, Repeat
-from mimir_exporter.intervals import Intervals, covers, subtract, union
-from mimir_exporter.report.coverage import DUE, MISSING, THERE, Coverage, State, survey
-from mimir_exporter.settings import Settings
-from mimir_exporter.windows import (
+from mimir_exporter.coverage.states import DUE, MISSING, THERE, Coverage, State, survey
+from mimir_exporter.settings.settings import Settings
+from mimir_exporter.timeline.intervals import Intervals, covers, subtract, union
+from mimir_exporter.timeline.windows import (
     DAY_S,
     Grid,
     Window,

@@ -12,14 +12,14 @@ from localcloud.picture import draw as draw_picture
 from mimir_exporter import widget as module
 from mimir_exporter.checkpoint.checkpoint import Checkpoint
 from mimir_exporter.checkpoint.records import GAP_ATTEMPTS
-from mimir_exporter.report.coverage import MISSING, Coverage, State, survey
-from mimir_exporter.report.coverage_map import draw_map
-from mimir_exporter.report.hours import absences_of, day_and_hours, hours_of
-from mimir_exporter.report.map_style import LOOKS
-from mimir_exporter.report.verdict import judge
-from mimir_exporter.settings import load_settings, parse_month
+from mimir_exporter.coverage.hours import absences_of, day_and_hours, hours_of
+from mimir_exporter.coverage.map import draw_map
+from mimir_exporter.coverage.map_style import LOOKS
+from mimir_exporter.coverage.states import MISSING, Coverage, State, survey
+from mimir_exporter.coverage.verdict import judge
+from mimir_exporter.settings.settings import load_settings, parse_month
+from mimir_exporter.timeline.windows import windows_within
 from mimir_exporter.widget import widget_html
-from mimir_exporter.windows import windows_within
 from tests.clocks import unix
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mimir_exporter.deadline import Deadline
 from mimir_exporter.errors import OutOfTimeError
+from mimir_exporter.timeline.deadline import Deadline
 from tests.clocks import StandingClock
 
 

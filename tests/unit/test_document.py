@@ -17,8 +17,8 @@ from mimir_exporter.checkpoint.checkpoint import Checkpoint
 from mimir_exporter.checkpoint.document import dump, load
 from mimir_exporter.checkpoint.records import Failure, Handover, Labelling, MetricProgress, Repeat
 from mimir_exporter.errors import CheckpointError
-from mimir_exporter.intervals import union
-from mimir_exporter.windows import DAY_S, Grid, Window
+from mimir_exporter.timeline.intervals import union
+from mimir_exporter.timeline.windows import DAY_S, Grid, Window
 from tests.unit.checkpoints import HOUR, NAMES, NOW, begun, configure, handed, make_gap
 
 TIMES = st.integers(0, 4_102_444_800)

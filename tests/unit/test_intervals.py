@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mimir_exporter.intervals import (
+from mimir_exporter.timeline.intervals import (
     Interval,
     Intervals,
     covers,

@@ -6,11 +6,11 @@ from typing import cast
 
 import pytest
 
-from mimir_exporter.deadline import Deadline
 from mimir_exporter.runs.retention import delete_expired
-from mimir_exporter.settings import load_settings
+from mimir_exporter.settings.settings import load_settings
 from mimir_exporter.storage.layout import object_key, state_key
 from mimir_exporter.storage.objects import Folder, ListedKey, ObjectStore, StoredObject
+from mimir_exporter.timeline.deadline import Deadline
 from tests.clocks import unix
 
 PREFIX = "k8s/prometheus"

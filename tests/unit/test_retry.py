@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from mimir_exporter.deadline import Deadline
 from mimir_exporter.errors import OutOfTimeError, RejectedError, TooLargeError, TryLaterError
 from mimir_exporter.source.retry import ATTEMPTS, CAP_S, with_retries
+from mimir_exporter.timeline.deadline import Deadline
 from tests.clocks import StandingClock
 
 

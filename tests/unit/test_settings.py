@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mimir_exporter.errors import SettingsError
-from mimir_exporter.settings import Settings, load_settings, parse_time
-from mimir_exporter.variables import VARIABLES
+from mimir_exporter.settings.settings import Settings, load_settings, parse_time
+from mimir_exporter.settings.variables import VARIABLES
 
 REQUIRED = {"S3_BUCKET": "cur-bucket", "S3_PREFIX": "k8s/prometheus", "CLUSTER_NAME": "prod"}
 ROLE = "arn:aws:iam::123456789012:role/exporter"

@@ -11,16 +11,16 @@ from mimir_exporter.checkpoint.checkpoint import Checkpoint
 from mimir_exporter.checkpoint.compact import _forget_empty
 from mimir_exporter.checkpoint.document import dump, load
 from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover, Repeat
-from mimir_exporter.deadline import Deadline
+from mimir_exporter.compose import Tools
+from mimir_exporter.coverage import status as module
+from mimir_exporter.coverage.status import report_status
 from mimir_exporter.errors import SettingsError
-from mimir_exporter.intervals import subtract
-from mimir_exporter.report import status as module
-from mimir_exporter.report.status import report_status
-from mimir_exporter.settings import Settings, load_settings
+from mimir_exporter.settings.settings import Settings, load_settings
 from mimir_exporter.storage.layout import object_key
 from mimir_exporter.storage.objects import Folder, ListedKey
-from mimir_exporter.tools import Tools
-from mimir_exporter.windows import DAY_S, window_at, windows_within
+from mimir_exporter.timeline.deadline import Deadline
+from mimir_exporter.timeline.intervals import subtract
+from mimir_exporter.timeline.windows import DAY_S, window_at, windows_within
 from tests.clocks import unix
 
 PREFIX = "k8s/prometheus"

@@ -6,11 +6,11 @@ import pytest
 
 from mimir_exporter.checkpoint.checkpoint import Checkpoint
 from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover, Repeat
-from mimir_exporter.intervals import subtract
-from mimir_exporter.report.coverage import State, survey
-from mimir_exporter.report.verdict import Verdict, judge, range_name, spoken
-from mimir_exporter.settings import Settings, load_settings, parse_month
-from mimir_exporter.windows import DAY_S, Window, windows_within
+from mimir_exporter.coverage.states import State, survey
+from mimir_exporter.coverage.verdict import Verdict, judge, range_name, spoken
+from mimir_exporter.settings.settings import Settings, load_settings, parse_month
+from mimir_exporter.timeline.intervals import subtract
+from mimir_exporter.timeline.windows import DAY_S, Window, windows_within
 from tests.clocks import unix
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "coverage.md").read_text("utf-8")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mimir_exporter.windows import (
+from mimir_exporter.timeline.windows import (
     DAY_S,
     Grid,
     Window,

@@ -9,8 +9,8 @@ has, and `amounts` how much of it, how late and how far back.
 from typing import Any
 
 from .. import __version__
+from ..compose import Tools
 from ..storage.layout import state_key
-from ..tools import Tools
 from .amounts import look_at_amounts
 from .endpoint import look_at_endpoint, look_at_login
 from .findings import Findings, some

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ..checkpoint.checkpoint import Checkpoint
+from ..compose import Tools
 from ..errors import ExportError, TooLargeError, TryLaterError
-from ..tools import Tools
-from ..windows import DAY_S, Grid, Window, iso, window_at, windows_within
+from ..timeline.windows import DAY_S, Grid, Window, iso, window_at, windows_within
 from .findings import Findings, some
 from .metrics import Count
 from .questions import Questions

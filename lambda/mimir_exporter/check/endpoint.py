@@ -3,10 +3,10 @@
 import time
 from email.utils import parsedate_to_datetime
 
+from ..compose import Tools, describe_login
 from ..errors import ExportError, OutOfTimeError
 from ..source.retry import with_retries
-from ..tools import Tools, describe_login
-from ..windows import iso
+from ..timeline.windows import iso
 from .findings import Findings
 
 # A sample is asked for by its time; past this, the newest windows are others than one thinks.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ..tools import Tools
+from ..compose import Tools
 from .findings import Findings, some
 from .questions import Questions
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..catalog import Metric
+from ..catalog.metrics import Metric
+from ..compose import Tools
 from ..errors import ExportError, OutOfTimeError, QueryError, RejectedError, StopRunError
-from ..tools import Tools
-from ..windows import iso
+from ..timeline.windows import iso
 from .findings import Findings, some
 from .labels import look_at_labels
 from .questions import Questions

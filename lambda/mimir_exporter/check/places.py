@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 from ..checkpoint.checkpoint import Checkpoint
+from ..compose import Tools
 from ..errors import ExportError, StopRunError
 from ..runs.backfill import other_machine
 from ..storage.layout import PROBE, state_key
 from ..storage.objects import ConditionFailedError
-from ..tools import Tools
-from ..windows import iso
+from ..timeline.windows import iso
 from .findings import Findings
 
 BODY = b'{"probe": true}'

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from ..compose import Tools
 from ..errors import OutOfTimeError, TryLaterError
-from ..tools import Tools
 
 T = TypeVar("T")
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..errors import CheckpointError, SettingsError
-from ..intervals import Interval, Intervals, covers, intersect, subtract, union
-from ..settings import Settings
-from ..windows import DAY_S, Grid, Window, adopt_grid, iso, window_at, windows_within
+from ..settings.settings import Settings
+from ..timeline.intervals import Interval, Intervals, covers, intersect, subtract, union
+from ..timeline.windows import DAY_S, Grid, Window, adopt_grid, iso, window_at, windows_within
 from .records import (
     GAP_ATTEMPTS,
     Failure,

@@ -11,8 +11,8 @@ exported.
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from ..intervals import Interval, Intervals, close_holes, intersect, subtract, union
-from ..windows import DAY_S
+from ..timeline.intervals import Interval, Intervals, close_holes, intersect, subtract, union
+from ..timeline.windows import DAY_S
 from .checkpoint import Checkpoint
 from .document import dump
 from .records import Failure, Repeat, join_repeats, merge_failures

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from .. import __version__
 from ..errors import CheckpointError
-from ..intervals import Interval, Intervals, union
-from ..windows import DAY_S, Grid, iso, iso_range
+from ..timeline.intervals import Interval, Intervals, union
+from ..timeline.windows import DAY_S, Grid, iso, iso_range
 from .checkpoint import Checkpoint
 from .records import Failure, Handover, Labelling, MetricProgress, Repeat, as_json
 

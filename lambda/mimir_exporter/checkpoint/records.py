@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from ..intervals import Interval, Intervals, subtract
-from ..windows import DAY_S
+from ..timeline.intervals import Interval, Intervals, subtract
+from ..timeline.windows import DAY_S
 
 # A window that failed this often is a gap: still listed, alarmed on, and tried once a day.
 GAP_ATTEMPTS = 5

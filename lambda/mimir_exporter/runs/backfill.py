@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ..bounded import call_within
 from ..checkpoint.checkpoint import HANDOVERS, Checkpoint
 from ..checkpoint.records import GAP_ATTEMPTS, Handover, Repeat
 from ..checkpoint.store import CheckpointStore
-from ..deadline import Deadline
 from ..errors import StopRunError
-from ..intervals import covers, union
-from ..settings import Settings
-from ..windows import Window, iso, iso_range
+from ..settings.settings import Settings
+from ..timeline.bounded import call_within
+from ..timeline.deadline import Deadline
+from ..timeline.intervals import covers, union
+from ..timeline.windows import Window, iso, iso_range
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient

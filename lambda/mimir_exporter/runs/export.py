@@ -8,16 +8,16 @@ from dataclasses import dataclass, field, replace
 from aws_lambda_powertools import Logger
 
 from ..answer.spool import Spool
-from ..catalog import Metric
+from ..catalog.metrics import Metric
 from ..checkpoint.checkpoint import Checkpoint
 from ..checkpoint.records import GAP_ATTEMPTS
 from ..checkpoint.store import CheckpointStore
-from ..deadline import Deadline
 from ..errors import QueryError, RejectedError, StopRunError, TryLaterError
-from ..intervals import covers
 from ..source.fetch import Fetcher, FetchStats
 from ..storage.write import Writer, WriteStats
-from ..windows import Window
+from ..timeline.deadline import Deadline
+from ..timeline.intervals import covers
+from ..timeline.windows import Window
 
 logger = Logger()
 

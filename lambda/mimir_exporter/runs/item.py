@@ -4,10 +4,10 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
+from ..compose import Tools
 from ..errors import CheckpointError, OutOfTimeError
-from ..settings import parse_time
-from ..tools import Tools
-from ..windows import iso_range, windows_within
+from ..settings.settings import parse_time
+from ..timeline.windows import iso_range, windows_within
 
 logger = Logger()
 

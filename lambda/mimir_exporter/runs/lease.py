@@ -6,8 +6,8 @@ Only the load on Mimir depends on it: what two runs export at once are the same 
 from aws_lambda_powertools import Logger
 
 from ..checkpoint.checkpoint import Checkpoint
+from ..compose import Tools
 from ..errors import ExportError
-from ..tools import Tools
 from .backfill import other_machine
 
 logger = Logger()

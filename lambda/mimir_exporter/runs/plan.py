@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from aws_lambda_powertools import Logger
 
 from ..checkpoint.checkpoint import Checkpoint
-from ..tools import Tools
-from ..windows import Window, iso_range
+from ..compose import Tools
+from ..timeline.windows import Window, iso_range
 
 logger = Logger()
 

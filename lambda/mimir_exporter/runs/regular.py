@@ -3,11 +3,11 @@
 from aws_lambda_powertools import Logger
 
 from ..checkpoint.checkpoint import Checkpoint
+from ..compose import Tools
 from ..errors import CheckpointError, OutOfTimeError, StopRunError, TryLaterError
 from ..source.mimir import Ready
 from ..source.retry import with_retries
-from ..tools import Tools
-from ..windows import iso, window_at
+from ..timeline.windows import iso, window_at
 from .backfill import hand_over, settle
 from .lease import give_back_lease, renew_lease, take_lease
 from .plan import Asked, Plan, limit, plan_run, tell_plan

@@ -10,13 +10,13 @@ from urllib.parse import quote
 from aws_lambda_powertools import Logger
 
 from ..checkpoint.checkpoint import Checkpoint, keep_from
-from ..deadline import Deadline
+from ..compose import Tools
 from ..errors import OutOfTimeError, StopRunError
-from ..settings import Settings
+from ..settings.settings import Settings
 from ..storage.layout import parse_key
 from ..storage.objects import Folder, ObjectStore
-from ..tools import Tools
-from ..windows import iso
+from ..timeline.deadline import Deadline
+from ..timeline.windows import iso
 
 logger = Logger()
 

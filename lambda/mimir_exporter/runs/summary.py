@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import StopRunError
-from ..windows import iso
+from ..timeline.windows import iso
 from .export import Totals
 from .plan import Asked
 

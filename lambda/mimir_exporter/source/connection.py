@@ -12,7 +12,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 from ..errors import ExportError, SettingsError, StopRunError, TryLaterError
-from ..settings import Settings
+from ..settings.settings import Settings
 
 # What ships in the function lies beside the package.
 _SHIPPED = Path(__file__).resolve().parents[2]

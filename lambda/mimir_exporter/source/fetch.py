@@ -15,8 +15,7 @@ from aws_lambda_powertools import Logger
 
 from ..answer.split import AnswerError, Envelope, Splitter
 from ..answer.spool import Spool
-from ..catalog import Metric
-from ..deadline import Deadline
+from ..catalog.metrics import Metric
 from ..errors import (
     QueryError,
     RejectedError,
@@ -24,8 +23,9 @@ from ..errors import (
     TooManySeriesError,
     TryLaterError,
 )
-from ..settings import Settings
-from ..windows import Window, halves
+from ..settings.settings import Settings
+from ..timeline.deadline import Deadline
+from ..timeline.windows import Window, halves
 from .failures import missing_data
 from .mimir import Mimir
 from .retry import with_retries

@@ -21,8 +21,6 @@ from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
 from .. import __version__
-from ..bounded import call_within
-from ..deadline import Deadline
 from ..errors import (
     ExportError,
     OutOfTimeError,
@@ -31,7 +29,9 @@ from ..errors import (
     StopRunError,
     TryLaterError,
 )
-from ..settings import Settings
+from ..settings.settings import Settings
+from ..timeline.bounded import call_within
+from ..timeline.deadline import Deadline
 from .auth import Credentials, CredentialSource, hide
 from .connection import Sockets, explain_failure, open_pool
 from .failures import classify, missing_data

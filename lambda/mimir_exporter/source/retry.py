@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from ..deadline import Deadline
 from ..errors import TryLaterError
+from ..timeline.deadline import Deadline
 
 T = TypeVar("T")
 

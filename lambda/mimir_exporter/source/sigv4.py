@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import get_session
 
 from ..errors import StopRunError
-from ..settings import Settings
+from ..settings.settings import Settings
 from .auth import PATIENCE
 
 SERVICE = "aps"

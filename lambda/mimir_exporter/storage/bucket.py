@@ -21,8 +21,8 @@ from urllib3.exceptions import HTTPError
 
 from ..checkpoint.checkpoint import CLOCK_OFF_S
 from ..errors import ExportError, StopRunError
-from ..settings import Settings
-from ..windows import iso
+from ..settings.settings import Settings
+from ..timeline.windows import iso
 from .objects import ConditionFailedError, Folder, ListedKey, StoredObject
 
 if TYPE_CHECKING:

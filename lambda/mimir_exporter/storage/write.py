@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 from .. import __version__
 from ..answer.spool import ClusterFile, Spool
-from ..catalog import Metric
-from ..deadline import Deadline
+from ..catalog.metrics import Metric
 from ..errors import CheckpointError
-from ..windows import Window
+from ..timeline.deadline import Deadline
+from ..timeline.windows import Window
 from .layout import object_key, object_key_in
 from .objects import ConditionFailedError, ObjectStore
 

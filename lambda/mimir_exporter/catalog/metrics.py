@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
-from .errors import SettingsError
+from ..errors import SettingsError
 
 MATCHERS = "$matchers"
 CLUSTER_LABEL = "$cluster_label"

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from .errors import OutOfTimeError
+from ..errors import OutOfTimeError
 
 # Of the reserve this is for the last log lines: nothing is waited for any more.
 LAST_WORDS_S = 1.5

@@ -6,7 +6,7 @@ asks for somebody has a sign of its own besides.
 
 from dataclasses import dataclass
 
-from .coverage import State
+from .states import State
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from typing import Any
 
 from ..checkpoint.checkpoint import Checkpoint, keep_from
 from ..checkpoint.records import Repeat
+from ..compose import Tools
 from ..errors import SettingsError
-from ..intervals import Intervals, subtract
-from ..settings import parse_flag, parse_time
-from ..tools import Tools
-from ..windows import iso, iso_range, window_at
+from ..settings.settings import parse_flag, parse_time
+from ..timeline.intervals import Intervals, subtract
+from ..timeline.windows import iso, iso_range, window_at
 from .plan import Asked
 from .regular import run_regular
 from .summary import Summary

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from .errors import SettingsError
-from .source.auth import NAMES, Credentials
+from ..errors import SettingsError
+from ..source.auth import NAMES, Credentials
 from .variables import VARIABLES
 
 DAY_S = 86_400

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 
-from ..windows import DAY_S
-from .coverage import Coverage, State
+from ..timeline.windows import DAY_S
 from .hours import HOUR_S, WEEKDAYS, Absence, Hour, absences_of, day_and_hours, hours_of
 from .map_style import LOOKS, style_sheet
+from .states import Coverage, State
 from .verdict import Verdict
 
 # Below this a map cannot be read.

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 
-from ..windows import DAY_S
-from .coverage import MISSING, SEVERITY, Coverage, State
+from ..timeline.windows import DAY_S
+from .states import MISSING, SEVERITY, Coverage, State
 
 HOUR_S = 3600
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

@@ -7,9 +7,9 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from ..intervals import Intervals, subtract, union
-from ..windows import DAY_S
-from .coverage import DUE, MISSING, THERE, Coverage, State
+from ..timeline.intervals import Intervals, subtract, union
+from ..timeline.windows import DAY_S
+from .states import DUE, MISSING, THERE, Coverage, State
 
 MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",

@@ -5,19 +5,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from .bounded import BoundedStore
-from .catalog import Metric, load_catalog
+from .catalog.metrics import Metric, load_catalog
 from .checkpoint.store import CheckpointStore
-from .deadline import Deadline
 from .runs.backfill import StateMachine
 from .runs.export import Exporter
-from .settings import Settings
+from .settings.settings import Settings
 from .source.auth import Credentials, credential_source
 from .source.fetch import Fetcher
 from .source.mimir import Mimir
 from .source.sigv4 import open_signer
+from .storage.bounded import BoundedStore
 from .storage.objects import ObjectStore
 from .storage.write import Writer
+from .timeline.deadline import Deadline
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
 
-from ..deadline import Deadline
 from ..errors import OutOfTimeError
 from ..storage.layout import day_folder, object_key_in, parse_key
 from ..storage.objects import ObjectStore, StoredKey
-from ..windows import DAY_S, windows_within
-from .coverage import Coverage, State
+from ..timeline.deadline import Deadline
+from ..timeline.windows import DAY_S, windows_within
+from .states import Coverage, State
 
 # A listing waits for the network: so many at once.
 LISTINGS = 8

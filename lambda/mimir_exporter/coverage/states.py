@@ -13,9 +13,9 @@ from itertools import pairwise
 
 from ..checkpoint.checkpoint import Checkpoint, keep_from
 from ..checkpoint.records import Failure
-from ..intervals import Interval, Intervals, covers, union
-from ..settings import Settings
-from ..windows import Grid, count_windows, window_at
+from ..settings.settings import Settings
+from ..timeline.intervals import Interval, Intervals, covers, union
+from ..timeline.windows import Grid, count_windows, window_at
 
 
 class State(StrEnum):

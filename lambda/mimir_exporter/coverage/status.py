@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 
 from ..checkpoint.checkpoint import Checkpoint, keep_from
 from ..checkpoint.records import Failure
-from ..deadline import Deadline
+from ..compose import Tools
 from ..errors import SettingsError
-from ..intervals import Interval, Intervals, union
-from ..settings import parse_flag, parse_month, parse_time
-from ..tools import Tools
-from ..windows import DAY_S, iso, iso_range, window_at
-from .coverage import DUE, MISSING, THERE, Line, State, survey
-from .files import Files, count_files
+from ..settings.settings import parse_flag, parse_month, parse_time
+from ..timeline.deadline import Deadline
+from ..timeline.intervals import Interval, Intervals, union
+from ..timeline.windows import DAY_S, iso, iso_range, window_at
+from .states import DUE, MISSING, THERE, Line, State, survey
+from .stored_files import Files, count_files
 from .verdict import Verdict, counted, judge, range_name
 
 T = TypeVar("T")

@@ -1,0 +1,1 @@
+"""The metrics, as data, and what reads them."""

@@ -1,0 +1,1 @@
+"""The settings of one deployment, from the environment of the function."""

@@ -1,0 +1,1 @@
+"""Time: windows, intervals, and the moment at which an invocation must end."""
