@@ -1,0 +1,112 @@
+"""Errors of a run: its time, its checkpoint, its executions, and what it gives up."""
+
+from . import CheckpointError, ErrorKind, ExportError, OutOfTimeError, RejectedError, StopRunError
+
+OUT_OF_TIME = ErrorKind(
+    "out_of_time",
+    OutOfTimeError,
+    "Invocation time budget exhausted",
+    "no action needed: the next run continues",
+)
+CALL_TIMED_OUT = ErrorKind(
+    "call_timed_out",
+    StopRunError,
+    "{call} timed out after {seconds:.0f} s, and the invocation time budget is exhausted",
+    "no action needed if it passes: the next run continues; otherwise check the route from the "
+    "function's subnets to that service",
+    "S3, Step Functions, Secrets Manager or STS does not answer: an endpoint is missing in the VPC",
+)
+CONSECUTIVE_FAILURES = ErrorKind(
+    "consecutive_failures",
+    StopRunError,
+    "Aborted: {count} consecutive metrics failed with retryable errors",
+    "no action needed if Mimir recovers: retried at the next run; otherwise {remedy}",
+    "Mimir is down or overloaded: a longer `query_delay`, a lower `backfill_concurrency`",
+)
+METRIC_WINDOW_TOO_SLOW = ErrorKind(
+    "metric_window_too_slow",
+    RejectedError,
+    "One metric-window does not fit into one invocation",
+    "set a smaller TIME_FRAME, a longer timeout_s or more memory_mb",
+)
+FEWER_SAMPLES = ErrorKind(
+    "fewer_samples",
+    ExportError,
+    "Kept the existing files: they have more samples than Mimir returns now",
+    "no action needed past Mimir's retention; to replace them, invoke the function with {event}",
+)
+INTERNAL_ERROR = ErrorKind(
+    "internal_error",
+    ExportError,
+    "Internal error: {kind}",
+    "exported data is intact; report this with the log",
+)
+
+# The checkpoint.
+NO_CHECKPOINT = ErrorKind(
+    "no_checkpoint",
+    CheckpointError,
+    "No checkpoint: no run has completed, or it was deleted",
+    "invoke the function with {{}} or wait for the schedule: the next run begins as a first run",
+)
+INVALID_CHECKPOINT = ErrorKind(
+    "invalid_checkpoint",
+    CheckpointError,
+    "Invalid checkpoint {where}",
+    "restore it from an older version of the object or from a copy; without one, delete it: the "
+    "next run begins as a first run and writes the same files again. Nothing was exported, and the "
+    "object is unchanged",
+    "it was edited or truncated: [restore it](operations.md#restore-the-checkpoint)",
+)
+CHECKPOINT_TOO_NEW = ErrorKind(
+    "checkpoint_too_new",
+    CheckpointError,
+    "The checkpoint {where} has version {version}, and this exporter reads versions up to {known}",
+    "deploy the newer exporter that wrote it",
+)
+CHECKPOINT_CONFLICTS = ErrorKind(
+    "checkpoint_conflicts",
+    CheckpointError,
+    "{count} write conflicts while updating the checkpoint {key}",
+    "check that no other exporter has the same S3_PREFIX and CLUSTER_NAME",
+    "two exporters share `S3_PREFIX` and `CLUSTER_NAME`",
+)
+ANOTHER_EXPORTER = ErrorKind(
+    "another_exporter",
+    CheckpointError,
+    "The checkpoint was last written by an exporter with the state machine {state_machine}",
+    "no action needed if that exporter is gone, as after a change of the stack's name; otherwise "
+    "give one of the two a CLUSTER_NAME of its own: they take each other's work",
+)
+
+# Step Functions.
+STEP_FUNCTIONS_DENIED = ErrorKind(
+    "step_functions_denied",
+    StopRunError,
+    "Access denied: Step Functions did not {verb} the execution {name} of {state_machine}",
+    "check that the function's role may {verb} executions of it",
+)
+STEP_FUNCTIONS_UNREACHABLE = ErrorKind(
+    "step_functions_unreachable",
+    StopRunError,
+    "Cannot connect to Step Functions to {verb} the execution {name} of {state_machine}",
+    "check that the VPC has an endpoint for states, and its security group",
+)
+STEP_FUNCTIONS_ERROR = ErrorKind(
+    "step_functions_error",
+    StopRunError,
+    "Step Functions failed to {verb} the execution {name} of {state_machine}",
+    "see the error code in the documentation of Step Functions; retried at the next run",
+)
+EXECUTION_ENDED = ErrorKind(
+    "execution_ended",
+    ExportError,
+    "The execution {name} ended as {status} before it exported the window",
+    "see the execution in Step Functions; no action needed: the next run exports the window",
+)
+REEXPORT_ABANDONED = ErrorKind(
+    "reexport_abandoned",
+    ExportError,
+    "Reexport abandoned after {count} executions; the files from before are unchanged",
+    "see in Step Functions why the executions ended, then resubmit {event}",
+)

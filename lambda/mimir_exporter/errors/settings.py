@@ -1,0 +1,101 @@
+"""Errors of settings, of events and of the command line."""
+
+from . import ErrorKind, SettingsError
+
+SETTING_REQUIRED = ErrorKind(
+    "setting_required",
+    SettingsError,
+    "{name} is required and not set",
+    "set {where}",
+)
+INVALID_SETTING = ErrorKind(
+    "invalid_setting",
+    SettingsError,
+    "Invalid {name} {value!r}: expected {expected}",
+    "change {where}",
+)
+CONFLICTING_SETTINGS = ErrorKind(
+    "conflicting_settings",
+    SettingsError,
+    "Conflicting settings: {problem}",
+    "{change}",
+)
+INVALID_EXTRA_METRICS = ErrorKind(
+    "invalid_extra_metrics",
+    SettingsError,
+    "Invalid EXTRA_METRICS: {problem}",
+    "set it to a JSON object of names and PromQL such as "
+    '{{"my_metric": "sum by (cluster)(x)"}}, {rule}',
+)
+INVALID_EVENT = ErrorKind(
+    "invalid_event",
+    SettingsError,
+    "Invalid {name} {value!r} in the event: expected {expected}",
+    "correct the event",
+)
+UNKNOWN_ACTION = ErrorKind(
+    "unknown_action",
+    SettingsError,
+    "Unknown action {action!r} in the event",
+    "use {{}} for a regular run, or one of the actions {known}",
+    "a typing error: one of the events of the [README](../README.md#events)",
+)
+UNKNOWN_EVENT_KEY = ErrorKind(
+    "unknown_event_key",
+    SettingsError,
+    "Unknown key {key!r} in the event",
+    "{allowed}",
+    "a typing error, or the console's own example event: one of the events of the "
+    "[README](../README.md#events)",
+)
+INVALID_RANGE = ErrorKind(
+    "invalid_range",
+    SettingsError,
+    "Invalid range {range}: {problem}",
+    "{change}",
+)
+NO_COMPLETE_WINDOW = ErrorKind(
+    "no_complete_window",
+    SettingsError,
+    "No complete window older than SETTLE_TIME ({seconds} s) in {range}",
+    "widen the range to whole windows, or invoke the function again later",
+)
+RANGE_PAST_RETENTION = ErrorKind(
+    "range_past_retention",
+    SettingsError,
+    "{range} begins before {kept}, and RETENTION_DAYS deletes files of older days",
+    "raise RETENTION_DAYS, or set it to 0 to keep all files, and export again",
+)
+UNKNOWN_METRIC = ErrorKind(
+    "unknown_metric",
+    SettingsError,
+    "Unknown metric {name!r} in the event",
+    "use names of the catalogue: {known}",
+)
+
+# The command line.
+NO_BUCKET_OR_FOLDER = ErrorKind(
+    "no_bucket_or_folder",
+    SettingsError,
+    "S3_BUCKET is not set",
+    "set it, or give a folder of this machine with --folder",
+)
+AWS_CREDENTIALS_INVALID = ErrorKind(
+    "aws_credentials_invalid",
+    SettingsError,
+    "The AWS credentials cannot be used",
+    "log in again or check AWS_PROFILE, or export into a folder of this machine with --folder",
+)
+AWS_CREDENTIALS_MISSING = ErrorKind(
+    "aws_credentials_missing",
+    SettingsError,
+    "No AWS credentials found",
+    "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or export into a folder of "
+    "this machine with --folder",
+)
+AWS_REGION_MISSING = ErrorKind(
+    "aws_region_missing",
+    SettingsError,
+    "No AWS region found",
+    "set AWS_REGION to the bucket's, or export into a folder of this machine with --folder",
+)

@@ -1,0 +1,123 @@
+"""Errors of the bucket, of a local folder in its place, and of the role for the bucket."""
+
+from . import CheckpointError, ConflictError, ErrorKind, StopRunError
+
+OBJECT_CHANGED = ErrorKind(
+    "object_changed",
+    ConflictError,
+    "Another process wrote or deleted {where}",
+    "no action needed: the write is decided anew",
+)
+FILE_CONFLICTS = ErrorKind(
+    "file_conflicts",
+    CheckpointError,
+    "{count} write conflicts while writing {key}",
+    "check that no other exporter writes the same clusters under the same S3_PREFIX",
+)
+S3_ACCESS_DENIED = ErrorKind(
+    "s3_access_denied",
+    StopRunError,
+    "S3 denied access to {verb} {where}",
+    "check that {who} has the exporter's bucket policy for this bucket and prefix, and that the "
+    "bucket's own policy and its KMS key allow it",
+    "the role, the bucket's own policy, or its KMS key: [permissions](permissions.md)",
+)
+S3_UNREACHABLE = ErrorKind(
+    "s3_unreachable",
+    StopRunError,
+    "Cannot connect to S3 to {verb} {where}",
+    "check that the function's subnets have a route to S3, such as a gateway endpoint",
+)
+S3_TIMED_OUT = ErrorKind(
+    "s3_timed_out",
+    StopRunError,
+    "S3 accepted the connection and timed out on the request to {verb} {where}",
+    "check the path from the function's subnets to S3: a proxy, a firewall, or a link that drops "
+    "large packets",
+    "something between the subnets and S3 drops what follows the connection: a proxy, a firewall, "
+    "or the MTU of a transit gateway or VPN",
+)
+S3_INVALID_ANSWER = ErrorKind(
+    "s3_invalid_answer",
+    StopRunError,
+    "Invalid or truncated S3 response to the request to {verb} {where}",
+    "no action needed: retried at the next run; if it persists, check the proxy in front of S3",
+)
+S3_BUSY = ErrorKind(
+    "s3_busy",
+    StopRunError,
+    "S3 is temporarily unavailable and did not {verb} {where} after several tries",
+    "no action needed: retried at the next run",
+)
+S3_ERROR = ErrorKind(
+    "s3_error",
+    StopRunError,
+    "S3 failed to {verb} {where}",
+    "see the meaning of the error code in the documentation of S3",
+)
+BUCKET_NOT_FOUND = ErrorKind(
+    "bucket_not_found",
+    StopRunError,
+    "The bucket {bucket} does not exist",
+    "check S3_BUCKET (the name alone, without s3://), or create the bucket",
+)
+BUCKET_IN_OTHER_REGION = ErrorKind(
+    "bucket_in_other_region",
+    StopRunError,
+    "The bucket {bucket} is in another region",
+    "deploy the stack in the bucket's region",
+)
+CLOCK_SKEW = ErrorKind(
+    "clock_skew",
+    StopRunError,
+    "Clock skew {seconds:.0f} s against S3: this machine has {here}, S3 has {there}",
+    "synchronize the clock (NTP); nothing more was exported or deleted",
+    "the clock of this machine or of the store is wrong",
+)
+CLOCK_REFUSED = ErrorKind(
+    "clock_refused",
+    StopRunError,
+    "S3 rejected the request to {verb} {where} because of clock skew",
+    "synchronize the clock (NTP); nothing more was exported or deleted",
+)
+ROLE_NOT_ASSUMED = ErrorKind(
+    "role_not_assumed",
+    StopRunError,
+    "Cannot assume the role {arn}",
+    "check ROLE_ARN, ROLE_EXTERNAL_ID, the role's trust policy and that the VPC has an endpoint "
+    "for STS",
+    "trust policy, external id, or no endpoint for STS: [permissions](permissions.md)",
+)
+NO_CONDITIONAL_WRITES = ErrorKind(
+    "no_conditional_writes",
+    StopRunError,
+    "The bucket overwrote an object in spite of If-None-Match",
+    "use S3, or a store with its conditional writes: without them two runs at once can lose each "
+    "other's progress",
+)
+NOT_CONSISTENT = ErrorKind(
+    "not_consistent",
+    StopRunError,
+    "{where} was not found right after it was written",
+    "use a store that is consistent, as S3 is",
+)
+
+# A folder of this machine.
+FOLDER_ERROR = ErrorKind(
+    "folder_error",
+    StopRunError,
+    "Cannot {verb} {path}",
+    "check that the folder is writable, that its disk is not full, and that no name is too long",
+)
+INVALID_FOLDER_PATH = ErrorKind(
+    "invalid_folder_path",
+    StopRunError,
+    "Invalid path {key!r} in {root}",
+    "check S3_PREFIX, which must not begin with {reserved}",
+)
+CASE_INSENSITIVE_FOLDER = ErrorKind(
+    "case_insensitive_folder",
+    StopRunError,
+    "{root} is on a case-insensitive file system: {name} and {key} collide",
+    "use a folder on a case-sensitive file system",
+)
