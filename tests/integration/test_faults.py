@@ -4,6 +4,7 @@ Four ends: waited for, asked for in smaller pieces, given up for one metric, or 
 with one sentence. Whichever it was, the next run makes the bucket equal to Prometheus.
 """
 
+import itertools
 import time
 from collections.abc import Callable
 
@@ -12,10 +13,11 @@ import pytest
 from localcloud.processes import free_port
 from localcloud.prometheus import Prometheus
 from mimir_exporter.errors import ExportError
-from mimir_exporter.source import failures
+from mimir_exporter.source import refusals
 from tests.integration import faults
 from tests.integration.deployment import Function
-from tests.integration.faults import Fault, Proxy, Request
+from tests.integration.faults import Exchange, Fault, Proxy, Request
+from tests.integration.matchers import is_by_cluster, selected
 from tests.integration.sandbox import Event
 
 HTML = "<html><head><title>502 Bad Gateway</title></head><body><h1>502</h1>nginx</body></html>"
@@ -140,8 +142,8 @@ def test_an_absurd_retry_after_is_not_slept_through(
     asked: str, through: Function, proxy: Proxy, mimir: Prometheus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A minute at most, as far as it is taken at all."""
-    assert failures.RETRY_AFTER_CAP_S == 60
-    monkeypatch.setattr(failures, "RETRY_AFTER_CAP_S", 0.3)
+    assert refusals.RETRY_AFTER_CAP_S == 60
+    monkeypatch.setattr(refusals, "RETRY_AFTER_CAP_S", 0.3)
     proxy.spoil(faults.answer(429, Retry_After=asked), asks_for("pod_info"), times=1)
     began = time.monotonic()
     assert_complete(through, through.export(), mimir)
@@ -179,6 +181,13 @@ TOO_LONG = [
     (422, "rpc error: code = Code(422) desc = exceeded chunks limit: limit 2000 violated"),
     (500, "code = ResourceExhausted desc = grpc: received message larger than max (9 vs 4)"),
     (503, "query timed out in expression evaluation"),
+    (422, "the query hit the aggregated data size limit (limit: 2097152 bytes)"),
+    (422, "the query response size exceeds limit (limit: 2097152 bytes)"),
+    (422, "rpc error: code = Unknown desc = exceeded bytes limit: limit 7 violated"),
+    # In words that no list has.
+    (400, "this query would return more than the plan of your organization allows"),
+    (413, "Payload Too Large"),
+    (422, "budget of scanned bytes used up after {} bytes"),
     (502, "upstream prematurely closed connection"),
     (504, "upstream request timeout"),
 ]
@@ -245,11 +254,14 @@ def test_too_many_series_are_asked_for_by_cluster(
     text: str, single: Function, proxy: Proxy, mimir: Prometheus
 ) -> None:
     too_many = faults.error(422, text)
-    proxy.spoil(too_many, lambda r: r.is_query and "cluster=" not in query_of(r))
+    proxy.spoil(too_many, lambda r: r.is_query and not is_by_cluster(query_of(r)))
     assert_complete(single, single.export(), mimir)
-    asked = [query_of(request) for request in proxy.queries]
-    values = [query.partition("{cluster=")[2].partition(",")[0] for query in asked[1:]]
-    assert values == ['""', '"prod-eu"', '"prod-us"', '"staging"']
+    asked = [query_of(request).partition("{")[2].partition(" ")[0] for request in proxy.queries[1:]]
+    assert asked == [
+        'cluster=~"prod-eu|prod-us",',
+        'cluster=~"staging",',
+        'cluster!~"prod-eu|prod-us|staging",',
+    ]
     assert {request.span_s for request in proxy.queries} == {59 * 60}
 
 
@@ -274,7 +286,7 @@ def test_half_a_list_of_clusters_is_not_taken_for_all_of_them(
 ) -> None:
     """A cluster that is not asked for is missing in the files, and nobody would know."""
     too_many = faults.error(422, TOO_MANY[0])
-    proxy.spoil(too_many, lambda r: r.is_query and "cluster=" not in query_of(r))
+    proxy.spoil(too_many, lambda r: r.is_query and not is_by_cluster(query_of(r)))
     proxy.spoil(fault, asks_for_clusters, times=1)
     assert_complete(single, single.export(), mimir)
     asked = [request for request in proxy.requests if asks_for_clusters(request)]
@@ -293,17 +305,59 @@ def test_one_step_too_large_is_asked_for_by_cluster(
         lambda r: (
             r.is_query
             and int(r.fields["start"]) <= step <= int(r.fields["end"])
-            and "cluster=" not in query_of(r)
+            and not is_by_cluster(query_of(r))
         ),
     )
     assert_complete(single, single.export(), mimir)
-    by_cluster = [r for r in proxy.queries if "{cluster=" in query_of(r)]
+    by_cluster = [r for r in proxy.queries if is_by_cluster(query_of(r))]
     assert {(int(r.fields["start"]), r.span_s) for r in by_cluster} == {(step, 29 * 60)}
-    assert len(by_cluster) == 4
+    assert len(by_cluster) == 3
 
 
 def query_of(request: Request) -> str:
     return request.fields["query"]
+
+
+@pytest.mark.parametrize("largest_s", [0, 60, 300, 900])
+def test_size_in_unknown_words_is_found_out(
+    largest_s: int, single: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    """However small the part is that fits."""
+    numbers = itertools.count(1000)
+
+    def refuse(exchange: Exchange) -> None:
+        faults.error(413, f"no: {next(numbers)} of 1000 units")(exchange)
+
+    proxy.spoil(refuse, lambda r: r.is_query and r.span_s > largest_s)
+    assert_complete(single, single.export(), mimir)
+    assert len(proxy.queries) <= 4 * 3600 / (largest_s + 60)
+
+
+def test_size_in_unknown_words_that_only_fewer_clusters_help(
+    single: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    proxy.spoil(
+        faults.error(400, "more than your plan allows"),
+        lambda r: r.is_query and len(selected(query_of(r), ("", "prod-eu", "prod-us"))) > 1,
+    )
+    assert_complete(single, single.export(), mimir)
+    assert len(proxy.queries) <= 14
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_what_small_parts_are_refused_with_too_is_not_size(
+    status: int, through: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    """In words that no list has; and the next metric is not tried in pieces again."""
+    proxy.spoil(faults.error(status, "not in dialect 7"), asks_for("pod_info"))
+    proxy.spoil(faults.error(status, "not in dialect 8"), asks_for("node_info"))
+    result = through.export()
+    assert [one["metric"] for one in result["failures"]] == ["node_info", "pod_info"]
+    assert "rejects the query" in result["failures"][0]["reason"]
+    assert through.differences(mimir, 1, only=("cpu_usage",)) == []
+    asked = [sum(map(asks_for(name), proxy.queries)) for name in ("node_info", "pod_info")]
+    assert max(asked) <= 5
+    assert min(asked) == 1
 
 
 # Given up, for one metric only

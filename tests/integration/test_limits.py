@@ -14,6 +14,7 @@ from tests.conftest import MakePrometheus
 from tests.integration.conftest import MakeFunction, MakeProxy
 from tests.integration.deployment import CENTRAL, HOUR_S, LAST_END, NOW, PREFIX, Function, start_of
 from tests.integration.faults import Proxy
+from tests.integration.matchers import is_by_cluster
 from tests.integration.sandbox import Clock
 
 # So many samples may a query hold at once: those that it reads and those that it makes, so two
@@ -51,8 +52,8 @@ def test_what_is_too_large_is_cut_until_it_fits(
     for request in proxy.queries:
         asked["pod_info" if "kube_pod_info" in request.fields["query"] else "node_info"] += 1
     nodes = [r for r in proxy.queries if "kube_node_info" in r.fields["query"]]
-    assert not any("{cluster=" in request.fields["query"] for request in nodes)
-    pods = [r for r in proxy.queries if "kube_pod_info{cluster=" in r.fields["query"]]
+    assert not any(is_by_cluster(request.fields["query"]) for request in nodes)
+    pods = [r for r in proxy.queries if is_by_cluster(r.fields["query"])]
     # By cluster as large as it fits, and not every step of each.
     assert max(request.span_s for request in pods) == HOUR_S - 60
     answered = [line["parts"] for line in limited.messages("metric exported")]
@@ -108,7 +109,11 @@ def test_without_a_place_for_matchers_only_that_metric_fails(
     assert result["outcome"] == "unfinished"
     (failure,) = result["failures"]
     assert failure["metric"] == "every_pod"
-    for words in ("Even one step of one cluster is too much", "too many samples", "$matchers"):
+    for words in (
+        "exceeds Mimir's limits even for one step of one cluster",
+        "too many samples",
+        "$matchers",
+    ):
         assert words in failure["reason"]
     assert own.differences(mimir, 1, only=("node_info", "pod_info")) == []
     with_place = own.with_env(

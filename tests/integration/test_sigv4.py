@@ -15,6 +15,7 @@ from tests.integration import faults
 from tests.integration.conftest import MakeFunction
 from tests.integration.deployment import FEW, Function
 from tests.integration.faults import Exchange, Proxy, Request
+from tests.integration.matchers import is_by_cluster
 from tests.integration.test_faults import asks_for, assert_complete
 from tests.integration.test_login import secret_env
 from tests.signature import canonical_request, signature
@@ -65,7 +66,7 @@ def managed(make_function: MakeFunction, proxy: Proxy) -> Function:
 def test_each_request_is_signed(managed: Function, proxy: Proxy, mimir: Prometheus) -> None:
     """Queries, label values and readiness."""
     too_many = faults.error(422, "err-mimir-max-series-per-query")
-    proxy.spoil(too_many, lambda r: r.is_query and "{cluster=" not in r.fields["query"], times=1)
+    proxy.spoil(too_many, lambda r: r.is_query and not is_by_cluster(r.fields["query"]), times=1)
     assert_complete(managed, managed.export(), mimir)
     assert any(request.path.endswith("/values") for request in proxy.requests)
     assert all(is_signed(request) for request in proxy.requests)

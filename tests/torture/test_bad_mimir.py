@@ -17,6 +17,7 @@ from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeProxy
 from tests.integration.deployment import FEW, LAST_END, Function
 from tests.integration.faults import Exchange, Fault, Request
+from tests.integration.matchers import is_by_cluster
 from tests.torture.conftest import Record
 from tests.torture.weather import Weather, export_somehow, pass_on
 
@@ -45,7 +46,7 @@ def refuse_long(status: int, text: str) -> Fault:
 def refuse_all_clusters(text: str) -> Fault:
     def fault(exchange: Exchange) -> None:
         request = exchange.request
-        all_at_once = request.is_query and "{cluster=" not in request.fields["query"]
+        all_at_once = request.is_query and not is_by_cluster(request.fields["query"])
         only(all_at_once, faults.error(422, text))(exchange)
 
     return fault
@@ -125,7 +126,7 @@ def test_whatever_mimir_does_nothing_is_lost_and_nothing_stands_twice(
     # What is waited for is the same; only not for so long.
     monkeypatch.setattr(client, "STALL_TIMEOUT_S", 0.2)
     monkeypatch.setattr(client, "FIRST_BYTE_TIMEOUT_S", 0.4)
-    monkeypatch.setattr("mimir_exporter.source.failures.RETRY_AFTER_CAP_S", 0.1)
+    monkeypatch.setattr("mimir_exporter.source.refusals.RETRY_AFTER_CAP_S", 0.1)
     random = Random(seed)
     hours = HOURS if is_long else HOURS_QUICK
     end = time.monotonic() + budget_s

@@ -11,7 +11,7 @@ from mimir_exporter.checkpoint.document import VERSION, dump, load
 from mimir_exporter.errors import CheckpointError, ExportError, SettingsError
 from mimir_exporter.settings.settings import load_settings
 from mimir_exporter.settings.variables import VARIABLES
-from mimir_exporter.source.failures import RETRY_AFTER_CAP_S, classify
+from mimir_exporter.source.refusals import RETRY_AFTER_CAP_S, classify
 from mimir_exporter.storage.layout import cluster_folder, object_key, parse_key
 from tests.torture import hostile
 from tests.torture.conftest import Record

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mimir_exporter.catalog.metrics import CLUSTER_LABEL, INSTANT_S, MATCHERS, Metric, load_catalog
 from mimir_exporter.errors import SettingsError
+from mimir_exporter.source.parts import ClusterSet
 
 CATALOG = load_catalog()
 NAMES = [
@@ -49,6 +50,10 @@ def outside_strings(promql: str) -> str:
 
 def test_the_catalogue_has_the_twenty_metrics_once_each() -> None:
     assert sorted(metric.name for metric in CATALOG) == sorted(NAMES)
+
+
+def only(cluster: str | None, label: str = "cluster") -> str:
+    return "" if cluster is None else ClusterSet((cluster,)).matchers(label)
 
 
 @each
@@ -89,7 +94,7 @@ def test_every_selector_has_its_matchers_right_behind_its_brace(metric: Metric) 
 @each
 def test_no_token_is_left_in_what_is_sent(metric: Metric) -> None:
     for cluster in (None, *ODD):
-        sent = outside_strings(metric.promql("k8s_cluster", cluster))
+        sent = outside_strings(metric.promql("k8s_cluster", only(cluster)))
         assert "$" not in sent
         assert sent == sent.strip()
 
@@ -109,15 +114,15 @@ def test_every_metric_keeps_the_cluster_label(metric: Metric) -> None:
 @pytest.mark.parametrize("cluster", ODD)
 def test_one_cluster_narrows_each_selector_to_just_its_value(cluster: str) -> None:
     for metric in CATALOG:
-        sent = metric.promql("k8s_cluster", cluster)
-        places = [found.end() for found in re.finditer(r"\{k8s_cluster=", sent)]
+        sent = metric.promql("k8s_cluster", only(cluster, "k8s_cluster"))
+        places = [found.end() for found in re.finditer(r"\{k8s_cluster=~", sent)]
         assert len(places) == metric.query.count(MATCHERS)
         for place in reversed(places):
-            value, end = json.JSONDecoder().raw_decode(sent, place)
-            assert value == cluster
+            pattern, end = json.JSONDecoder().raw_decode(sent, place)
+            assert re.fullmatch(pattern, cluster)
             assert sent[end] == ","
         # Without the matcher the rest is the query as it is without a cluster.
-        matcher = f"k8s_cluster={sent[places[0] : end]},"
+        matcher = f"k8s_cluster=~{sent[places[0] : end]},"
         assert sent.replace(matcher, "") == metric.promql("k8s_cluster")
 
 
@@ -141,9 +146,10 @@ def test_how_far_a_query_looks_back_is_not_underrated(query: str, seconds: int) 
 @given(st.text(st.characters(codec="utf-8"), max_size=40))
 def test_a_clusters_value_comes_through_the_escapes_of_promql(cluster: str) -> None:
     metric = Metric("x", "up{$matchers a='b'}")
-    literal = metric.promql("cluster", cluster).removeprefix("up{cluster=")
-    value, end = json.JSONDecoder().raw_decode(literal)
-    assert (value, literal[end:]) == (cluster, ", a='b'}")
+    literal = metric.promql("cluster", only(cluster)).removeprefix("up{cluster=~")
+    pattern, end = json.JSONDecoder().raw_decode(literal)
+    assert re.fullmatch(pattern, cluster)
+    assert literal[end:] == ", a='b'}"
     # Go reads only these escapes; JSON's others, such as an escaped slash, it refuses.
     assert set(re.findall(r"\\(.)", literal[:end].replace("\\\\", ""))) <= set('"nrtbfu')
 
@@ -151,7 +157,7 @@ def test_a_clusters_value_comes_through_the_escapes_of_promql(cluster: str) -> N
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 def test_promtool_reads_every_query(tmp_path: Path) -> None:
     queries = [
-        metric.promql(label, cluster)
+        metric.promql(label, only(cluster, label))
         for metric in CATALOG
         for label in ("cluster", "k8s_cluster_2")
         for cluster in (None, *ODD)
@@ -177,16 +183,39 @@ def test_the_users_own_metrics_come_behind_the_catalogue() -> None:
     catalog = load_catalog({"mine": "sum by ($cluster_label)(up{$matchers})", "b": "up"})
     assert [metric.name for metric in catalog[20:]] == ["mine", "b"]
     assert catalog[:20] == CATALOG
-    assert catalog[20].promql("c", "x") == 'sum by (c)(up{c="x",})'
+    assert catalog[20].promql("c", only("x", "c")) == 'sum by (c)(up{c=~"x",})'
 
 
 def test_a_query_without_the_token_cannot_be_cut_by_cluster() -> None:
     metric = load_catalog({"mine": "up"})[-1]
     assert not metric.can_cut_by_cluster
-    assert metric.promql("cluster", "x") == "up"
+    assert metric.promql("cluster", only("x")) == "up"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_of_the_catalogue_cannot_be_taken(name: str) -> None:
     with pytest.raises(SettingsError, match=f"EXTRA_METRICS has the name '{name}'"):
         load_catalog({"mine": "up", name: "up"})
+
+
+def test_a_label_in_utf_8_is_quoted_where_promql_wants_it() -> None:
+    """As Prometheus 3 spells it, in selectors and in groupings."""
+    metric = Metric("x", "sum by ($cluster_label,pod)(up{$matchers a='b'})")
+    sent = metric.promql("k8s.cluster.name", only("x", "k8s.cluster.name"))
+    assert sent == 'sum by ("k8s.cluster.name",pod)(up{"k8s.cluster.name"=~"x", a=\'b\'})'
+
+
+@pytest.mark.parametrize(
+    ("query", "selectors"),
+    [
+        ("up", ()),
+        ("up{$matchers}", ("up{}",)),
+        ('max(up{$matchers a="b"}) / sum(x:y{$matchers}[5m])', ('up{a="b"}', "x:y{}")),
+        ("up{$matchers a='}'} + up{$matchers a='}'}", ("up{a='}'}",)),
+        ('{$matchers __name__=~"a}|b", c=`"}`}', ('{__name__=~"a}|b", c=`"}`}',)),
+        (r'up{$matchers a="\"}"}', (r'up{a="\"}"}',)),
+        ("count({$matchers})", ()),
+    ],
+)
+def test_a_querys_selectors_are_known(query: str, selectors: tuple[str, ...]) -> None:
+    assert Metric("x", query).selectors("cluster") == selectors

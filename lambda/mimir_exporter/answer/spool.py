@@ -145,6 +145,13 @@ class Spool:
         self._pinned = 0
         self._end = self._end_at_mark
 
+    def clear(self) -> None:
+        """Forget everything."""
+        self._clusters.clear()
+        self._marks.clear()
+        self._compressor = self._open = None
+        self._pinned = self._end = self._end_at_mark = 0
+
     def add(self, cluster: str, run: Buffer, series: int, samples: int) -> None:
         """Take consecutive series of one cluster: JSON elements joined by commas.
 

@@ -11,6 +11,12 @@ from ..errors import SettingsError
 
 MATCHERS = "$matchers"
 CLUSTER_LABEL = "$cluster_label"
+_LEGACY_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_STRING = r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`"""
+_SELECTOR = re.compile(
+    rf"([A-Za-z_:][A-Za-z0-9_:]*)?\s*\{{{re.escape(MATCHERS)}((?:{_STRING}|[^}}\"'`])*)\}}",
+    re.DOTALL,
+)
 _DURATION = re.compile(r"([0-9]+)(ms|[smhdwy])|(?:[\[:]|offset)\s*([0-9]+)\b")
 _UNIT_S = {"ms": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 # An instant vector looks back five minutes, or as long as the server is told.
@@ -43,15 +49,33 @@ class Metric:
             for count, unit, seconds in found
         )
 
-    def promql(self, cluster_label: str, cluster: str | None = None) -> str:
-        """The query to send; `cluster` narrows it to one value of the label ("" is: no label)."""
-        # A JSON string is a PromQL string: both escape as Go does. Its lexer takes U+FFFD for
-        # broken UTF-8, unless it is escaped.
-        value = json.dumps(cluster, ensure_ascii=False).replace("\ufffd", "\\ufffd")
-        matcher = "" if cluster is None else f"{cluster_label}={value},"
+    def promql(self, cluster_label: str, matchers: str = "") -> str:
+        """The query to send; `matchers` (PromQL, with a comma behind each) narrow its selectors."""
         # The label's name first: a cluster's value may hold anything, a token too.
-        query = self.query.replace(CLUSTER_LABEL, cluster_label)
-        return matcher.join(query.split(MATCHERS)).strip()
+        query = self.query.replace(CLUSTER_LABEL, label_in_promql(cluster_label))
+        return matchers.join(query.split(MATCHERS)).strip()
+
+    def selectors(self, cluster_label: str, matchers: str = "") -> tuple[str, ...]:
+        """The selectors that have a place for `matchers`, with these; each once."""
+        query = self.query.replace(CLUSTER_LABEL, label_in_promql(cluster_label))
+        found = _SELECTOR.findall(query)
+        return tuple(
+            dict.fromkeys(
+                f"{name}{{{matchers}{others.strip()}}}" for name, others in found if name or others
+            )
+        )
+
+
+def label_in_promql(label: str) -> str:
+    """The label's name as a selector and a grouping spell it: quoted where it is not of Prometheus'
+    classic names (https://prometheus.io/docs/guides/utf8/)."""
+    return label if _LEGACY_LABEL.fullmatch(label) else string_in_promql(label)
+
+
+def string_in_promql(text: str) -> str:
+    """A JSON string is a PromQL string: both escape as Go does. Its lexer takes U+FFFD for broken
+    UTF-8, unless it is escaped."""
+    return json.dumps(text, ensure_ascii=False).replace("\ufffd", "\\ufffd")
 
 
 def load_catalog(extra_metrics: Mapping[str, str] | None = None) -> tuple[Metric, ...]:

@@ -6,6 +6,7 @@ checkpoint carry; nothing in the program reads the sentence that they make toget
 No part ever holds a secret.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from string import Formatter
@@ -117,6 +118,18 @@ class TryLaterOrSplitError(TryLaterError):
 
 class RejectedError(QueryError):
     """Mimir rejects the query itself: the same query, or a smaller one, gets the same answer."""
+
+
+class UnclearRefusalError(RejectedError):
+    """The server refuses the query, and does not say whether for its text or its size.
+
+    A smaller one is tried; where the smallest is refused in the same way, it is the text.
+    """
+
+    @property
+    def signature(self) -> str:
+        """What two refusals of the same kind have in common: all but the numbers."""
+        return re.sub("[0-9]+", "#", self.details.found)
 
 
 E_co = TypeVar("E_co", bound=ExportError, covariant=True)

@@ -1,50 +1,50 @@
-"""One metric of one window: asked whole, and cut where Mimir refuses it whole.
+"""One metric-window: queried whole, and split where the server refuses it whole.
 
-Refused for its size, a query is cut in time, down to one step, and then by cluster; refused for
-its number of series, it is cut by cluster at once. All parts land in the same files. Where one
-step of all clusters was too much, what is left of the window is asked for cluster by cluster, each
-as a whole first: with QUERY_DELAY between them, every step of every cluster would take hours.
+Refused for its size, a query is split in time, down to one step, and then by cluster; refused for
+its number of series, it is split by cluster at once. All parts land in the same files.
+
+By cluster the parts are sets of clusters, halved until they fit, and the complement of all of
+them. So a list of clusters that lacks some costs a larger last part, and no data.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
+from urllib.parse import quote_plus
 
 from aws_lambda_powertools import Logger
 
 from ..answer.split import AnswerError, Envelope, Splitter
 from ..answer.spool import Spool
-from ..catalog.metrics import Metric
+from ..catalog.metrics import MATCHERS, Metric
 from ..errors import (
     QueryError,
     RejectedError,
     TooLargeError,
     TooManySeriesError,
     TryLaterError,
+    UnclearRefusalError,
 )
 from ..settings.settings import Settings
 from ..timeline.deadline import Deadline
-from ..timeline.windows import Window, halves
-from .failures import missing_data
+from ..timeline.windows import Window
+from .clusters import ClusterNames
 from .mimir import Mimir
+from .parts import EVERYTHING, ClusterSet, Part, complements, matcher_bytes
+from .refusals import missing_data
 from .retry import with_retries
 
 logger = Logger()
 
 T = TypeVar("T")
 
-# So many waits for one metric of one window are told one by one; the rest is in their count.
-TOLD_RETRIES = 5
-
-
-@dataclass(frozen=True)
-class Part:
-    """An inclusive range of steps (unix seconds), of all clusters or of one."""
-
-    first: int
-    last: int
-    cluster: str | None = None
+# Waits of one metric-window that are logged one by one; the rest is in their count.
+LOGGED_RETRIES = 5
+# A refusal that does not say whether it is about size is tried in halves so often, and then at
+# once in the smallest part: what refuses that too is not about size.
+UNCLEAR_HALVES = 2
 
 
 @dataclass
@@ -60,17 +60,63 @@ class FetchStats:
     cuts: int = 0
     query_s: float = 0.0
     infos: tuple[str, ...] = ()
-    told_retries: int = 0
-    told_cuts: dict[str, int] = field(default_factory=dict)
+    logged_retries: int = 0
+    logged_cuts: dict[str, int] = field(default_factory=dict)
 
     @property
     def retries(self) -> int:
-        """Attempts that gave neither an answer nor a cut."""
+        """Attempts that gave neither an answer nor a smaller part."""
         return self.attempts - self.parts - self.cuts
 
 
+@dataclass
+class _Known:
+    """What worked for a metric so far in this run; 0 where nothing had to be split.
+
+    In steps, as windows of an older grid have others.
+    """
+
+    steps: int = 0  # of all clusters
+    by_cluster: bool = False
+    clusters: int = 0  # in a set, over a whole window
+    cluster_steps: int = 0  # of one cluster
+    in_time_only: bool = False
+
+    def note_steps(self, part: Part, step_s: int) -> None:
+        steps = (part.last - part.first) // step_s + 1
+        # The smallest: a part that was split later may have been a longer one.
+        if part.clusters == EVERYTHING:
+            self.steps = min(steps, self.steps or steps)
+        else:
+            self.cluster_steps = min(steps, self.cluster_steps or steps)
+
+
+class _ForeignClusterError(Exception):
+    """An answer has a cluster that its matchers do not select."""
+
+
+@dataclass
+class _Job:
+    """One metric-window at work."""
+
+    metric: Metric
+    window: Window
+    spool: Spool
+    known: _Known
+    stats: FetchStats = field(default_factory=FetchStats)
+    unclear: int = 0  # refusals that may or may not be about size
+    is_size: bool = False  # a smaller part was answered after one
+
+    @property
+    def may_split_by_cluster(self) -> bool:
+        return self.metric.can_cut_by_cluster and not self.known.in_time_only
+
+    def span_s(self, steps: int) -> int:
+        return steps * self.window.step_s
+
+
 class Fetcher:
-    """Fills spools from Mimir. Remembers which metrics had to be cut, and begins with that."""
+    """Fills spools from the server. Remembers how metrics had to be split, and begins with that."""
 
     def __init__(
         self,
@@ -86,8 +132,9 @@ class Fetcher:
         self._deadline = deadline
         self._sleep = sleep
         self._clock = clock
-        self._spans: dict[str, int] = {}  # in steps: windows of an older grid have others
-        self._by_cluster: set[str] = set()
+        self._clusters = ClusterNames(settings, mimir)
+        self._known: dict[str, _Known] = {}
+        self._not_size: set[str] = set()  # refusals that the smallest part got too
 
     def fetch(self, metric: Metric, window: Window, spool: Spool) -> FetchStats:
         """Put every series of `metric` in `window` into `spool`.
@@ -95,80 +142,194 @@ class Fetcher:
         Raises QueryError when the metric has to be given up for now, StopRunError when the
         endpoint has, OutOfTimeError when the deadline passes. The spool is useless then.
         """
-        stats = FetchStats()
-        parts = self._first_parts(metric, window, stats)
+        job = _Job(metric, window, spool, self._known.setdefault(metric.name, _Known()))
+        try:
+            self._fetch(job)
+        except _ForeignClusterError as error:
+            job.known.in_time_only = True
+            job.stats.cuts += 1
+            logger.warning("metric not split by cluster", extra={"reason": str(error)})
+            spool.clear()
+            self._fetch(job)
+        return job.stats
+
+    def _fetch(self, job: _Job) -> None:
+        whole = Part(job.window.start, job.window.last)
+        if job.may_split_by_cluster and job.known.by_cluster:
+            parts = self._cluster_parts(job, whole)
+        else:
+            parts = whole.pieces(job.span_s(job.known.steps), job.window.step_s)
         while parts:
             part = parts.pop(0)
-            try:
-                self._ask(metric, window, part, spool, stats)
-            except TooLargeError as error:
-                smaller = self._cut_in_time(metric, window, part)
-                if not smaller and part.cluster is None:
-                    # All that is left is of all clusters too, and later than this step.
-                    rest = replace(part, last=window.last)
-                    smaller = self._cut_by_cluster(metric, window, rest, stats)
-                    parts = []
-                parts = self._smaller(smaller, window, error, stats) + parts
-            except TooManySeriesError as error:
-                smaller = self._cut_by_cluster(metric, window, part, stats) or self._cut_in_time(
-                    metric, window, part
-                )
-                parts = self._smaller(smaller, window, error, stats) + parts
-        return stats
+            error = self._try(job, part)
+            if error is None:
+                continue
+            smaller = self._smaller(job, part, error)
+            if part.clusters == EVERYTHING and smaller and smaller[0].clusters != EVERYTHING:
+                parts = []  # all that remained was of all clusters, and is in these
+            self._count_split(job, part, smaller, error)
+            parts = smaller + parts
 
-    def _first_parts(self, metric: Metric, window: Window, stats: FetchStats) -> list[Part]:
-        whole = Part(window.start, window.last)
-        if metric.name in self._by_cluster:
-            return self._cut_by_cluster(metric, window, whole, stats)
-        span_s = self._spans.get(metric.name, 0) * window.step_s
-        if not span_s:
-            return [whole]
-        starts = range(window.start, window.last + 1, span_s)
-        return [Part(at, min(at + span_s - window.step_s, window.last)) for at in starts]
+    def _smaller(self, job: _Job, part: Part, error: QueryError) -> list[Part]:
+        """Parts that make up this one, or from its first step on all that remains by cluster.
 
-    def _ask(
-        self, metric: Metric, window: Window, part: Part, spool: Spool, stats: FetchStats
-    ) -> None:
+        Raises RejectedError where there are none.
+        """
+        if isinstance(error, UnclearRefusalError) and not job.is_size:
+            job.unclear += 1
+            if error.signature in self._not_size:
+                raise RejectedError(str(error)) from error
+        smaller: list[Part] = []
+        by_cluster = job.may_split_by_cluster
+        if by_cluster and (isinstance(error, TooManySeriesError) or part.clusters != EVERYTHING):
+            smaller = self._by_cluster(job, part)
+        smaller = smaller or self._in_time(job, part)
+        if not smaller and by_cluster and part.clusters == EVERYTHING:
+            smaller = self._by_cluster(job, part)
+        if smaller:
+            return smaller
+        if isinstance(error, UnclearRefusalError) and not job.is_size:
+            self._not_size.add(error.signature)
+            raise RejectedError(str(error)) from error
+        raise RejectedError(
+            f"The query exceeds Mimir's limits even for one step of one cluster: {error} Raise the "
+            "limit, or narrow the query (a query of your own needs $matchers in every selector, "
+            "and the cluster label in its result, to be split by cluster)."
+        ) from error
+
+    def _in_time(self, job: _Job, part: Part) -> list[Part]:
+        """Halves, or after several unclear refusals the first step and the rest."""
+        step_s = job.window.step_s
+        if job.unclear > UNCLEAR_HALVES and not job.is_size and part.first < part.last:
+            return [replace(part, last=part.first), replace(part, first=part.first + step_s)]
+        halves = part.in_time(step_s)
+        if halves:
+            job.known.note_steps(halves[0], step_s)
+        return list(halves)
+
+    def _by_cluster(self, job: _Job, part: Part) -> list[Part]:
+        """Sets of clusters, and as the last one their complement; none where none are known."""
+        if part.clusters == EVERYTHING:
+            return self._cluster_parts(job, replace(part, last=job.window.last))
+        halves = part.clusters.halves()
+        if halves:
+            job.known.clusters = len(halves[0].names)
+            return [replace(part, clusters=half) for half in halves]
+        return self._refine(job, part) if part.clusters.is_complement else []
+
+    def _cluster_parts(self, job: _Job, rest: Part) -> list[Part]:
+        """What remains of a window by cluster; none where no cluster is known."""
+        known, label = job.known, self._settings.cluster_label
+        retry = partial(self._with_retries, stats=job.stats)
+        names = self._clusters.of_window(job.metric, job.window, rest, retry)
+        found = complements(names, label, self._matcher_bytes(job))
+        most = max(len(one.names) for one in found)
+        if not most:
+            return []
+        known.by_cluster = True
+        known.clusters = known.clusters or (most if len(found) > 1 else (most + 1) // 2)
+        sets = [chunk for one in found for chunk in one.chunks(known.clusters)]
+        if job.unclear and not job.is_size:
+            return self._probe(job, rest, sets) + [replace(rest, clusters=one) for one in found]
+        span_s = job.span_s(known.cluster_steps) if known.clusters == 1 else 0
+        return [
+            piece
+            for one in (*sets, *found)
+            for piece in replace(rest, clusters=one).pieces(
+                0 if one.is_complement else span_s, job.window.step_s
+            )
+        ]
+
+    def _probe(self, job: _Job, rest: Part, sets: list[ClusterSet]) -> list[Part]:
+        """The sets, but of the first one the smallest part that there is."""
+        first, *others = sets
+        one, more = ClusterSet(first.names[:1]), ClusterSet(first.names[1:])
+        after = rest.first + job.window.step_s
+        parts = [replace(rest, last=rest.first, clusters=one)]
+        if after <= rest.last:
+            parts.append(replace(rest, first=after, clusters=one))
+        return parts + [replace(rest, clusters=one) for one in (more, *others) if one.names]
+
+    def _refine(self, job: _Job, part: Part) -> list[Part]:
+        """Sets of clusters that the list had lacked, and what then remains of a complement."""
+        begins = part.first in (job.window.start, part.last)
+        if not begins:
+            return []
+        limit, label = self._matcher_bytes(job), self._settings.cluster_label
+        retry = partial(self._with_retries, stats=job.stats)
+        new = self._clusters.discover(job.metric, job.window, part, retry)
+        rest, fitting = part.clusters.without(new, label, limit)
+        if not fitting.names:
+            return []
+        half = (len(fitting.names) + 1) // 2
+        sets = fitting.chunks(min(job.known.clusters or half, half))
+        return [replace(part, clusters=one) for one in (*sets, rest)]
+
+    def _matcher_bytes(self, job: _Job) -> int:
+        query = job.metric.promql(self._settings.cluster_label)
+        return matcher_bytes(len(quote_plus(query)), job.metric.query.count(MATCHERS))
+
+    def _try(self, job: _Job, part: Part) -> QueryError | None:
+        """Fetch a part into the spool; the error where a smaller part may succeed."""
+
         def attempt() -> None:
             self._mimir.wait_for_turn()
-            stats.attempts += 1
-            spool.begin_part()
+            job.stats.attempts += 1
+            job.spool.begin_part()
             started = self._clock()
             try:
-                self._stream(metric, window, part, spool, stats)
+                self._stream(job, part)
             except BaseException:
-                spool.drop_part()
+                job.spool.drop_part()
                 raise
             finally:
-                stats.query_s += self._clock() - started
+                job.stats.query_s += self._clock() - started
 
         try:
-            self._with_retries(attempt, stats)
+            self._with_retries(attempt, job.stats)
+        except (TooLargeError, TooManySeriesError, UnclearRefusalError) as error:
+            return error
         except TryLaterError as error:
             # A gateway's time-out that waiting does not cure is a query that takes too long.
             if error.cut_if_persistent and part.first < part.last:
-                raise TooLargeError(str(error)) from error
+                return error
             raise
-        stats.parts += 1
+        job.stats.parts += 1
+        job.is_size = job.is_size or job.unclear > 0
+        return None
 
     def _with_retries(self, action: Callable[[], T], stats: FetchStats) -> T:
-        def tell(error: TryLaterError, attempt: int, wait_s: float) -> None:
-            stats.told_retries += 1
-            if stats.told_retries <= TOLD_RETRIES:
+        def log_wait(error: TryLaterError, attempt: int, wait_s: float) -> None:
+            stats.logged_retries += 1
+            if stats.logged_retries <= LOGGED_RETRIES:
                 logger.warning(
                     "query retried",
                     extra={"attempt": attempt, "wait_s": round(wait_s, 1), "reason": str(error)},
                 )
 
-        return with_retries(action, self._deadline, sleep=self._sleep, waiting=tell)
+        return with_retries(action, self._deadline, sleep=self._sleep, waiting=log_wait)
 
-    def _stream(
-        self, metric: Metric, window: Window, part: Part, spool: Spool, stats: FetchStats
-    ) -> None:
-        promql = metric.promql(self._settings.cluster_label, part.cluster)
-        label = self._settings.cluster_label if self._settings.split_by_cluster else None
-        splitter = Splitter(label, self._settings.cluster_name, spool.add)
-        with self._mimir.query_range(promql, part.first, part.last, window.step_s) as blocks:
+    def _stream(self, job: _Job, part: Part) -> None:
+        settings = self._settings
+        promql = job.metric.promql(
+            settings.cluster_label, part.clusters.matchers(settings.cluster_label)
+        )
+        by_cluster = part.clusters != EVERYTHING
+        label = settings.cluster_label if settings.split_by_cluster or by_cluster else None
+
+        def add_own(cluster: str, run: memoryview, series: int, samples: int) -> None:
+            if cluster not in part.clusters:
+                raise _ForeignClusterError(
+                    f"A query for some clusters returned series of {cluster or 'none'}: its result "
+                    "depends on the other clusters, or lacks the label "
+                    f"{settings.cluster_label}. It is split in time only."
+                )
+            cluster = cluster if settings.split_by_cluster else ""
+            job.spool.add(cluster or settings.cluster_name, run, series, samples)
+
+        sink = add_own if by_cluster else job.spool.add
+        splitter = Splitter(label, "" if by_cluster else settings.cluster_name, sink)
+        with self._mimir.query_range(promql, part.first, part.last, job.window.step_s) as blocks:
             try:
                 for block in blocks:
                     splitter.feed(block)
@@ -180,7 +341,7 @@ class Fetcher:
                     f"Mimir's answer cannot be read: {text}", cut_if_persistent=True
                 ) from None
         self._judge(envelope)
-        stats.infos += tuple(map(self._mimir.hide, envelope.infos))
+        job.stats.infos += tuple(map(self._mimir.hide, envelope.infos))
 
     def _judge(self, envelope: Envelope) -> None:
         if envelope.status != "success":
@@ -192,50 +353,17 @@ class Fetcher:
                 f"Mimir warns that the answer may be incomplete: {self._mimir.hide(missing)}."
             )
 
-    def _cut_in_time(self, metric: Metric, window: Window, part: Part) -> list[Part]:
-        pieces = halves(part.first, part.last, window.step_s)
-        if pieces is None:
-            return []
-        if part.cluster is None:
-            first, last = pieces[0]
-            steps = (last - first) // window.step_s + 1
-            # The smallest: a part that was cut later may have been a longer one.
-            self._spans[metric.name] = min(steps, self._spans.get(metric.name, steps))
-        return [replace(part, first=first, last=last) for first, last in pieces]
-
-    def _cut_by_cluster(
-        self, metric: Metric, window: Window, part: Part, stats: FetchStats
-    ) -> list[Part]:
-        """One part for each cluster and one for series without the label: together the whole."""
-        if part.cluster is not None or not metric.can_cut_by_cluster:
-            return []
-        # A query looks back, so its first steps may hold a series that ended before the window.
-        begin = max(0, window.start - metric.look_back_s)
-        values = self._with_retries(
-            lambda: self._mimir.label_values(self._settings.cluster_label, begin, window.end),
-            stats,
-        )
-        self._by_cluster.add(metric.name)
-        return [replace(part, cluster=value) for value in sorted({"", *values})]
-
     @staticmethod
-    def _smaller(
-        parts: list[Part], window: Window, error: QueryError, stats: FetchStats
-    ) -> list[Part]:
-        """The parts, counted and told; an error where there are none."""
-        if not parts:
-            raise RejectedError(
-                f"Even one step of one cluster is too much: {error} Raise Mimir's limit, or narrow "
-                "the query (a query of your own needs $matchers to be cut by cluster)."
-            ) from error
+    def _count_split(job: _Job, part: Part, parts: list[Part], error: QueryError) -> None:
+        """Count a split, and log it where its parts are smaller than any before."""
+        stats = job.stats
         stats.cuts += 1
-        way = "in time" if parts[0].first != parts[-1].first else "by cluster"
-        span_s = parts[0].last - parts[0].first + window.step_s
-        # Each half may be refused in its turn: a size that has been told is not told again.
-        if span_s < stats.told_cuts.get(way, span_s + 1):
-            stats.told_cuts[way] = span_s
+        way = "in time" if parts[0].clusters == part.clusters else "by cluster"
+        span_s = parts[0].last - parts[0].first + job.window.step_s
+        # Each half may be refused in its turn: a size that was logged is not logged again.
+        if span_s < stats.logged_cuts.get(way, span_s + 1):
+            stats.logged_cuts[way] = span_s
             logger.info(
                 "query cut",
                 extra={"cut": way, "parts": len(parts), "part_s": span_s, "reason": str(error)},
             )
-        return parts

@@ -8,11 +8,11 @@ now and then outlasts that too, so at the deadline the connection is shut down f
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import urllib3
 from aws_lambda_powertools import Logger
@@ -21,6 +21,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
 from .. import __version__
+from ..catalog.metrics import label_in_promql
 from ..errors import (
     ExportError,
     OutOfTimeError,
@@ -34,12 +35,13 @@ from ..timeline.bounded import call_within
 from ..timeline.deadline import Deadline
 from .auth import Credentials, CredentialSource, hide
 from .connection import Sockets, explain_failure, open_pool
-from .failures import classify, missing_data
+from .refusals import classify, missing_data
 from .sigv4 import Signer
 
 logger = Logger()
 
 T = TypeVar("T")
+Fields = Mapping[str, str] | Sequence[tuple[str, str]]
 
 BLOCK_BYTES = 256 * 1024
 SMALL_ANSWER_BYTES = 64 * 1024 * 1024
@@ -165,11 +167,18 @@ class Mimir:
             fields["match[]"] = selector
         return [str(name) for name in self._small("GET", f"{self._api}/labels", fields) or ()]
 
-    def label_values(self, label: str, start: int, end: int) -> list[str]:
-        """The values of a label between two moments (unix seconds)."""
-        url = f"{self._api}/label/{label}/values"
-        # A cluster that is missing here would be missing in the files: no half an answer either.
-        fields = {"start": str(start), "end": str(end), "partial_response": "false"}
+    def count_by(self, label: str, promql: str, moment: int) -> dict[str, int]:
+        """How many series `promql` has by the values of a label; "" has those without it."""
+        found = self.query(f"count by ({label_in_promql(label)})({promql})", moment)
+        return {one["metric"].get(label, ""): int(float(one["value"][1])) for one in found}
+
+    def label_values(
+        self, label: str, start: int, end: int, selectors: Sequence[str] = ()
+    ) -> list[str]:
+        """The values of a label between two moments (unix seconds), of the series selected."""
+        url = f"{self._api}/label/{quote(label, safe='')}/values"
+        fields = [("start", str(start)), ("end", str(end)), ("partial_response", "false")]
+        fields += [("match[]", selector) for selector in selectors]
         return [str(value) for value in self._small("GET", url, fields) or ()]
 
     def build_info(self) -> dict[str, str]:
@@ -209,7 +218,7 @@ class Mimir:
             self._deadline.sleep(max(0.0, due - self._clock()), self._sleep)
         self._deadline.check()
 
-    def _small(self, method: str, url: str, fields: Mapping[str, str]) -> Any:
+    def _small(self, method: str, url: str, fields: Fields) -> Any:
         """`data` of an answer small enough to be held, and whole as far as it says."""
         with self._answer(method, url, fields) as response:
             body = bytearray()
@@ -237,9 +246,7 @@ class Mimir:
         return self.hide(f"{answer.get('errorType')}: {answer.get('error')}")[:300]
 
     @contextmanager
-    def _answer(
-        self, method: str, url: str, fields: Mapping[str, str]
-    ) -> Iterator[BaseHTTPResponse]:
+    def _answer(self, method: str, url: str, fields: Fields) -> Iterator[BaseHTTPResponse]:
         """A response of status 200. On the first 401 the secret is read again, once."""
         with self._request(method, url, fields) as response:
             if response.status == 200:
@@ -276,7 +283,7 @@ class Mimir:
 
     @contextmanager
     def _request(
-        self, method: str, url: str, fields: Mapping[str, str] | None = None
+        self, method: str, url: str, fields: Fields | None = None
     ) -> Iterator[BaseHTTPResponse]:
         login = self._log_in()
         headers = {

@@ -12,11 +12,13 @@ from mimir_exporter.errors import (
     TooLargeError,
     TooManySeriesError,
     TryLaterError,
+    UnclearRefusalError,
 )
-from mimir_exporter.source.failures import RETRY_AFTER_CAP_S, classify, explain, parse_retry_after
+from mimir_exporter.source.refusals import RETRY_AFTER_CAP_S, classify, explain, parse_retry_after
 
 URL = "http://mimir:8080/prometheus/api/v1/query_range"
 
+UNCLEAR = UnclearRefusalError
 REJECTED, LARGE, SERIES = RejectedError, TooLargeError, TooManySeriesError
 LATER, STOP = TryLaterError, StopRunError
 
@@ -50,7 +52,15 @@ CASES: list[tuple[int, str, type[ExportError]]] = [
     (308, "", STOP),
     (413, "response larger than the max message size (104857600 vs 4194304)", LARGE),
     (413, "http: request body too large", REJECTED),
-    (413, "<html><h1>413 Request Entity Too Large</h1></html>", REJECTED),
+    (413, "<html><h1>413 Request Entity Too Large</h1></html>", UNCLEAR),
+    # In words that no list has.
+    (400, "response would be 9 GB, refusing", UNCLEAR),
+    (413, "the result of the query is bigger than allowed", UNCLEAR),
+    (422, "query aborted: budget of scanned data exceeded", UNCLEAR),
+    (418, "the result of the query is bigger than allowed", REJECTED),
+    (422, "the query hit the aggregated data size limit (limit: 2048 bytes)", LARGE),
+    (422, "the query response size exceeds limit (limit: 2048 bytes)", LARGE),
+    (422, "rpc error: code = Unknown desc = exceeded bytes limit: limit 3 violated", LARGE),
     (422, "the query time range exceeds the limit (err-mimir-max-query-length)", LARGE),
     (422, "expanding series: the query time range exceeds the limit (query length: 800h)", LARGE),
     (

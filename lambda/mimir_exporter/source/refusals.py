@@ -16,6 +16,7 @@ from ..errors import (
     TooLargeError,
     TooManySeriesError,
     TryLaterError,
+    UnclearRefusalError,
 )
 
 RETRY_AFTER_CAP_S = 60.0
@@ -38,6 +39,10 @@ _LESS_TIME = (
     "the query hit the aggregated chunks size limit",
     "too many samples",
     "response larger than the max",
+    # Cortex, and Amazon Managed Prometheus, which runs it; then Thanos.
+    "the query hit the aggregated data size limit",
+    "the query response size exceeds limit",
+    "exceeded bytes limit",
     "query timed out",
     # A store-gateway's or an ingester's own limits, and gRPC's: the querier only passes them on.
     "exceeded chunks limit",
@@ -55,6 +60,26 @@ _FEWER_SERIES = (
     "the query hit the max number of series limit",
     "exceeded series limit",
     "the number of matching timeseries exceeds",
+)
+# What is wrong with the query's text or with what it joins: no smaller query helps.
+_TEXT = (
+    "parse error",
+    "cannot parse",
+    "error parsing",
+    "invalid parameter",
+    "invalid expression type",
+    "unknown function",
+    "err-mimir-max-query-expression-size-bytes",
+    "err-mimir-query-blocked",
+    "err-mimir-request-blocked",
+    "multiple matches for labels",
+    "many-to-many matching",
+    "many-to-one matching",
+    "found duplicate series for the match group",
+    "duplicate time series on the",
+    "vector cannot contain metrics with the same labelset",
+    "too many tenant ids",
+    "request body too large",
 )
 # What nginx and Go's servers say to plain HTTP.
 _TLS_ONLY = ("plain http request was sent to https port", "http request to an https server")
@@ -96,6 +121,10 @@ def classify(status: int, body: str, *, url: str, retry_after: str | None = None
         )
     if status in (429, 499) or status >= 500:
         return TryLaterError(f"Mimir cannot answer now ({what}).", retry_after_s=wait_s)
+    if status in (400, 413, 422) and not any(word in text for word in _TEXT):
+        return UnclearRefusalError(
+            f"Mimir rejects the query ({what}); correct it or remove the metric."
+        )
     return RejectedError(f"Mimir rejects the query ({what}); correct it or remove the metric.")
 
 
