@@ -14,7 +14,8 @@ from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover
 from mimir_exporter.coverage.map import draw_map
 from mimir_exporter.coverage.states import survey
 from mimir_exporter.coverage.verdict import judge
-from mimir_exporter.settings.settings import load_settings, parse_month
+from mimir_exporter.settings.parsers import parse_month
+from mimir_exporter.settings.settings import load_settings
 from mimir_exporter.timeline.windows import Window, windows_within
 
 PICTURE = ROOT / "docs" / "coverage.svg"

@@ -1,114 +1,157 @@
-"""docs/settings.md, made from the settings of the code: `python -m release.settings_page`."""
+"""What is made from the tables of settings: docs/settings.md, cdk.json's defaults, README's rows.
+
+`python -m release.settings_page` writes them.
+"""
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable
 
 from infra import ROOT
-from infra.deployment import settings
-from infra.deployment.settings import OWN, PASSED_ON
-from mimir_exporter.settings import variables
-from mimir_exporter.settings.variables import Variable
+from infra.deployment.context import PLAIN_NAME
+from infra.deployment.table import BY_KEY, DEPLOYMENT_ROWS, PASSED_ON
+from mimir_exporter.settings.rows import Place, Row
+from mimir_exporter.settings.settings import CREDENTIALS, HANDOVER, ROWS
 
 PAGE = ROOT / "docs" / "settings.md"
+CDK_JSON = ROOT / "cdk.json"
+README = ROOT / "README.md"
 
 HEAD = """\
 # Settings
 
-Made by `make docs` from [variables.py](../lambda/mimir_exporter/settings/variables.py),
-[settings.py](../infra/deployment/settings.py) and [cdk.json](../cdk.json).
+Made by `make docs` from the tables of the [function](../lambda/mimir_exporter/settings/settings.py)
+and of the [deployment](../infra/deployment/table.py), as are the defaults of
+[cdk.json](../cdk.json).
 
 A setting of the deployment stands in `cdk.json`, or behind `-c` on the command line:
 `npx cdk deploy -c time_frame=1800`. Most become a variable of the functions' environment, whose
 name is the same in capitals. These are the names of the CronJob that this exporter replaces; the
 command line of [local use](local.md) reads the same variables.
 
-A wrong value stops `cdk synth`, or the function's start, with one sentence that names the setting,
-the value and what is allowed. An empty value counts as absent. A number of seconds or days may be
-written as a duration too: `90m`, `72h`, `3d`, `2w`.
+Invalid settings fail at `cdk synth`, or at the function's start, with a one-line error that names
+the setting, its value and what is expected. An empty value counts as absent. A number of seconds or
+days may be written as a duration too: `90m`, `72h`, `3d`, `2w`. Where the last column is empty, a
+setting can be changed at any time.
 """
+CREDENTIALS_TEXT = """\
+A secret is never a deployment setting, as it would stand in the template: token and password
+belong into the secret, under their names here. A rotated one is picked up without a deployment:
+when Mimir answers 401, the secret is read again.
+"""
+# The rows of README's table: what most deployments give.
+COMMON = (
+    "hostname", "port", "scheme", "path_prefix", "cluster_name", "cluster_label_name", "s3_bucket",
+    "s3_prefix", "vpc_id", "subnet_ids", "auth_secret_arn", "prometheus_x_scope_orgid",
+    "backfill_days", "retention_days", "alarm_email",
+)  # fmt: skip
+_MARKED = re.compile(r"(<!-- settings: made by `make docs` -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def render() -> str:
-    """The page."""
-    context = json.loads((ROOT / "cdk.json").read_text("utf-8"))["context"]
-    return "\n".join(
-        [
-            HEAD,
-            *_variables("Where Mimir is", variables.ENDPOINT, context),
-            *_variables("Which files", variables.FILES, context),
-            *_variables("Which time", variables.TIME, context),
-            *_variables("Which metrics", variables.METRICS, context),
-            *_variables(
-                "The login",
-                variables.LOGIN,
-                context,
-                "A secret is never a deployment setting, as it would stand in the template: token "
-                "and password\nbelong into the secret, under their names here. A rotated one is "
-                "picked up without a deployment:\nwhen Mimir answers 401, the secret is read "
-                "again.\n",
-            ),
-            *_variables("Amazon Managed Service for Prometheus", variables.SIGNATURE, context),
-            *_own("What is made, and what is yours", settings.THINGS, context),
-            *_own("Where it stands", settings.PLACE, context),
-            *_own("The functions", settings.FUNCTIONS, context),
-            *_own("Watching it", settings.WATCHING, context),
-            *_own("Who reads the files", settings.READING, context),
-        ]
-    )
+def render_page() -> str:
+    """docs/settings.md."""
+    groups: dict[str, list[Row]] = {}
+    for row in ROWS.values():
+        groups.setdefault(row.group, []).append(row)
+    handover = groups.pop(HANDOVER)
+    parts = [HEAD]
+    for title, rows in groups.items():
+        text = CREDENTIALS_TEXT if title == CREDENTIALS else ""
+        parts += _table(title, text, _VARIABLE_COLUMNS, map(_variable, rows))
+    own: dict[str, list[Row]] = {}
+    for row in DEPLOYMENT_ROWS.values():
+        own.setdefault(row.group, []).append(row)
+    for title, rows in own.items():
+        parts += _table(title, "", _OWN_COLUMNS, map(_own, rows))
+    parts += _table(HANDOVER, "", _VARIABLE_COLUMNS, map(_variable, handover))
+    return "\n".join(parts)
 
 
-def _variables(
-    title: str, group: Iterable[Variable], context: Mapping[str, object], text: str = ""
+def render_cdk_json(text: str) -> str:
+    """cdk.json with the defaults of today; what is not a setting of ours stays as it is in `text`.
+
+    A blank line stands before each group.
+    """
+    document = json.loads(text)
+    others = {k: v for k, v in document["context"].items() if not PLAIN_NAME.fullmatch(k)}
+    groups: dict[str, list[str]] = {}
+    for key, row in BY_KEY.items():
+        entry = f"    {json.dumps(key)}: {json.dumps(_json_default(row))}"
+        groups.setdefault(row.group, []).append(entry)
+    for key, value in others.items():
+        groups.setdefault("", []).append(f"    {json.dumps(key)}: {json.dumps(value)}")
+    context = ",\n\n".join(",\n".join(entries) for entries in groups.values())
+    head = {key: value for key, value in document.items() if key != "context"}
+    lines = json.dumps(head, indent=2).removesuffix("\n}")
+    return f'{lines},\n  "context": {{\n{context}\n  }}\n}}\n'
+
+
+def render_readme(text: str) -> str:
+    """The README with the rows of the settings that most deployments give."""
+    rows = ["| in `cdk.json`, or with `-c` | default | meaning |", "| --- | --- | --- |"]
+    rows += [
+        f"| `{key}` | {_shown(BY_KEY[key].deployed)} | {BY_KEY[key].meaning} |" for key in COMMON
+    ]
+    body = "\n".join(rows).replace("](", "](docs/")
+    found, count = _MARKED.subn(lambda match: f"{match[1]}{body}\n{match[2]}", text)
+    assert count == 1  # noqa: S101 - the README without its markers is a mistake of ours
+    return found
+
+
+_VARIABLE_COLUMNS = ("variable", "in `cdk.json`", "default", "unit", "meaning", "a new value")
+_OWN_COLUMNS = ("in `cdk.json`", "default", "meaning", "a new value")
+
+
+def _table(
+    title: str, text: str, columns: Iterable[str], rows: Iterable[Iterable[str]]
 ) -> list[str]:
-    rows = [
-        f"| `{one.name}` | {_origin(one.name)} | {_defaults(one, context)} | {one.unit} "
-        f"| {one.meaning} |"
-        for one in group
-    ]
-    head = [
-        "| variable | in `cdk.json` | default | unit | meaning |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    return [f"## {title}\n", *([text] if text else []), *head, *rows, ""]
+    columns = tuple(columns)
+    lines = [columns, ["---"] * len(columns), *rows]
+    cells = [f"| {' | '.join(line)} |" for line in lines]
+    return [f"## {title}\n", *([text] if text else []), *cells, ""]
 
 
-def _own(title: str, group: Mapping[str, str], context: Mapping[str, object]) -> list[str]:
-    rows = [f"| `{name}` | {_default(context[name])} | {text} |" for name, text in group.items()]
-    head = ["| in `cdk.json` | default | meaning |", "| --- | --- | --- |"]
-    return [f"## {title}\n", *head, *rows, ""]
+def _variable(row: Row) -> tuple[str, ...]:
+    default = _shown(row.deployed if row.key in PASSED_ON else row.default)
+    if row.place is Place.MADE and (made := BY_KEY[row.key].default):
+        default = f"{default}; `{made}` to deploy"
+    if row.key in PASSED_ON and row.deployed is None and row.default is not None:
+        default = f"`{row.default}`; required to deploy"
+    return f"`{row.name}`", _origin(row), default, row.unit, row.meaning, row.change
 
 
-def _passed(one: Variable, context: Mapping[str, object]) -> object:
-    """A variable's default: what cdk.json gives it, where that is more than the function's own."""
-    given = context.get(one.name.lower()) if one.name.lower() in PASSED_ON else None
-    return one.default if given in (None, "", {}) else given
+def _own(row: Row) -> tuple[str, ...]:
+    return f"`{row.key}`", _shown(row.default), row.meaning, row.change
 
 
-def _defaults(one: Variable, context: Mapping[str, object]) -> str:
-    """Also what the stack takes in its place, such as a bucket of its own."""
-    made = context.get(one.name.lower()) if one.name.lower() in OWN else None
-    here = _default(_passed(one, context))
-    return f"{here}; {_default(made)} to deploy" if made else here
+def _origin(row: Row) -> str:
+    if row.place is Place.STACK:
+        return "set by the stack"
+    return "in the secret" if row.place is Place.SECRET else f"`{row.key}`"
 
 
-def _origin(name: str) -> str:
-    lower = name.lower()
-    if lower in PASSED_ON or lower in OWN:
-        return f"`{lower}`"
-    return "set by the stack" if name in _OF_THE_STACK else "in the secret"
-
-
-_OF_THE_STACK = {one.name for one in variables.SET_BY_THE_STACK}
-
-
-def _default(value: object) -> str:
-    if value is None:
+def _shown(default: str | None) -> str:
+    if default is None:
         return "required"
-    if value in ("", "{}", {}):
-        return "none"
-    text = json.dumps(value) if isinstance(value, bool) else str(value)
-    return f"`{text}`"
+    return "none" if default in ("", "{}") else f"`{default}`"
+
+
+def _json_default(row: Row) -> object:
+    text = row.deployed or ""
+    if text in ("true", "false", "{}") or text.isdigit():
+        return json.loads(text)
+    return text
+
+
+def made() -> dict[str, str]:
+    """Each file's path from the project's folder, and its text as it should be."""
+    return {
+        "docs/settings.md": render_page(),
+        "cdk.json": render_cdk_json(CDK_JSON.read_text("utf-8")),
+        "README.md": render_readme(README.read_text("utf-8")),
+    }
 
 
 if __name__ == "__main__":
-    PAGE.write_text(render(), "utf-8")
+    for name, text in made().items():
+        (ROOT / name).write_text(text, "utf-8")

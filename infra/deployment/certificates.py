@@ -1,21 +1,20 @@
-"""The authorities that may sign Mimir's certificate: from a file of the person who deploys."""
+"""The CAs that may sign Mimir's certificate: from a file of the person who deploys."""
 
 import ssl
 from pathlib import Path
 
-from .context import Context, DeploymentError
+from .context import DeploymentError
 
 # Where the function finds it: CA_BUNDLE, beside its package.
 CA_BUNDLE_FILE = "ca-bundle.pem"
 
 
-def read_ca_bundle(context: Context) -> str:
-    """The PEM text of `ca_bundle`, a path on this machine; "" for none.
+def read_ca_bundle(given: str) -> str:
+    """The PEM text of the file `given`, a path on this machine; "" for none.
 
     It ships with the function's code, so that it holds neither a secret nor something else.
     Raises DeploymentError.
     """
-    given = context.text("ca_bundle")
     if not given:
         return ""
     try:
@@ -35,5 +34,5 @@ def read_ca_bundle(context: Context) -> str:
 
 def _refuse(given: str, why: str) -> DeploymentError:
     return DeploymentError(
-        f"ca_bundle is {given!r} ({why}); a readable file of PEM certificates is allowed."
+        f"Invalid ca_bundle {given!r} ({why}): expected a readable file of PEM certificates."
     )

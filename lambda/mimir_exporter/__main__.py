@@ -26,7 +26,8 @@ from .coverage.status import report_status
 from .errors import ExportError, SettingsError
 from .runs.reexport import run_again
 from .runs.regular import run_regular
-from .settings.settings import Settings, duration_s, load_settings, parse_time
+from .settings.parsers import duration_s, parse_time
+from .settings.settings import Settings, load_settings
 from .storage.bucket import CLIENT, IMPATIENT, Bucket, s3_client
 from .storage.objects import ObjectStore
 from .timeline.deadline import Deadline

@@ -25,7 +25,8 @@ from .coverage.map_style import FONT
 from .coverage.states import Coverage, survey
 from .coverage.verdict import MONTHS, judge
 from .errors import ExportError
-from .settings.settings import Settings, load_settings, parse_month
+from .settings.parsers import parse_month
+from .settings.settings import Settings, load_settings
 from .storage.bucket import IMPATIENT, Bucket, s3_client
 from .storage.objects import ObjectStore
 from .timeline.intervals import Interval

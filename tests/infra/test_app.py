@@ -31,8 +31,11 @@ def start(folder: Path, **settings: object) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"s3_bukcet": "x"}, "s3_bukcet is not a deployment setting; did you mean s3_bucket?"),
-        ({"port": 0}, "PORT is '0'; a whole number from 1 to 65535 is allowed."),
+        ({"s3_bukcet": "x"}, "Unknown deployment setting s3_bukcet: did you mean s3_bucket?"),
+        (
+            {"port": 0},
+            "Invalid PORT (cdk.json: port) '0': expected a whole number from 1 to 65535.",
+        ),
     ],
 )
 def test_a_wrong_setting_stops_synth_with_one_line(

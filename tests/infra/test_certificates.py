@@ -62,7 +62,9 @@ def refusal(path: Path, **settings: object) -> str:
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     said = refusal(tmp_path / "none.pem")
-    assert said.startswith(f"ca_bundle is '{tmp_path / 'none.pem'}' (No such file or directory);")
+    assert said.startswith(
+        f"Invalid ca_bundle '{tmp_path / 'none.pem'}' (No such file or directory):"
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,4 +95,7 @@ def test_a_private_key_never_ships(authority: Certificate, tmp_path: Path) -> No
 
 def test_a_bundle_without_tls_is_a_mistake(authority: Certificate) -> None:
     said = refusal(authority.certificate, scheme="http")
-    assert said == "CA_BUNDLE is set but SCHEME is http; set SCHEME to https."
+    assert said == (
+        "CA_BUNDLE (cdk.json: ca_bundle) is set, but SCHEME (cdk.json: scheme) is http: set it to "
+        "https."
+    )

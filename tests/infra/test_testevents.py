@@ -8,7 +8,7 @@ from aws_cdk.assertions import Template
 
 from infra import ROOT
 from infra.testevents import read_events
-from mimir_exporter.settings.settings import parse_time
+from mimir_exporter.settings.parsers import parse_time
 from tests.infra.conftest import Synthesize
 
 

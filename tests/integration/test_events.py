@@ -156,11 +156,11 @@ def test_what_does_not_fit_into_a_manual_export_is_done_by_the_next_run(
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({}, "start is None"),
-    ({"start": "2025-03-01"}, "end is None"),
-    ({"start": "yesterday", "end": "2025-03-01"}, "start is 'yesterday'"),
-    ({"start": True, "end": "2025-03-01"}, "start is True"),
-    ({"start": [], "end": {}}, "start is []"),
+    ({}, "Invalid start None"),
+    ({"start": "2025-03-01"}, "Invalid end None"),
+    ({"start": "yesterday", "end": "2025-03-01"}, "Invalid start 'yesterday'"),
+    ({"start": True, "end": "2025-03-01"}, "Invalid start True"),
+    ({"start": [], "end": {}}, "Invalid start []"),
     ({"start": "2025-03-01", "end": "2025-02-28"}, "start has to be before end"),
     ({"start": LAST_END, "end": LAST_END}, "start has to be before end"),
     ({"start": "2025-03-01T12:00", "end": "2025-03-02"}, "no whole window that is 600 s old"),
@@ -169,7 +169,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({**HOUR_ISO, "metrics": []}, "a list of metric names is allowed"),
     ({**HOUR_ISO, "metrics": "node_info"}, "a list of metric names is allowed"),
     ({**HOUR_ISO, "metrics": [7]}, "metrics names 7"),
-    ({**HOUR_ISO, "force": "yes"}, "force is 'yes'"),
+    ({**HOUR_ISO, "force": "yes"}, "Invalid force 'yes'"),
 ]
 
 
@@ -201,7 +201,7 @@ def test_an_unknown_event_lists_the_known_ones(event: Any, small: Function) -> N
         ({"key1": "value1"}, "has 'key1' and no action"),
         ({"action": "export", **HOUR_ISO, "metric": ["pod_info"]}, "may have start, end, metrics"),
         ({"action": "status", "mont": "2025-03"}, "has 'mont', which is unknown"),
-        ({"action": "status", "files": "yes"}, "files is 'yes'; true or false is allowed"),
+        ({"action": "status", "files": "yes"}, "Invalid files 'yes': expected true or false"),
         ({"action": "check", "force": True}, "with the action 'check' it has nothing else"),
     ],
 )

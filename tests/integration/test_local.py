@@ -217,7 +217,11 @@ NOWHERE = {"S3_BUCKET": "bucket-name", "AWS_REGION": "eu-central-1"}
 WRONG: dict[str, tuple[tuple[str, ...], dict[str, str], str]] = {
     "no action": ((), {}, "The following arguments are required: ACTION; "),
     "no time": (("export",), {}, "The following arguments are required: --from; "),
-    "a bad time": (("export", "--from", "monday"), {}, "--from is 'monday'; a time such as"),
+    "a bad time": (
+        ("export", "--from", "monday"),
+        {},
+        "Invalid --from 'monday': expected a time such as",
+    ),
     "no place": (("run",), {}, "S3_BUCKET is not set; set it, or give a folder with --folder."),
     "no credentials": (("run",), NOWHERE, "There are no AWS credentials; set AWS_PROFILE, or "),
     "no such profile": (
@@ -230,7 +234,11 @@ WRONG: dict[str, tuple[tuple[str, ...], dict[str, str], str]] = {
         {"S3_BUCKET": "bucket-name", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"},
         "There is no AWS region; set AWS_REGION to the bucket's, ",
     ),
-    "a bad setting": (("run",), {**NOWHERE, "TIME_FRAME": "soon"}, "TIME_FRAME is 'soon'; "),
+    "a bad setting": (
+        ("run",),
+        {**NOWHERE, "TIME_FRAME": "soon"},
+        "Invalid TIME_FRAME (cdk.json: time_frame) 'soon': expected a number",
+    ),
 }
 
 

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from mimir_exporter.checkpoint.document import VERSION, dump, load
 from mimir_exporter.errors import CheckpointError, ExportError, SettingsError
-from mimir_exporter.settings.settings import load_settings
-from mimir_exporter.settings.variables import VARIABLES
+from mimir_exporter.settings.settings import ROWS, load_settings
 from mimir_exporter.source.refusals import RETRY_AFTER_CAP_S, classify
 from mimir_exporter.storage.layout import cluster_folder, object_key, parse_key
 from tests.torture import hostile
@@ -100,7 +99,7 @@ def test_any_environment_is_understood_or_refused_in_a_sentence(
 ) -> None:
     """And whatever is wrong, no secret is quoted."""
     good = {"S3_BUCKET": "costs", "S3_PREFIX": PREFIX, "CLUSTER_NAME": "central"}
-    names = st.sampled_from(sorted(VARIABLES))
+    names = st.sampled_from(sorted(ROWS))
     values = TEXTS | st.text(max_size=8) | st.sampled_from(["0", "-1", "1e9", "3d", "true", "[]"])
 
     def check(environ: dict[str, str], token: str) -> None:

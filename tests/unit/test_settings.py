@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mimir_exporter.errors import SettingsError
-from mimir_exporter.settings.settings import Settings, load_settings, parse_time
-from mimir_exporter.settings.variables import VARIABLES
+from mimir_exporter.settings.parsers import parse_time
+from mimir_exporter.settings.settings import ROWS, Settings, load_settings
 
 REQUIRED = {"S3_BUCKET": "cur-bucket", "S3_PREFIX": "k8s/prometheus", "CLUSTER_NAME": "prod"}
 ROLE = "arn:aws:iam::123456789012:role/exporter"
@@ -67,7 +67,7 @@ def assert_one_sentence(text: str) -> None:
 def test_just_the_variables_of_the_integration_and_of_the_design_are_read() -> None:
     environ = Recorder(REQUIRED)
     load_settings(environ)
-    assert environ.asked == {*SEED, *OURS} == set(VARIABLES)
+    assert environ.asked == {*SEED, *OURS} == set(ROWS)
 
 
 def test_the_defaults_are_those_that_are_documented() -> None:
@@ -202,7 +202,7 @@ def test_a_duration_with_a_unit_is_the_same_in_each_variable(
 @pytest.mark.parametrize("name", REQUIRED)
 def test_a_required_variable_that_is_missing_is_named(name: str) -> None:
     environ = {key: value for key, value in REQUIRED.items() if key != name}
-    assert refusal(environ) == f"{name} is not set; it is required."
+    assert refusal(environ).startswith(f"Missing {name} (cdk.json: {name.lower()}): it is required")
 
 
 @pytest.mark.parametrize(
@@ -260,34 +260,46 @@ def test_a_required_variable_that_is_missing_is_named(name: str) -> None:
 def test_a_wrong_value_is_named_with_what_is_allowed(name: str, value: str, allowed: str) -> None:
     text = refusal({**REQUIRED, name: value})
     assert_one_sentence(text)
-    assert text.startswith(f"{name} is {value!r}; ")
-    assert allowed in text
+    assert text.startswith(f"Invalid {name} (cdk.json: {name.lower()}) {value!r}")
+    assert allowed in text.partition("expected ")[2]
 
 
 @pytest.mark.parametrize(
     ("environ", "words"),
     [
-        ({"QUERY_STEP": "7"}, ("QUERY_STEP is 7 s", "divides a day")),
-        ({"QUERY_STEP": "0"}, ("QUERY_STEP is 0 s", "divides a day")),
-        ({"QUERY_STEP": "7h"}, ("QUERY_STEP is 25200 s", "divides a day")),
-        ({"QUERY_STEP": "2d"}, ("QUERY_STEP is 172800 s", "divides a day")),
-        ({"TIME_FRAME": "3601"}, ("TIME_FRAME is 3601 s", "multiple of QUERY_STEP (60 s)")),
-        ({"TIME_FRAME": "30"}, ("TIME_FRAME is 30 s", "multiple of QUERY_STEP (60 s)")),
-        ({"TIME_FRAME": "0"}, ("TIME_FRAME is 0 s", "multiple of QUERY_STEP (60 s)")),
-        ({"TIME_FRAME": "86460"}, ("TIME_FRAME is 86460 s", "up to 86400")),
-        ({"QUERY_DELAY": "301"}, ("QUERY_DELAY is 301 s", "at most 300 s")),
-        ({"ROLE_EXTERNAL_ID": "id"}, ("ROLE_EXTERNAL_ID", "ROLE_ARN is not", "both or neither")),
-        ({"S3_PREFIX": "p" * 201}, ("S3_PREFIX is longer than 200 bytes",)),
-        ({"EXTRA_METRICS": "{"}, ("EXTRA_METRICS is not a JSON object", "char 1")),
-        ({"EXTRA_METRICS": "[" * 5000}, ("EXTRA_METRICS is not a JSON object",)),
-        ({"EXTRA_METRICS": '{"a": "x", "a": "y"}'}, ("EXTRA_METRICS", "'a' stands twice")),
-        ({"EXTRA_METRICS": '{"1a": "x"}'}, ("EXTRA_METRICS has the name '1a'", "no digit first")),
-        ({"EXTRA_METRICS": '{"a/b": "x"}'}, ("EXTRA_METRICS has the name 'a/b'", "letters")),
-        ({"EXTRA_METRICS": '{"": "x"}'}, ("EXTRA_METRICS has the name ''", "letters")),
+        ({"QUERY_STEP": "7"}, ("QUERY_STEP (cdk.json: query_step) 7 s", "divides a day")),
+        ({"QUERY_STEP": "0"}, ("QUERY_STEP (cdk.json: query_step) 0 s", "divides a day")),
+        ({"QUERY_STEP": "7h"}, ("QUERY_STEP (cdk.json: query_step) 25200 s", "divides a day")),
+        ({"QUERY_STEP": "2d"}, ("QUERY_STEP (cdk.json: query_step) 172800 s", "divides a day")),
+        (
+            {"TIME_FRAME": "3601"},
+            ("TIME_FRAME (cdk.json: time_frame) 3601 s", "multiple of QUERY_STEP (60 s)"),
+        ),
+        (
+            {"TIME_FRAME": "30"},
+            ("TIME_FRAME (cdk.json: time_frame) 30 s", "multiple of QUERY_STEP (60 s)"),
+        ),
+        (
+            {"TIME_FRAME": "0"},
+            ("TIME_FRAME (cdk.json: time_frame) 0 s", "multiple of QUERY_STEP (60 s)"),
+        ),
+        ({"TIME_FRAME": "86460"}, ("TIME_FRAME (cdk.json: time_frame) 86460 s", "up to 86400")),
+        ({"QUERY_DELAY": "301"}, ("QUERY_DELAY (cdk.json: query_delay)", "'301'", "at most 300 s")),
+        (
+            {"ROLE_EXTERNAL_ID": "id"},
+            ("ROLE_EXTERNAL_ID", "ROLE_ARN (cdk.json: role_arn) is not", "both or neither"),
+        ),
+        ({"S3_PREFIX": "p" * 201}, ("S3_PREFIX", "of 201 bytes", "200 bytes at most")),
+        ({"EXTRA_METRICS": "{"}, ("EXTRA_METRICS", "expected a JSON object", "char 1")),
+        ({"EXTRA_METRICS": "[" * 5000}, ("EXTRA_METRICS", "expected a JSON object")),
+        ({"EXTRA_METRICS": '{"a": "x", "a": "y"}'}, ("EXTRA_METRICS", "duplicate key 'a'")),
+        ({"EXTRA_METRICS": '{"1a": "x"}'}, ("EXTRA_METRICS", "name '1a'", "no digit first")),
+        ({"EXTRA_METRICS": '{"a/b": "x"}'}, ("EXTRA_METRICS", "name 'a/b'", "letters")),
+        ({"EXTRA_METRICS": '{"": "x"}'}, ("EXTRA_METRICS", "name ''", "letters")),
         ({"EXTRA_METRICS": json.dumps({"a" * 101: "x"})}, ("100 characters at most",)),
-        ({"EXTRA_METRICS": '{"a": " "}'}, ("EXTRA_METRICS has no PromQL for 'a'",)),
-        ({"EXTRA_METRICS": '{"a": 1}'}, ("EXTRA_METRICS has no PromQL for 'a'",)),
-        ({"EXTRA_METRICS": '{"a": {"query": "x"}}'}, ("EXTRA_METRICS has no PromQL for 'a'",)),
+        ({"EXTRA_METRICS": '{"a": " "}'}, ("EXTRA_METRICS", "PromQL for 'a'")),
+        ({"EXTRA_METRICS": '{"a": 1}'}, ("EXTRA_METRICS", "PromQL for 'a'")),
+        ({"EXTRA_METRICS": '{"a": {"query": "x"}}'}, ("EXTRA_METRICS", "PromQL for 'a'")),
     ],
 )
 def test_values_that_do_not_fit_together_are_named(
@@ -338,7 +350,9 @@ def test_what_is_no_moment_is_refused_in_one_sentence(value: object) -> None:
     with pytest.raises(SettingsError) as caught:
         parse_time("start", value)
     assert_one_sentence(str(caught.value))
-    assert str(caught.value).startswith(f"start is {value!r}; a time such as 2026-10-31")
+    assert str(caught.value).startswith(
+        f"Invalid start {value!r}: expected a time such as 2026-10-31"
+    )
 
 
 @pytest.mark.parametrize(

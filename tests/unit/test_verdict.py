@@ -8,7 +8,8 @@ from mimir_exporter.checkpoint.checkpoint import Checkpoint
 from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover, Repeat
 from mimir_exporter.coverage.states import State, survey
 from mimir_exporter.coverage.verdict import Verdict, judge, range_name, spoken
-from mimir_exporter.settings.settings import Settings, load_settings, parse_month
+from mimir_exporter.settings.parsers import parse_month
+from mimir_exporter.settings.settings import Settings, load_settings
 from mimir_exporter.timeline.intervals import subtract
 from mimir_exporter.timeline.windows import DAY_S, Window, windows_within
 from tests.clocks import unix

@@ -12,7 +12,7 @@ from ..checkpoint.checkpoint import Checkpoint, keep_from
 from ..checkpoint.records import Failure
 from ..compose import Tools
 from ..errors import SettingsError
-from ..settings.settings import parse_flag, parse_month, parse_time
+from ..settings.parsers import parse_flag, parse_month, parse_time
 from ..timeline.deadline import Deadline
 from ..timeline.intervals import Interval, Intervals, union
 from ..timeline.windows import DAY_S, iso, iso_range, window_at

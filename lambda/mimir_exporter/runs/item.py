@@ -6,7 +6,7 @@ from aws_lambda_powertools import Logger
 
 from ..compose import Tools
 from ..errors import CheckpointError, OutOfTimeError
-from ..settings.settings import parse_time
+from ..settings.parsers import parse_time
 from ..timeline.windows import iso_range, windows_within
 
 logger = Logger()

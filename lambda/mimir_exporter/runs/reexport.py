@@ -6,7 +6,7 @@ from ..checkpoint.checkpoint import Checkpoint, keep_from
 from ..checkpoint.records import Repeat
 from ..compose import Tools
 from ..errors import SettingsError
-from ..settings.settings import parse_flag, parse_time
+from ..settings.parsers import parse_flag, parse_time
 from ..timeline.intervals import Intervals, subtract
 from ..timeline.windows import iso, iso_range, window_at
 from .plan import Asked
