@@ -28,7 +28,7 @@ def main() -> None:
 
     settings = load_settings(os.environ)
     deadline = Deadline(600)
-    bucket = Bucket(s3_client(settings), settings.bucket)
+    bucket = Bucket(s3_client(), settings.bucket)
     mimir = Mimir(settings, credential_source(""), deadline)
     fetcher = Fetcher(settings, mimir, deadline)
     writer = Writer(bucket, settings.prefix, settings.cluster_name, "cluster", deadline)

@@ -14,12 +14,12 @@ ROUNDS = 5
 BOTO3 = "import boto3; boto3.client('s3')"
 # What the function does until its first query has been answered.
 FUNCTION = """
+import os
 from mimir_exporter import handler
-class Context:
-    aws_request_id = "bench"
-    def get_remaining_time_in_millis(self): return 60_000
-with handler._tools(Context()) as tools:
-    tools.mimir.query("vector(1)")
+with handler.create_context(
+    handler.load_settings(os.environ), handler.Deadline(60), run_id="bench"
+) as context:
+    context.mimir.query("vector(1)")
 """
 IMPORT = "from mimir_exporter import handler"
 # The package that ships has no bytecode: what a start compiles, once more.

@@ -22,6 +22,9 @@ from localcloud.programs import find_program
 from localcloud.prometheus import Prometheus, running_prometheus
 from localcloud.remote_write import RemoteWriter
 
+# As the stack gives it to the functions; read when a handler is imported.
+os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "MimirExporter")
+
 # A script's shell starts what it puts into the background with SIGINT ignored, and so would be all
 # that the tests start and stop by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, MutableMapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,16 +21,15 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError
 
 from .check import run_check
-from .compose import Tools, open_tools
+from .compose import DEPENDENCIES, Dependencies, create_context
 from .console import Console, readable
 from .coverage.status import report_status
 from .errors import ExportError, SettingsError
+from .runs.context import RunContext
 from .runs.reexport import run_again
 from .runs.regular import run_regular
 from .settings.parsers import duration_s, parse_time
-from .settings.settings import Settings, load_settings
-from .storage.bucket import CLIENT, IMPATIENT, Bucket, s3_client
-from .storage.objects import ObjectStore
+from .settings.settings import load_settings
 from .timeline.deadline import Deadline
 
 logger = Logger()
@@ -37,10 +37,10 @@ logger = Logger()
 COMPLETE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 FINE = ("complete", "fit")
 
-ACTIONS: dict[str, Callable[[Tools, dict[str, Any]], dict[str, Any]]] = {
-    "export": lambda tools, event: run_again(tools, event).as_dict(),
-    "run": lambda tools, _: run_regular(tools).as_dict(),
-    "check": lambda tools, _: run_check(tools),
+ACTIONS: dict[str, Callable[[RunContext, dict[str, Any]], dict[str, Any]]] = {
+    "export": lambda context, event: run_again(context, event).as_dict(),
+    "run": lambda context, _: run_regular(context).as_dict(),
+    "check": lambda context, _: run_check(context),
     "status": report_status,
 }
 
@@ -82,13 +82,18 @@ def _act(
     settings = load_settings(environ)
     run_id = f"{socket.gethostname()}-{os.getpid()}-{time.time_ns()}"
     logger.append_keys(run=run_id)
-    place = _place(settings, options)
-    with open_tools(settings, place, deadline, run_id=run_id) as tools:
+    with create_context(
+        settings,
+        deadline,
+        run_id=run_id,
+        interactive=options.action == "check",
+        dependencies=_dependencies(options),
+    ) as context:
         try:
-            return ACTIONS[options.action](tools, event)
+            return ACTIONS[options.action](context, event)
         except KeyboardInterrupt:
             console.end()
-            totals = tools.exporter.totals
+            totals = context.exporter.totals
             return (
                 f"Interrupted: {totals.metrics} metrics of windows are exported and recorded, in "
                 f"{totals.objects} files; the same command goes on with the rest."
@@ -128,12 +133,21 @@ def _fill_in(environ: MutableMapping[str, str], folder: Path | None) -> None:
         environ.setdefault("RETENTION_DAYS", "0")
 
 
-def _place(settings: Settings, options: argparse.Namespace) -> ObjectStore:
+def _dependencies(options: argparse.Namespace) -> Dependencies:
+    """A folder or the bucket; no state machine: what the time does not suffice for waits here."""
+    local = replace(DEPENDENCIES, open_machine=lambda *_: None)
     if options.folder is not None:
         # Imported here: it needs a system with file locks.
         from .storage.folder import LocalFolder  # noqa: PLC0415
 
-        return LocalFolder(options.folder)
+        folder = LocalFolder(options.folder)
+        return replace(local, open_bucket=lambda *_: folder)
+    _require_credentials()
+    return local
+
+
+def _require_credentials() -> None:
+    """Raises SettingsError where the AWS credentials or the region are missing."""
     instead = "or export into a folder of this machine with --folder."
     try:
         session = boto3.Session()
@@ -152,8 +166,6 @@ def _place(settings: Settings, options: argparse.Namespace) -> ObjectStore:
         )
     if not session.region_name and not os.environ.get("AWS_ENDPOINT_URL"):
         raise SettingsError(f"There is no AWS region; set AWS_REGION to the bucket's, {instead}")
-    config = IMPATIENT if options.action == "check" else CLIENT
-    return Bucket(s3_client(settings, config), settings.bucket, settings.role_arn)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -1,66 +1,95 @@
-"""All that a run works with, made from the settings. Knows neither Lambda nor a command line."""
+"""Makes the context of a run from the settings: the one place that knows every part.
 
+Nothing but the entry points imports it. A test that has to control the time, the catalogue, a
+client or a wait passes its own `Dependencies`.
+"""
+
+import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
 
 from .catalog.metrics import Metric, load_catalog
 from .checkpoint.store import CheckpointStore
-from .runs.backfill import StateMachine
+from .runs.context import RunContext
 from .runs.export import Exporter
+from .runs.machine import StateMachine
 from .settings.settings import Settings
-from .source.auth import Credentials, credential_source
+from .source.auth import CredentialSource, credential_source
 from .source.fetch import Fetcher
 from .source.mimir import Mimir
 from .source.sigv4 import open_signer
 from .storage.bounded import BoundedStore
+from .storage.bucket import CLIENT_CONFIG, INTERACTIVE_CONFIG, Bucket, s3_client
 from .storage.objects import ObjectStore
 from .storage.write import Writer
 from .timeline.deadline import Deadline
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_stepfunctions import SFNClient
+
+
+def open_bucket(settings: Settings, config: Config) -> ObjectStore:
+    """The bucket of S3_BUCKET. Its client is made at the first use, once for each process."""
+    return Bucket(
+        lambda: _s3_client(settings.role_arn, settings.role_external_id, config),
+        settings.bucket,
+        settings.role_arn,
+    )
+
+
+def open_machine(settings: Settings, config: Config) -> StateMachine | None:
+    """The backfill's state machine; None where the settings name none."""
+    arn = settings.state_machine_arn
+    return StateMachine(_stepfunctions_client(config), arn) if arn else None
+
 
 @dataclass(frozen=True)
-class Tools:
-    """What one invocation has. `run_id` is its own; `machine` is None without one."""
+class Dependencies:
+    """What a context is made of beside the settings.
 
-    settings: Settings
-    catalog: tuple[Metric, ...]
-    bucket: ObjectStore
-    store: CheckpointStore
-    mimir: Mimir
-    exporter: Exporter
-    deadline: Deadline
-    machine: StateMachine | None
-    run_id: str
+    `client_config` is how long and how often the clients of AWS try, `interactive_config` the same
+    where an operator waits for the answer.
+    """
+
     clock: Callable[[], float] = time.time
+    jitter: Callable[[], float] = random.random
+    load_catalog: Callable[[Mapping[str, str]], tuple[Metric, ...]] = load_catalog
+    credential_source: Callable[[str], CredentialSource] = credential_source
+    open_bucket: Callable[[Settings, Config], ObjectStore] = open_bucket
+    open_machine: Callable[[Settings, Config], StateMachine | None] = open_machine
+    client_config: Config = CLIENT_CONFIG
+    interactive_config: Config = INTERACTIVE_CONFIG
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The catalogue's metric names."""
-        return tuple(metric.name for metric in self.catalog)
 
-    def now(self) -> int:
-        """Unix seconds."""
-        return int(self.clock())
+DEPENDENCIES = Dependencies()
 
 
 @contextmanager
-def open_tools(
+def create_context(
     settings: Settings,
-    bucket: ObjectStore,
     deadline: Deadline,
     *,
     run_id: str,
-    machine: StateMachine | None = None,
-    clock: Callable[[], float] = time.time,
-) -> Iterator[Tools]:
-    """Make the tools of one run, and close at the end what they opened. Raises SettingsError."""
-    catalog = load_catalog(settings.extra_metrics)
-    bucket = BoundedStore(bucket, deadline)
-    store = CheckpointStore(bucket, settings.prefix, settings.cluster_name, clock=clock)
-    mimir = Mimir(
-        settings, credential_source(settings.auth_secret_arn), deadline, open_signer(settings)
+    interactive: bool = False,
+    dependencies: Dependencies = DEPENDENCIES,
+) -> Iterator[RunContext]:
+    """The context of one run; what it opened is closed at the end. Raises SettingsError."""
+    made = dependencies
+    config = made.interactive_config if interactive else made.client_config
+    catalog = made.load_catalog(settings.extra_metrics)
+    bucket = BoundedStore(made.open_bucket(settings, config), deadline)
+    machine = made.open_machine(settings, config)
+    credentials = made.credential_source(settings.auth_secret_arn)
+    store = CheckpointStore(
+        bucket, settings.prefix, settings.cluster_name, clock=made.clock, jitter=made.jitter
     )
     writer = Writer(
         bucket,
@@ -69,33 +98,32 @@ def open_tools(
         settings.cluster_label if settings.split_by_cluster else "",
         deadline,
     )
-    fetcher = Fetcher(settings, mimir, deadline)
+    mimir = Mimir(settings, credentials, deadline, open_signer(settings))
+    fetcher = Fetcher(settings, mimir, deadline, jitter=made.jitter)
     try:
-        yield Tools(
+        yield RunContext(
             settings=settings,
             catalog=catalog,
             bucket=bucket,
             store=store,
+            credentials=credentials,
             mimir=mimir,
-            exporter=Exporter(catalog, fetcher, writer, store, deadline, clock=clock),
+            exporter=Exporter(catalog, fetcher, writer, store, deadline, clock=made.clock),
             deadline=deadline,
             machine=machine.within(deadline) if machine else None,
             run_id=run_id,
-            clock=clock,
+            clock=made.clock,
+            jitter=made.jitter,
         )
     finally:
         mimir.close()
 
 
-def describe_login(settings: Settings) -> str:
-    """Who we are to the endpoint, without any secret in it, as the secret is now; "" where there
-    is a secret and nothing in it. Raises SettingsError, StopRunError."""
-    if settings.sigv4_region:
-        signer = settings.sigv4_role_arn or "the exporter's own role"
-        return f"SigV4 in {settings.sigv4_region} as {signer}"
-    credentials = credential_source(settings.auth_secret_arn).get(refresh=True)
-    if settings.auth_secret_arn and credentials == Credentials():
-        return ""
-    source = settings.auth_secret_arn or "the environment"
-    tenant = "with a tenant" if credentials.tenant else "without a tenant"
-    return f"{credentials.method}, {tenant}, from {source}"
+@lru_cache(maxsize=2)
+def _s3_client(role_arn: str, external_id: str, config: Config) -> "S3Client":
+    return s3_client(role_arn, external_id, config)
+
+
+@lru_cache(maxsize=2)
+def _stepfunctions_client(config: Config) -> "SFNClient":
+    return boto3.client("stepfunctions", config=config)

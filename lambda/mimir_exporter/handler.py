@@ -3,27 +3,23 @@
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from functools import lru_cache
 from typing import Any
 
-import boto3
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.config import Config
 
 from .check import run_check
-from .compose import Tools, open_tools
+from .compose import DEPENDENCIES, Dependencies, create_context
 from .coverage.status import report_status
 from .errors import ExportError, SettingsError
-from .runs.backfill import StateMachine
+from .runs.context import RunContext
 from .runs.export import Totals
 from .runs.item import run_item
 from .runs.reexport import run_again
 from .runs.regular import run_regular
 from .runs.summary import Summary
 from .settings.settings import load_settings
-from .storage.bucket import CLIENT, IMPATIENT, Bucket, s3_client
 from .timeline.deadline import Deadline
 
 logger = Logger()
@@ -45,45 +41,49 @@ _KNOWN = (
 
 
 @logger.inject_lambda_context(clear_state=True)
-def export(event: Event, context: LambdaContext) -> Event:
+def export(
+    event: Event, context: LambdaContext, *, dependencies: Dependencies = DEPENDENCIES
+) -> Event:
     """The regular function: a run, or the action that the event names.
 
     Returns a small summary. Raises ExportError, one sentence that says what to change, when the
     work could not be done at all: the invocation then counts as failed.
     """
     logger.append_keys(run=context.aws_request_id)
-    return _answered(lambda: _act(event, context))
+    return _answered(lambda: _act(event, context, dependencies))
 
 
 @logger.inject_lambda_context(clear_state=True)
-def backfill(event: Event, context: LambdaContext) -> Event:
+def backfill(
+    event: Event, context: LambdaContext, *, dependencies: Dependencies = DEPENDENCIES
+) -> Event:
     """One item of the Map: {"start", "end"} of a window in unix seconds, and the `execution`."""
     logger.append_keys(run=context.aws_request_id)
     if event.get("execution"):
         logger.append_keys(execution=event["execution"])
 
     def act() -> Event:
-        with _tools(context) as tools:
-            result = run_item(tools, event)
-            _publish(tools.exporter.totals)
+        with _run_context(context, dependencies) as run:
+            result = run_item(run, event)
+            _publish(run.exporter.totals)
             return result
 
     return _answered(act)
 
 
-def _act(event: Event, context: LambdaContext) -> Event:
-    actions: dict[str, Callable[[Tools], Event]] = {
-        "run": lambda tools: _finish(run_regular(tools)),
-        "export": lambda tools: _finish(run_again(tools, event)),
-        "status": lambda tools: _tell_status(report_status(tools, event)),
-        "check": lambda tools: _tell_check(run_check(tools)),
+def _act(event: Event, context: LambdaContext, dependencies: Dependencies) -> Event:
+    actions: dict[str, Callable[[RunContext], Event]] = {
+        "run": lambda run: _finish(run_regular(run)),
+        "export": lambda run: _finish(run_again(run, event)),
+        "status": lambda run: _tell_status(report_status(run, event)),
+        "check": lambda run: _tell_check(run_check(run)),
     }
     action = event.get("action", "run") if isinstance(event, dict) else event
     if not isinstance(action, str) or action not in actions:
         raise SettingsError(f"The event's action is {action!r}; {_KNOWN}")
     _refuse_unknown_keys(action, event)
-    with _tools(context, IMPATIENT if action == "check" else CLIENT) as tools:
-        return actions[action](tools)
+    with _run_context(context, dependencies, interactive=action == "check") as run:
+        return actions[action](run)
 
 
 def _refuse_unknown_keys(action: str, event: Event) -> None:
@@ -101,15 +101,15 @@ def _refuse_unknown_keys(action: str, event: Event) -> None:
         )
 
 
-def _tools(context: LambdaContext, config: Config = CLIENT) -> AbstractContextManager[Tools]:
-    """`config` is how long and how often the clients of AWS try."""
-    settings = load_settings(os.environ)
-    return open_tools(
-        settings,
-        Bucket(lambda: _s3(settings.bucket, config), settings.bucket, settings.role_arn),
+def _run_context(
+    context: LambdaContext, dependencies: Dependencies, *, interactive: bool = False
+) -> AbstractContextManager[RunContext]:
+    return create_context(
+        load_settings(os.environ),
         Deadline.for_invocation(context.get_remaining_time_in_millis() / 1000),
         run_id=context.aws_request_id,
-        machine=_machine(settings.state_machine_arn, config),
+        interactive=interactive,
+        dependencies=dependencies,
     )
 
 
@@ -183,13 +183,3 @@ def _publish(totals: Totals) -> None:
         metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
     metrics.add_metric(name="BytesWritten", unit=MetricUnit.Bytes, value=totals.bytes)
     metrics.flush_metrics()
-
-
-@lru_cache(maxsize=2)
-def _s3(_bucket: str, config: Config) -> Any:
-    return s3_client(load_settings(os.environ), config)
-
-
-@lru_cache(maxsize=2)
-def _machine(arn: str, config: Config) -> StateMachine | None:
-    return StateMachine(boto3.client("stepfunctions", config=config), arn) if arn else None

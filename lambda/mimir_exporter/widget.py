@@ -8,18 +8,17 @@ The protocol: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/add
 """
 
 import os
-import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from html import escape
 from typing import Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from .catalog.metrics import load_catalog
+from .catalog.metrics import Metric
 from .checkpoint.store import CheckpointStore
+from .compose import DEPENDENCIES, Dependencies
 from .coverage.map import draw_map
 from .coverage.map_style import FONT
 from .coverage.states import Coverage, survey
@@ -27,7 +26,6 @@ from .coverage.verdict import MONTHS, judge
 from .errors import ExportError
 from .settings.parsers import parse_month
 from .settings.settings import Settings, load_settings
-from .storage.bucket import IMPATIENT, Bucket, s3_client
 from .storage.objects import ObjectStore
 from .timeline.intervals import Interval
 
@@ -56,7 +54,9 @@ NAMED_FROM, NAMED_PX, ARROWS_PX = 760, 220, 90
 
 
 @logger.inject_lambda_context(clear_state=True)
-def coverage(event: dict[str, Any], context: LambdaContext) -> str:
+def coverage(
+    event: dict[str, Any], context: LambdaContext, *, dependencies: Dependencies = DEPENDENCIES
+) -> str:
     """HTML of the month that the event or the dashboard's time range names; its documentation
     for `{"describe": true}`."""
     if event.get("describe"):
@@ -65,9 +65,15 @@ def coverage(event: dict[str, Any], context: LambdaContext) -> str:
     shown = event.get("widgetContext") or {}
     try:
         settings = load_settings(os.environ)
-        now = int(time.time())
+        now = int(dependencies.clock())
         month = _month(event.get("month"), shown, now)
-        found = read_coverage(_bucket(settings), settings, month, now)
+        found = read_coverage(
+            dependencies.open_bucket(settings, dependencies.interactive_config),
+            settings,
+            dependencies.load_catalog(settings.extra_metrics),
+            month,
+            now,
+        )
     except ExportError as error:
         logger.error("map not drawn", extra={"reason": str(error)})
         return _sentence(str(error))
@@ -77,13 +83,17 @@ def coverage(event: dict[str, Any], context: LambdaContext) -> str:
 
 
 def read_coverage(
-    bucket: ObjectStore, settings: Settings, span: Interval, now: int
+    bucket: ObjectStore,
+    settings: Settings,
+    catalog: Iterable[Metric],
+    span: Interval,
+    now: int,
 ) -> Coverage | None:
     """How the catalogue's metrics stand in `span`; None before the first run. CheckpointError."""
     checkpoint = CheckpointStore(bucket, settings.prefix, settings.cluster_name).read()
     if not checkpoint.metrics:
         return None
-    names = tuple(metric.name for metric in load_catalog(settings.extra_metrics))
+    names = tuple(metric.name for metric in catalog)
     # Only in memory: what the next run will take in counts already.
     checkpoint.adopt(settings, names, now)
     return survey(checkpoint, names, settings, now, span)
@@ -141,12 +151,3 @@ def _sentence(text: str) -> str:
 
 def _pixels(value: object, default: int) -> int:
     return int(value) if isinstance(value, int | float) and 0 < value < 10_000 else default
-
-
-def _bucket(settings: Settings) -> ObjectStore:
-    return Bucket(_s3(), settings.bucket, settings.role_arn)
-
-
-@lru_cache(maxsize=1)
-def _s3() -> Any:
-    return s3_client(load_settings(os.environ), IMPATIENT)

@@ -7,7 +7,7 @@ import pytest
 from infra.deployment.context import DeploymentError
 from infra.deployment.read import read_deployment
 from infra.deployment.table import PASSED_ON
-from mimir_exporter.source.auth import NAMES, TENANT, USERNAME
+from mimir_exporter.settings.credentials import NAMES, TENANT, USERNAME
 from tests.infra.given import context
 
 KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/1"

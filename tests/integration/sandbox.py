@@ -4,31 +4,37 @@ import contextlib
 import json
 import logging
 import os
+import random
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from types import SimpleNamespace
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 import boto3
 import pytest
-from aws_lambda_powertools.metrics.provider.cloudwatch_emf import cloudwatch
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore import endpoint
 from botocore.config import Config
 
-from mimir_exporter import compose, handler, widget
+from mimir_exporter import handler, widget
 from mimir_exporter.catalog.metrics import Metric, load_catalog
-from mimir_exporter.checkpoint.store import CheckpointStore
-from mimir_exporter.errors import SettingsError
-from mimir_exporter.settings.settings import load_settings
-from mimir_exporter.source import retry
-from mimir_exporter.storage.bucket import CLIENT, IMPATIENT, s3_client
+from mimir_exporter.compose import Dependencies
+from mimir_exporter.runs.machine import StateMachine
+from mimir_exporter.settings.settings import Settings
+from mimir_exporter.storage.bucket import Bucket, s3_client
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_stepfunctions import SFNClient
 
 # All that the functions said in this session, for the test that no secret is in it.
 SAID: list[str] = []
+
+# Of the waits before another try; the waits themselves are tested with a clock of their own.
+QUICK = 0.05
 
 Event = dict[str, Any]
 T = TypeVar("T")
@@ -66,13 +72,15 @@ class Context:
 class Sandbox:
     """The environment in which the functions run: variables, the time, the catalogue.
 
-    `metrics` are the catalogue's metrics to use (None: all), EXTRA_METRICS aside. `logs` holds
-    the log lines of the last invocation.
+    `metrics` are the catalogue's metrics to use (None: all), EXTRA_METRICS aside. `patience` is how
+    the clients of AWS try, by the names of Dependencies. `logs` holds the log lines of the last
+    invocation.
     """
 
     env: Mapping[str, str]
     clock: Clock
     metrics: tuple[str, ...] | None = None
+    patience: Mapping[str, Any] = field(default_factory=dict)
     logs: list[dict[str, Any]] = field(default_factory=list)
 
     def export(
@@ -105,7 +113,7 @@ class Sandbox:
 
     def _invoke(
         self,
-        entry: Callable[[Event, LambdaContext], T],
+        entry: Callable[..., T],
         event: Event,
         seconds: float,
         request_id: str,
@@ -114,7 +122,9 @@ class Sandbox:
         lines = _Lines()
         with self._running(), _logging_to(lines):
             try:
-                result = entry(event, cast("LambdaContext", context))
+                result = entry(
+                    event, cast("LambdaContext", context), dependencies=self.dependencies
+                )
             except Exception as error:
                 SAID.extend(traceback.format_exception(error))
                 raise
@@ -131,27 +141,25 @@ class Sandbox:
                 patch.delenv(name)
             for name, value in self.env.items():
                 patch.setenv(name, value)
-            patch.setattr(handler, "_s3", _s3)
-            patch.setattr(widget, "_s3", lambda: _s3("", IMPATIENT))
-            patch.setattr(widget, "time", SimpleNamespace(time=self.clock))
-            patch.setattr(widget, "load_catalog", lambda _extra: self.catalog)
-            # The keys that boto3 found first stay with its default session.
+            # Process-wide in libraries: the keys that boto3 found first stay with its default
+            # session, and botocore waits between its own tries.
             patch.setattr(boto3, "DEFAULT_SESSION", session_of(os.environ["AWS_ACCESS_KEY_ID"]))
-            patch.setattr(
-                endpoint, "time", SimpleNamespace(sleep=lambda _s: None)
-            )  # botocore's waits
-            patch.setattr(handler.metrics, "namespace", "MimirExporter")
-            patch.setattr(cloudwatch, "print", SAID.append, raising=False)
-            patch.setattr(handler, "open_tools", partial(compose.open_tools, clock=self.clock))
-            patch.setattr(
-                compose,
-                "CheckpointStore",
-                partial(CheckpointStore, sleep=lambda s: time.sleep(s / 10)),
-            )
-            patch.setattr(compose, "load_catalog", lambda _extra: self.catalog)
-            patch.setattr(retry, "BASE_S", 0.02)  # the waits are tested with a clock of their own
+            patch.setattr(endpoint, "time", SimpleNamespace(sleep=lambda _s: None))
             self._make_client()
-            yield
+            with contextlib.redirect_stdout(cast("TextIO", _Said())):  # where EMF goes
+                yield
+
+    @property
+    def dependencies(self) -> Dependencies:
+        """What the functions are made of here: this time, this catalogue, clients that are kept."""
+        made = Dependencies(
+            clock=self.clock,
+            jitter=lambda: random.random() * QUICK,
+            load_catalog=lambda _extra: self.catalog,
+            open_bucket=_open_bucket,
+            open_machine=_open_machine,
+        )
+        return replace(made, **self.patience)
 
     def _make_client(self) -> None:
         """Before the function's time begins, as that is seconds where a test gives it seconds.
@@ -160,25 +168,54 @@ class Sandbox:
         and what it made would stay, for another place. A role is assumed by the function itself.
         """
         if "ROLE_ARN" not in self.env:
-            with contextlib.suppress(SettingsError):
-                _s3("", CLIENT)
+            _s3(self.dependencies.client_config)
 
 
-def _s3(_bucket: str, config: Config) -> Any:
-    role = (os.environ.get("ROLE_ARN"), os.environ.get("ROLE_EXTERNAL_ID"))
-    return _s3_of(config, os.environ["AWS_ENDPOINT_URL"], os.environ["AWS_ACCESS_KEY_ID"], *role)
+def _open_bucket(settings: Settings, config: Config) -> Bucket:
+    return Bucket(lambda: _s3(config), settings.bucket, settings.role_arn)
+
+
+def _open_machine(settings: Settings, config: Config) -> StateMachine | None:
+    arn = settings.state_machine_arn
+    return StateMachine(_stepfunctions(config, *_where()), arn) if arn else None
+
+
+def _s3(config: Config) -> "S3Client":
+    return _s3_of(
+        config, os.environ.get("ROLE_ARN", ""), os.environ.get("ROLE_EXTERNAL_ID", ""), *_where()
+    )
+
+
+def _where() -> tuple[str, str]:
+    return os.environ["AWS_ENDPOINT_URL"], os.environ["AWS_ACCESS_KEY_ID"]
 
 
 @lru_cache
-def _s3_of(config: Config, *_who: str | None) -> Any:
+def _s3_of(config: Config, role_arn: str, external_id: str, *_where: str) -> "S3Client":
     """A client as the function makes it, once for each endpoint and role: making one takes long."""
-    return s3_client(load_settings(os.environ), config)
+    return s3_client(role_arn, external_id, config)
+
+
+@lru_cache
+def _stepfunctions(config: Config, *_where: str) -> "SFNClient":
+    return boto3.client("stepfunctions", config=config)
 
 
 @lru_cache
 def session_of(_key: str) -> boto3.Session:
     """The default session of whoever has this access key."""
     return boto3.Session()
+
+
+class _Said:
+    """Standard output, kept with the rest."""
+
+    def write(self, text: str) -> int:
+        SAID.append(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
 
 
 class _Lines(logging.Handler):

@@ -10,7 +10,8 @@ from localcloud.prometheus import Prometheus
 from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover
 from mimir_exporter.checkpoint.store import CheckpointStore
 from mimir_exporter.errors import ExportError
-from mimir_exporter.runs.backfill import StateMachine, hand_over
+from mimir_exporter.runs.handover import hand_over
+from mimir_exporter.runs.machine import StateMachine
 from mimir_exporter.settings.settings import load_settings
 from mimir_exporter.storage.bucket import Bucket
 from mimir_exporter.timeline.windows import Window

@@ -20,7 +20,7 @@ import pytest
 
 from localcloud.prometheus import Prometheus
 from mimir_exporter.catalog.metrics import load_catalog
-from mimir_exporter.compose import open_tools
+from mimir_exporter.compose import Dependencies, create_context
 from mimir_exporter.runs.reexport import run_again
 from mimir_exporter.settings.settings import load_settings
 from mimir_exporter.storage.folder import LocalFolder
@@ -106,10 +106,10 @@ def exports(mimir: Prometheus, tmp_path_factory: pytest.TempPathFactory) -> Path
         }
     )
     place = LocalFolder(folder / "exports")
-    clock = Clock(NOW)
-    with open_tools(settings, place, Deadline(120), run_id="reading", clock=clock) as tools:
+    local = Dependencies(clock=Clock(NOW), open_bucket=lambda *_: place)
+    with create_context(settings, Deadline(120), run_id="reading", dependencies=local) as context:
         asked = {"start": START, "end": LAST_END, "metrics": list(READ)}
-        assert run_again(tools, asked).outcome == "complete"
+        assert run_again(context, asked).outcome == "complete"
     return folder
 
 

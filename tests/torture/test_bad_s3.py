@@ -12,7 +12,6 @@ from botocore.config import Config
 
 from localcloud.aws import Cloud
 from localcloud.prometheus import Prometheus
-from mimir_exporter import handler
 from mimir_exporter.timeline import bounded
 from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeProxy
@@ -84,7 +83,6 @@ def test_whatever_s3_does_nothing_is_lost_and_nothing_stands_twice(
     impatient = Config(
         retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=1, read_timeout=0.4
     )
-    monkeypatch.setattr(handler, "CLIENT", impatient)
     monkeypatch.setattr(bounded, "HANGS_S", 0.5)
     random = Random(seed)
     hours = HOURS if is_long else HOURS_QUICK
@@ -94,7 +92,9 @@ def test_whatever_s3_does_nothing_is_lost_and_nothing_stands_twice(
         rounds += 1
         s3 = make_proxy(cloud.endpoint)
         function = replace(
-            make_function(AWS_ENDPOINT_URL=s3.url, BACKFILL_DAYS=f"{hours}h"), metrics=FEW
+            make_function(AWS_ENDPOINT_URL=s3.url, BACKFILL_DAYS=f"{hours}h"),
+            metrics=FEW,
+            patience={"client_config": impatient},
         )
         weather = Weather(random, random.choice([0.02, 0.1, 0.3, 0.8]), FAULTS)
         s3.spoil(weather, lambda _: True)

@@ -14,9 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mimir_exporter.errors import SettingsError, StopRunError
+from mimir_exporter.settings.credentials import NAMES, Credentials
 from mimir_exporter.source.auth import (
-    NAMES,
-    Credentials,
     CredentialSource,
     credential_source,
     hide,

@@ -14,15 +14,14 @@ from mimir_exporter.checkpoint.checkpoint import HANDOVERS, Checkpoint
 from mimir_exporter.checkpoint.records import Handover
 from mimir_exporter.checkpoint.store import CheckpointStore
 from mimir_exporter.errors import StopRunError
-from mimir_exporter.runs import backfill
-from mimir_exporter.runs.backfill import (
+from mimir_exporter.runs.handover import (
     MAX_ITEMS,
     START_GRACE_S,
-    StateMachine,
     execution_name,
     hand_over,
-    settle,
+    reconcile_executions,
 )
+from mimir_exporter.runs.machine import StateMachine
 from mimir_exporter.settings.settings import load_settings
 from mimir_exporter.timeline.intervals import union
 from mimir_exporter.timeline.windows import Window
@@ -85,8 +84,14 @@ def refusal(code: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": "no"}}, "StartExecution")
 
 
-def give(store: Store, machine: Machine, windows: Sequence[Window]) -> list[str]:
-    return [*hand_over(cast(CheckpointStore, store), machine.client(), windows, NOW)]
+def give(
+    store: Store, machine: Machine, windows: Sequence[Window], max_items: int = MAX_ITEMS
+) -> list[str]:
+    return [
+        *hand_over(
+            cast(CheckpointStore, store), machine.client(), windows, NOW, max_items=max_items
+        )
+    ]
 
 
 @given(st.integers(1, 10**9), st.integers(1, MAX_ITEMS), st.integers(0, 1_100_000))
@@ -138,12 +143,11 @@ def test_a_run_that_died_before_the_start_is_taken_up_under_the_same_name() -> N
     assert store.checkpoint.handed_over == 1
 
 
-def test_with_enough_executions_at_work_the_rest_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_enough_executions_at_work_the_rest_waits() -> None:
     """What the checkpoint would have to hold of them has a bound, and Mimir has too."""
-    monkeypatch.setattr(backfill, "MAX_ITEMS", 5)  # the bound is of executions, however small
     store, machine = Store(), Machine()
     windows = hours(HANDOVERS * 5 + 1)
-    assert len(give(store, machine, windows)) == HANDOVERS
+    assert len(give(store, machine, windows, max_items=5)) == HANDOVERS
     assert give(store, machine, windows[-1:]) == []
     assert len(machine.started) == len(store.checkpoint.handovers) == HANDOVERS
     store.checkpoint.handovers.pop()
@@ -206,7 +210,7 @@ def test_an_ended_execution_is_settled_and_one_that_never_began_is_taken_back(
     if started:
         machine.client().start("n", windows)
         machine.statuses["n"] = status
-    after = settle(
+    after = reconcile_executions(
         store.checkpoint,
         cast(CheckpointStore, store),
         machine.client(),

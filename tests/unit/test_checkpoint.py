@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from mimir_exporter.checkpoint.checkpoint import CLOCK_OFF_S, Checkpoint, keep_from
+from mimir_exporter.checkpoint.checkpoint import Checkpoint, keep_from
 from mimir_exporter.checkpoint.document import dump, load
 from mimir_exporter.checkpoint.records import (
     GAP_ATTEMPTS,
@@ -23,6 +23,7 @@ from mimir_exporter.checkpoint.records import (
 from mimir_exporter.coverage.states import State, survey
 from mimir_exporter.errors import CheckpointError
 from mimir_exporter.settings.settings import Settings
+from mimir_exporter.timeline.clock import CLOCK_OFF_S
 from mimir_exporter.timeline.intervals import covers, subtract, union
 from mimir_exporter.timeline.windows import DAY_S, Window, window_at
 from tests.clocks import unix

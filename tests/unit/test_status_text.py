@@ -11,10 +11,10 @@ from mimir_exporter.checkpoint.checkpoint import Checkpoint
 from mimir_exporter.checkpoint.compact import _forget_empty
 from mimir_exporter.checkpoint.document import dump, load
 from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover, Repeat
-from mimir_exporter.compose import Tools
 from mimir_exporter.coverage import status as module
 from mimir_exporter.coverage.status import report_status
 from mimir_exporter.errors import SettingsError
+from mimir_exporter.runs.context import RunContext
 from mimir_exporter.settings.settings import Settings, load_settings
 from mimir_exporter.storage.layout import object_key
 from mimir_exporter.storage.objects import Folder, ListedKey
@@ -78,7 +78,7 @@ def status(
             {name: ListedKey(7, "etag") for name in names if not name.endswith("/")},
         )
 
-    tools = SimpleNamespace(
+    context = SimpleNamespace(
         settings=settings,
         names=NAMES,
         store=SimpleNamespace(read=lambda: checkpoint),
@@ -87,7 +87,7 @@ def status(
         machine=SimpleNamespace(ending={"running": "", "dead": "FAILED"}.get),
         now=lambda: NOW,
     )
-    return report_status(cast(Tools, tools), dict(event or {}))
+    return report_status(cast(RunContext, context), dict(event or {}))
 
 
 def test_before_the_first_run_it_says_how_to_begin() -> None:

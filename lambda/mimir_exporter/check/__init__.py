@@ -9,7 +9,7 @@ has, and `amounts` how much of it, how late and how far back.
 from typing import Any
 
 from .. import __version__
-from ..compose import Tools
+from ..runs.context import RunContext
 from ..storage.layout import state_key
 from .amounts import look_at_amounts
 from .endpoint import look_at_endpoint, look_at_login
@@ -19,23 +19,23 @@ from .places import look_at_places
 from .questions import Questions
 
 
-def run_check(tools: Tools) -> dict[str, Any]:
+def run_check(context: RunContext) -> dict[str, Any]:
     """The findings, as JSON and as lines of text. Writes nothing but a probe that it removes."""
-    settings = tools.settings
+    settings = context.settings
     findings = Findings()
     findings.add(
         "ok",
         "exporter",
-        f"{__version__}; {len(tools.catalog)} metrics from {settings.origin}"
+        f"{__version__}; {len(context.catalog)} metrics from {settings.origin}"
         f"{settings.path_prefix} to "
-        f"{tools.bucket.where(state_key(settings.prefix, settings.cluster_name, ''))}",
+        f"{context.bucket.where(state_key(settings.prefix, settings.cluster_name, ''))}",
     )
-    checkpoint = look_at_places(tools, findings)
+    checkpoint = look_at_places(context, findings)
     metrics: dict[str, Any] = {}
-    if look_at_login(tools, findings) and look_at_endpoint(tools, findings):
-        questions = Questions(tools)
-        counts = look_at_metrics(tools, questions, findings)
-        look_at_amounts(tools, questions, counts, checkpoint, findings)
+    if look_at_login(context, findings) and look_at_endpoint(context, findings):
+        questions = Questions(context)
+        counts = look_at_metrics(context, questions, findings)
+        look_at_amounts(context, questions, counts, checkpoint, findings)
         metrics = {name: count.as_dict() for name, count in counts.items()}
     result = findings.as_dict()
     result["report"] += [_line(name, metric) for name, metric in metrics.items()]

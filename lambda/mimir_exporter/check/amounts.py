@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ..checkpoint.checkpoint import Checkpoint
-from ..compose import Tools
 from ..errors import ExportError, TooLargeError, TryLaterError
+from ..runs.context import RunContext
 from ..timeline.windows import DAY_S, Grid, Window, iso, window_at, windows_within
 from .findings import Findings, some
 from .metrics import Count
@@ -26,7 +26,7 @@ HALF = 0.5
 
 
 def look_at_amounts(
-    tools: Tools,
+    context: RunContext,
     questions: Questions,
     counts: Mapping[str, Count],
     checkpoint: Checkpoint,
@@ -37,10 +37,10 @@ def look_at_amounts(
     if not full:
         return
     steps: dict[str, Callable[[], None]] = {
-        "late data": lambda: _look_at_lateness(tools, questions, full, findings),
+        "late data": lambda: _look_at_lateness(context, questions, full, findings),
         # Before the other range query, so that it has no wait for QUERY_DELAY in it.
-        "size": lambda: _look_at_size(tools, questions, full, checkpoint, findings),
-        "history": lambda: _look_at_history(tools, questions, full, checkpoint, findings),
+        "size": lambda: _look_at_size(context, questions, full, checkpoint, findings),
+        "history": lambda: _look_at_history(context, questions, full, checkpoint, findings),
     }
     for what, step in steps.items():
         try:
@@ -52,17 +52,17 @@ def look_at_amounts(
 
 
 def _look_at_lateness(
-    tools: Tools, questions: Questions, counts: Mapping[str, Count], findings: Findings
+    context: RunContext, questions: Questions, counts: Mapping[str, Count], findings: Findings
 ) -> None:
     """Whether samples are there once a window is exported; and if not, how late they come."""
-    settle_s = tools.settings.settle_time_s
-    label = tools.settings.cluster_label
+    settle_s = context.settings.settle_time_s
+    label = context.settings.cluster_label
     ages = questions.values(
         f"time() - max by ({label})(max_over_time(timestamp(kube_node_info)[1h:1m]))", questions.now
     )
     late = {cluster: age for cluster, age in ages.items() if age > settle_s}
     # The same metrics an hour earlier: what had series then and has half of them now is late too.
-    for metric in tools.catalog:
+    for metric in context.catalog:
         if metric.name not in ("memory_usage", "node_info") or metric.name not in counts:
             continue
         earlier = questions.count(metric.promql(label), questions.settled - 3600)
@@ -91,19 +91,19 @@ def _look_at_lateness(
 
 
 def _look_at_history(
-    tools: Tools,
+    context: RunContext,
     questions: Questions,
     counts: Mapping[str, Count],
     checkpoint: Checkpoint,
     findings: Findings,
 ) -> None:
     """Whether the endpoint still has what the backfill reaches back to, of the smallest metric."""
-    begin = _begin(tools, checkpoint, _grids(tools, checkpoint))
+    begin = _begin(context, checkpoint, _grids(context, checkpoint))
     smallest = min(counts, key=lambda name: counts[name].series)
-    (metric,) = (one for one in tools.catalog if one.name == smallest)
+    (metric,) = (one for one in context.catalog if one.name == smallest)
     step_s = max(300, -(-(questions.settled - begin) // (POINTS * 300)) * 300)
     first = questions.first_moment(
-        f"count({metric.promql(tools.settings.cluster_label)})", begin, step_s
+        f"count({metric.promql(context.settings.cluster_label)})", begin, step_s
     )
     if first is None or first < begin + 2 * step_s:
         findings.add(
@@ -121,19 +121,19 @@ def _look_at_history(
 
 
 def _look_at_size(
-    tools: Tools,
+    context: RunContext,
     questions: Questions,
     counts: Mapping[str, Count],
     checkpoint: Checkpoint,
     findings: Findings,
 ) -> None:
     """What a window takes, from how long Mimir works on the largest metric of a whole one."""
-    settings = tools.settings
-    grids = _grids(tools, checkpoint)
+    settings = context.settings
+    grids = _grids(context, checkpoint)
     newest = window_at(grids, questions.settled).start - 1
     window = window_at(grids, newest)
     largest = max(counts, key=lambda name: counts[name].series)
-    (metric,) = (one for one in tools.catalog if one.name == largest)
+    (metric,) = (one for one in context.catalog if one.name == largest)
     cut, query_s = "", 0.0
     try:
         query_s = questions.work_s(
@@ -154,7 +154,7 @@ def _look_at_size(
         )
         return
     size = Size.of(counts, window, query_s=query_s, delay_s=settings.query_delay_s)
-    level, found, change = size.judge(_pending(tools, checkpoint, grids), questions.budget_s)
+    level, found, change = size.judge(_pending(context, checkpoint, grids), questions.budget_s)
     findings.add(level, "size", found + cut, change)
 
 
@@ -221,28 +221,28 @@ class Size:
         return "ok", found, ""
 
 
-def _grids(tools: Tools, checkpoint: Checkpoint) -> tuple[Grid, ...]:
-    fresh = Grid(0, tools.settings.time_frame_s, tools.settings.query_step_s)
+def _grids(context: RunContext, checkpoint: Checkpoint) -> tuple[Grid, ...]:
+    fresh = Grid(0, context.settings.time_frame_s, context.settings.query_step_s)
     return checkpoint.grids or (fresh,)
 
 
-def _begin(tools: Tools, checkpoint: Checkpoint, grids: tuple[Grid, ...]) -> int:
+def _begin(context: RunContext, checkpoint: Checkpoint, grids: tuple[Grid, ...]) -> int:
     """Where the export begins: as recorded, or as a first run now would have it."""
-    known = [one.since for name, one in checkpoint.metrics.items() if name in tools.names]
+    known = [one.since for name, one in checkpoint.metrics.items() if name in context.names]
     if known:
         return min(known)
-    begin = tools.now() - tools.settings.backfill_s
-    if tools.settings.initial_backfill is not None:
-        begin = int(tools.settings.initial_backfill.timestamp())
+    begin = context.now() - context.settings.backfill_s
+    if context.settings.initial_backfill is not None:
+        begin = int(context.settings.initial_backfill.timestamp())
     return window_at(grids, begin).start
 
 
-def _pending(tools: Tools, checkpoint: Checkpoint, grids: tuple[Grid, ...]) -> int:
-    now = tools.now()
+def _pending(context: RunContext, checkpoint: Checkpoint, grids: tuple[Grid, ...]) -> int:
+    now = context.now()
     if checkpoint.metrics:
-        return len(list(checkpoint.wanted(tools.names, tools.settings, now)))
-    begin = _begin(tools, checkpoint, grids)
-    windows: list[Window] = list(windows_within(grids, begin, now - tools.settings.settle_time_s))
+        return len(list(checkpoint.wanted(context.names, context.settings, now)))
+    begin = _begin(context, checkpoint, grids)
+    windows: list[Window] = list(windows_within(grids, begin, now - context.settings.settle_time_s))
     return len(windows)
 
 

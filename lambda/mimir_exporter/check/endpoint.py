@@ -3,8 +3,9 @@
 import time
 from email.utils import parsedate_to_datetime
 
-from ..compose import Tools, describe_login
 from ..errors import ExportError, OutOfTimeError
+from ..runs.context import RunContext
+from ..source.auth import describe_credentials
 from ..source.retry import with_retries
 from ..timeline.windows import iso
 from .findings import Findings
@@ -15,10 +16,10 @@ SKEW_S = 60
 RENEW_DAYS = 14
 
 
-def look_at_login(tools: Tools, findings: Findings) -> bool:
+def look_at_login(context: RunContext, findings: Findings) -> bool:
     """Whether there is one to ask with, be it none."""
     try:
-        login = describe_login(tools.settings)
+        login = describe_credentials(context.settings, context.credentials)
     except ExportError as error:
         findings.add_error("login", error)
         return False
@@ -28,25 +29,25 @@ def look_at_login(tools: Tools, findings: Findings) -> bool:
         findings.add(
             "warning",
             "login",
-            f"the secret {tools.settings.auth_secret_arn} is empty: the endpoint is asked without "
-            "a login and without a tenant",
+            f"the secret {context.settings.auth_secret_arn} is empty: the endpoint is asked "
+            "without a login and without a tenant",
             "fill it with the command of the stack's output SecretCommand; leave it where the "
             "endpoint wants neither",
         )
     return True
 
 
-def look_at_endpoint(tools: Tools, findings: Findings) -> bool:
+def look_at_endpoint(context: RunContext, findings: Findings) -> bool:
     """Whether it can be asked for more."""
-    share_s = tools.deadline.remaining_s() / 3
+    share_s = context.deadline.remaining_s() / 3
     try:
-        with tools.mimir.within(share_s):
-            ready = with_retries(tools.mimir.find_ready, tools.deadline)
+        with context.mimir.within(share_s):
+            ready = with_retries(context.mimir.find_ready, context.deadline, jitter=context.jitter)
     except OutOfTimeError:
         findings.add(
             "error",
             "endpoint",
-            f"{tools.settings.origin} can be reached and did not answer within {share_s:.0f} s",
+            f"{context.settings.origin} can be reached and did not answer within {share_s:.0f} s",
             "check that HOSTNAME and PORT are the query frontend's, and look at its load",
         )
         return False
@@ -55,18 +56,18 @@ def look_at_endpoint(tools: Tools, findings: Findings) -> bool:
         return False
     before = f"; before it {', '.join(ready.before)}" if ready.before else ""
     findings.add(
-        "ok", "endpoint", f"{tools.settings.origin} is ready: {ready.path} says so{before}"
+        "ok", "endpoint", f"{context.settings.origin} is ready: {ready.path} says so{before}"
     )
-    _look_at_server(tools, findings)
-    _look_at_certificate(tools, findings)
-    _look_at_clock(tools, findings)
+    _look_at_server(context, findings)
+    _look_at_certificate(context, findings)
+    _look_at_clock(context, findings)
     return True
 
 
-def _look_at_server(tools: Tools, findings: Findings) -> None:
+def _look_at_server(context: RunContext, findings: Findings) -> None:
     try:
-        with tools.mimir.within(tools.deadline.remaining_s() / 3):
-            info = tools.mimir.build_info()
+        with context.mimir.within(context.deadline.remaining_s() / 3):
+            info = context.mimir.build_info()
     except ExportError as error:
         findings.add_error("server", error)
         return
@@ -76,8 +77,8 @@ def _look_at_server(tools: Tools, findings: Findings) -> None:
     findings.add("ok", "server", said if info else "does not say what it is")
 
 
-def _look_at_certificate(tools: Tools, findings: Findings) -> None:
-    ends = tools.mimir.certificate_ends
+def _look_at_certificate(context: RunContext, findings: Findings) -> None:
+    ends = context.mimir.certificate_ends
     if ends is None:
         return
     days = int((ends - time.time()) // 86_400)
@@ -93,10 +94,10 @@ def _look_at_certificate(tools: Tools, findings: Findings) -> None:
         )
 
 
-def _look_at_clock(tools: Tools, findings: Findings) -> None:
-    if tools.mimir.date is None:
+def _look_at_clock(context: RunContext, findings: Findings) -> None:
+    if context.mimir.date is None:
         return
-    text, came = tools.mimir.date
+    text, came = context.mimir.date
     try:
         skew_s = parsedate_to_datetime(text).timestamp() - came
     except ValueError:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ..compose import Tools
+from ..runs.context import RunContext
 from .findings import Findings, some
 from .questions import Questions
 
@@ -27,31 +27,33 @@ KINDS = {
 }
 
 
-def look_at_labels(tools: Tools, questions: Questions, counts: Counts, findings: Findings) -> None:
+def look_at_labels(
+    context: RunContext, questions: Questions, counts: Counts, findings: Findings
+) -> None:
     """Judge the labels of what has series. Raises the errors of the endpoint."""
-    _look_at_cluster_label(tools, questions, counts, findings)
+    _look_at_cluster_label(context, questions, counts, findings)
     if counts.get("memory_usage") or counts.get("cpu_usage"):
-        _look_at_node_label(tools, questions, findings)
+        _look_at_node_label(context, questions, findings)
     if KINDS.keys() & counts.keys():
         _look_at_kubernetes_labels(questions, counts, findings)
 
 
 def _look_at_cluster_label(
-    tools: Tools, questions: Questions, counts: Counts, findings: Findings
+    context: RunContext, questions: Questions, counts: Counts, findings: Findings
 ) -> None:
-    label = tools.settings.cluster_label
+    label = context.settings.cluster_label
     without = {name: clusters[""] for name, clusters in counts.items() if clusters.get("")}
     named = {cluster for clusters in counts.values() for cluster in clusters if cluster}
     if not without:
         findings.add("ok", "cluster label", f"{label} is on every series: {some(sorted(named))}")
         return
     found = f"{sum(without.values())} series of {len(without)} metrics have no label {label}"
-    if not tools.settings.split_by_cluster:
+    if not context.settings.split_by_cluster:
         findings.add("ok", "cluster label", f"{found}, and SPLIT_BY_CLUSTER is false")
         return
     found += f" ({some(without)})"
     change = (
-        f"they go to {tools.settings.cluster_name}; add the label where they are scraped "
+        f"they go to {context.settings.cluster_name}; add the label where they are scraped "
         "(external_labels), or leave it where that is their cluster"
     )
     if not named:
@@ -75,12 +77,12 @@ def _other_label(label: str, questions: Questions) -> tuple[str, list[str]] | No
     return None
 
 
-def _look_at_node_label(tools: Tools, questions: Questions, findings: Findings) -> None:
+def _look_at_node_label(context: RunContext, questions: Questions, findings: Findings) -> None:
     without = questions.count(USAGE)
     if not without:
         findings.add("ok", "node label", "node is on every series of cAdvisor")
         return
-    label = tools.settings.cluster_label
+    label = context.settings.cluster_label
     found = (
         f"{sum(without.values())} series of cAdvisor have no label node (of "
         f"{some(cluster or f'those without {label}' for cluster in without)})"

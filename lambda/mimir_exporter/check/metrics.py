@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..catalog.metrics import Metric
-from ..compose import Tools
 from ..errors import ExportError, OutOfTimeError, QueryError, RejectedError, StopRunError
+from ..runs.context import RunContext
 from ..timeline.windows import iso
 from .findings import Findings, some
 from .labels import look_at_labels
@@ -64,11 +64,13 @@ class Count:
         }
 
 
-def look_at_metrics(tools: Tools, questions: Questions, findings: Findings) -> dict[str, Count]:
+def look_at_metrics(
+    context: RunContext, questions: Questions, findings: Findings
+) -> dict[str, Count]:
     """Count every metric's series and judge them; the counts by metric."""
     counts: dict[str, Count] = {}
-    for metric in tools.catalog:
-        counts[metric.name] = _count(tools, questions, metric, findings)
+    for metric in context.catalog:
+        counts[metric.name] = _count(context, questions, metric, findings)
         if findings.last.what == "query API":
             return counts
     known = {name: count for name, count in counts.items() if not count.error}
@@ -85,12 +87,12 @@ def look_at_metrics(tools: Tools, questions: Questions, findings: Findings) -> d
         return counts
     _say_how_much(known, findings)
     try:
-        _explain_empty(tools, questions, known, findings)
-        _explain_lacking_clusters(tools, known, findings)
-        from_ksm = [metric.name for metric in tools.catalog if source_of(metric) == KSM]
+        _explain_empty(context, questions, known, findings)
+        _explain_lacking_clusters(context, known, findings)
+        from_ksm = [metric.name for metric in context.catalog if source_of(metric) == KSM]
         has_ksm = any(name in known and known[name].series for name in from_ksm)
         look_at_labels(
-            tools,
+            context,
             questions,
             # Without kube-state-metrics that is the cause, and said already.
             {name: one.by_cluster for name, one in known.items() if has_ksm or name not in LABELS},
@@ -111,8 +113,8 @@ def source_of(metric: Metric) -> str:
     return places[min(places)] if places else ""
 
 
-def _count(tools: Tools, questions: Questions, metric: Metric, findings: Findings) -> Count:
-    label = tools.settings.cluster_label
+def _count(context: RunContext, questions: Questions, metric: Metric, findings: Findings) -> Count:
+    label = context.settings.cluster_label
     what = f"metric {metric.name}"
     started = time.monotonic()
     count = Count(no_label=f"(no {label} label)")
@@ -168,23 +170,23 @@ def _say_there_is_none(metrics: int, questions: Questions, findings: Findings) -
 
 
 def _explain_empty(
-    tools: Tools, questions: Questions, counts: Mapping[str, Count], findings: Findings
+    context: RunContext, questions: Questions, counts: Mapping[str, Count], findings: Findings
 ) -> None:
     """One finding for each cause, and not one for each metric."""
     empty = [
         metric
-        for metric in tools.catalog
+        for metric in context.catalog
         if metric.name in counts and not counts[metric.name].series
     ]
-    own = [metric.name for metric in empty if metric.name in tools.settings.extra_metrics]
+    own = [metric.name for metric in empty if metric.name in context.settings.extra_metrics]
     left = {metric.name: source_of(metric) for metric in empty if metric.name not in own}
     for source in (KSM, CADVISOR):
         of_source = [
             metric.name
-            for metric in tools.catalog
+            for metric in context.catalog
             if metric.name in counts
             and source_of(metric) == source
-            and metric.name not in tools.settings.extra_metrics
+            and metric.name not in context.settings.extra_metrics
         ]
         if of_source and set(of_source) <= left.keys():
             findings.add(
@@ -254,15 +256,15 @@ def _explain_requests(questions: Questions, names: list[str], findings: Findings
 
 
 def _explain_lacking_clusters(
-    tools: Tools, counts: Mapping[str, Count], findings: Findings
+    context: RunContext, counts: Mapping[str, Count], findings: Findings
 ) -> None:
     """One finding for all clusters that lack the same metrics, of those that others have."""
     expected = {
         metric.name: source_of(metric)
-        for metric in tools.catalog
+        for metric in context.catalog
         if metric.name in counts
         and counts[metric.name].series
-        and metric.name not in (*OPTIONAL, *tools.settings.extra_metrics)
+        and metric.name not in (*OPTIONAL, *context.settings.extra_metrics)
     }
     everyone = set[str]().union(*(counts[name].clusters for name in expected))
     lacking: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from ..checkpoint.checkpoint import Checkpoint
-from ..compose import Tools
 from ..errors import ExportError, StopRunError
-from ..runs.backfill import other_machine
+from ..runs.context import RunContext
+from ..runs.machine import other_machine
 from ..storage.layout import PROBE, state_key
 from ..storage.objects import ConditionFailedError
 from ..timeline.windows import iso
@@ -24,33 +24,33 @@ NOT_ANSWERED = "(ReadTimeoutError)"
 OF_A_CONNECTION = "endpoint URL"
 
 
-def look_at_places(tools: Tools, findings: Findings) -> Checkpoint:
+def look_at_places(context: RunContext, findings: Findings) -> Checkpoint:
     """All of them; what needs a bucket that cannot be reached is not tried.
 
     The checkpoint that was found, or one as before the first run.
     """
     checkpoint = Checkpoint()
-    if tools.settings.role_arn and not findings.attempt("role", lambda: _assume(tools)):
+    if context.settings.role_arn and not findings.attempt("role", lambda: _assume(context)):
         findings.add("warning", "bucket", "not tried without the role", "see role")
-    elif _look_at_bucket(tools, findings):
-        checkpoint = _look_at_checkpoint(tools, findings)
-    _look_at_machine(tools, findings)
+    elif _look_at_bucket(context, findings):
+        checkpoint = _look_at_checkpoint(context, findings)
+    _look_at_machine(context, findings)
     return checkpoint
 
 
-def _assume(tools: Tools) -> str:
+def _assume(context: RunContext) -> str:
     """Asking for an object that may be missing is allowed to whom the bucket's policy is given."""
     try:
-        tools.bucket.list(f"{tools.settings.prefix}/")
+        context.bucket.list(f"{context.settings.prefix}/")
     except StopRunError as error:
         if "could not be assumed" in str(error):
             raise
-    return f"{tools.settings.role_arn} is assumed"
+    return f"{context.settings.role_arn} is assumed"
 
 
-def _look_at_bucket(tools: Tools, findings: Findings) -> bool:
+def _look_at_bucket(context: RunContext, findings: Findings) -> bool:
     """Whether it is worth asking for the checkpoint: it was reached at all."""
-    bucket, settings = tools.bucket, tools.settings
+    bucket, settings = context.bucket, context.settings
     key = state_key(settings.prefix, settings.cluster_name, PROBE)
 
     def write() -> str:
@@ -102,32 +102,32 @@ def _look_at_bucket(tools: Tools, findings: Findings) -> bool:
     return NOT_ANSWERED not in failed
 
 
-def _look_at_checkpoint(tools: Tools, findings: Findings) -> Checkpoint:
+def _look_at_checkpoint(context: RunContext, findings: Findings) -> Checkpoint:
     try:
-        checkpoint = tools.store.read()
+        checkpoint = context.store.read()
     except ExportError as error:
         findings.add_error("checkpoint", error)
         return Checkpoint()
     if not checkpoint.metrics:
         findings.add("ok", "checkpoint", "none yet: the next run is the first one")
     else:
-        _judge_checkpoint(tools, checkpoint, findings)
+        _judge_checkpoint(context, checkpoint, findings)
     return checkpoint
 
 
-def _judge_checkpoint(tools: Tools, checkpoint: Checkpoint, findings: Findings) -> None:
-    now = tools.now()
-    pending = len(list(checkpoint.wanted(tools.names, tools.settings, now)))
+def _judge_checkpoint(context: RunContext, checkpoint: Checkpoint, findings: Findings) -> None:
+    now = context.now()
+    pending = len(list(checkpoint.wanted(context.names, context.settings, now)))
     found = [
         f"{len(checkpoint.metrics)} metrics",
-        f"exported up to {iso(now - checkpoint.lag_s(tools.names, now))}",
+        f"exported up to {iso(now - checkpoint.lag_s(context.names, now))}",
         f"{pending} windows pending",
         f"{len(checkpoint.handovers)} executions at work",
     ]
     if checkpoint.lease_until > now:
         found.append(f"a run is at work until {iso(checkpoint.lease_until)} at the latest")
     findings.add("ok", "checkpoint", ", ".join(found))
-    other = other_machine(checkpoint, tools.machine)
+    other = other_machine(checkpoint, context.machine)
     if other:
         findings.add(
             "warning",
@@ -147,19 +147,19 @@ def _judge_checkpoint(tools: Tools, checkpoint: Checkpoint, findings: Findings) 
         )
 
 
-def _look_at_machine(tools: Tools, findings: Findings) -> None:
-    machine = tools.machine
+def _look_at_machine(context: RunContext, findings: Findings) -> None:
+    machine = context.machine
     if machine is None:
         findings.add("ok", "state machine", "none: what a run has no time for waits for the next")
         return
 
     def start() -> str:
         # The machine exports each window of its input: of none, it does nothing and is over.
-        machine.start(f"check-{tools.run_id}"[:80], [])
+        machine.start(f"check-{context.run_id}"[:80], [])
         return "an execution with no windows, which does nothing, could be started"
 
     def describe() -> str:
-        machine.ending(f"check-{tools.run_id}"[:80])
+        machine.ending(f"check-{context.run_id}"[:80])
         return "executions can be asked about"
 
     started = findings.attempt("state machine start", start)

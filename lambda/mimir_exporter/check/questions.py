@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from ..compose import Tools
 from ..errors import OutOfTimeError, TryLaterError
+from ..runs.context import RunContext
 
 T = TypeVar("T")
 
@@ -23,43 +23,45 @@ class Questions:
     All of them raise the errors of `Mimir`; OutOfTimeError only where no time is left at all.
     """
 
-    def __init__(self, tools: Tools) -> None:
-        self._tools = tools
-        self.now = tools.now()
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self.now = context.now()
         # What is exported is as old as this; younger samples are still on their way.
-        self.settled = self.now - tools.settings.settle_time_s
+        self.settled = self.now - context.settings.settle_time_s
         # What a run has, or nearly: the check itself has just begun.
-        self.budget_s = tools.deadline.remaining_s()
+        self.budget_s = context.deadline.remaining_s()
 
     def count(self, promql: str, moment: int | None = None) -> dict[str, int]:
         """How many series `promql` has by cluster; "" has those without the cluster label."""
-        label = self._tools.settings.cluster_label
+        label = self._context.settings.cluster_label
         found = self.values(f"count by ({label})({promql})", moment)
         return {cluster: int(value) for cluster, value in found.items()}
 
     def values(self, promql: str, moment: int | None = None) -> dict[str, float]:
         """The value for each cluster of a query that is grouped by the cluster label."""
-        label = self._tools.settings.cluster_label
+        label = self._context.settings.cluster_label
         found = self._answer(
-            lambda: self._tools.mimir.query(promql, self.settled if moment is None else moment)
+            lambda: self._context.mimir.query(promql, self.settled if moment is None else moment)
         )
         return {one["metric"].get(label, ""): float(one["value"][1]) for one in found}
 
     def has_series(self, promql: str) -> bool:
         """Whether there is any."""
-        return bool(self._answer(lambda: self._tools.mimir.query(f"count({promql})", self.settled)))
+        return bool(
+            self._answer(lambda: self._context.mimir.query(f"count({promql})", self.settled))
+        )
 
     def label_values_now(self, label: str, selector: str) -> list[str]:
         """The values of a label in the series selected."""
         found = self._answer(
-            lambda: self._tools.mimir.query(f"count by ({label})({selector})", self.settled)
+            lambda: self._context.mimir.query(f"count by ({label})({selector})", self.settled)
         )
         return sorted(one["metric"].get(label, "") for one in found)
 
     def label_names(self, selector: str | None = None) -> list[str]:
         """The labels that series have now, or those selected."""
         return self._answer(
-            lambda: self._tools.mimir.label_names(self.settled - 600, self.settled, selector)
+            lambda: self._context.mimir.label_names(self.settled - 600, self.settled, selector)
         )
 
     def first_moment(self, promql: str, begin: int, step_s: int) -> float | None:
@@ -67,22 +69,22 @@ class Questions:
         # A subquery, so that no range query's QUERY_DELAY has to be waited for.
         span_s = self.settled - begin
         promql = f"min_over_time(timestamp({promql})[{span_s}s:{step_s}s])"
-        found = self._answer(lambda: self._tools.mimir.query(promql, self.settled))
+        found = self._answer(lambda: self._context.mimir.query(promql, self.settled))
         return float(found[0]["value"][1]) if found else None
 
     def newest_sample(self, selector: str) -> float | None:
         """When the series selected last had one, within a day."""
         promql = f"max(max_over_time(timestamp({selector})[1d:5m]))"
-        found = self._answer(lambda: self._tools.mimir.query(promql, self.now))
+        found = self._answer(lambda: self._context.mimir.query(promql, self.now))
         return float(found[0]["value"][1]) if found else None
 
     def work_s(self, promql: str, first: int, last: int, step_s: int) -> float:
         """How long the endpoint works on a range query, whose answer should be small."""
 
         def ask() -> float:
-            self._tools.mimir.wait_for_turn()
+            self._context.mimir.wait_for_turn()
             begun = time.monotonic()
-            with self._tools.mimir.query_range(promql, first, last, step_s) as blocks:
+            with self._context.mimir.query_range(promql, first, last, step_s) as blocks:
                 for _ in blocks:
                     pass
             return time.monotonic() - begun
@@ -95,12 +97,12 @@ class Questions:
 
     @contextmanager
     def _share(self) -> Iterator[None]:
-        left_s = self._tools.deadline.remaining_s()
+        left_s = self._context.deadline.remaining_s()
         share_s = min(LIMIT_S, left_s / SHARE)
         if share_s < LEAST_S:
             raise OutOfTimeError("The time of this invocation was used up before it was asked.")
         try:
-            with self._tools.mimir.within(share_s):
+            with self._context.mimir.within(share_s):
                 yield
         except OutOfTimeError as error:
             raise TryLaterError(f"No answer within {share_s:.0f} s.") from error

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from ..errors import CheckpointError, SettingsError
 from ..settings.settings import Settings
+from ..timeline.clock import CLOCK_OFF_S
 from ..timeline.intervals import Interval, Intervals, covers, intersect, subtract, union
 from ..timeline.windows import DAY_S, Grid, Window, adopt_grid, iso, window_at, windows_within
 from .records import (
@@ -33,8 +34,6 @@ GAP_RETRY_S = DAY_S
 GONE_METRICS = 20
 # Executions at work at once: with all items that each may have, a month of windows of a minute.
 HANDOVERS = 50
-# Clocks may differ by so much; see check_clock in bucket.py.
-CLOCK_OFF_S = 15 * 60
 FOREVER = 1 << 40
 # TIME_FRAME and QUERY_STEP may change so often within what RETENTION_DAYS keeps.
 GRIDS = 32

@@ -29,11 +29,13 @@ class CheckpointStore:
         *,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._bucket = bucket
         self._key = state_key(prefix, cluster_name, CHECKPOINT)
         self._clock = clock
         self._sleep = sleep
+        self._jitter = jitter
 
     def read(self) -> Checkpoint:
         """The checkpoint as it is; an empty one before the first run. Raises CheckpointError."""
@@ -58,7 +60,7 @@ class CheckpointStore:
                     if_none_match=None if etag else "*",
                 )
             except ConditionFailedError:
-                self._sleep(random.uniform(0, 0.05 * (swap + 1)))  # noqa: S311 - spreads writers
+                self._sleep(0.05 * (swap + 1) * self._jitter())  # spreads writers
                 continue
             return checkpoint, result
         raise CheckpointError(

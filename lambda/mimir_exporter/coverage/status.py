@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from ..checkpoint.checkpoint import Checkpoint, keep_from
 from ..checkpoint.records import Failure
-from ..compose import Tools
 from ..errors import SettingsError
+from ..runs.context import RunContext
 from ..settings.parsers import parse_flag, parse_month, parse_time
 from ..timeline.deadline import Deadline
 from ..timeline.intervals import Interval, Intervals, union
@@ -31,7 +31,7 @@ CLUSTERS_SHOWN = 200
 AHEAD_S = 10 * 366 * DAY_S
 
 
-def report_status(tools: Tools, event: dict[str, Any]) -> dict[str, Any]:
+def report_status(context: RunContext, event: dict[str, Any]) -> dict[str, Any]:
     """What is exported, pending and missing in a range, by default in all that is wanted.
 
     The range is `"month": "2026-10"`, or `start` and `end`; it is widened to whole windows.
@@ -42,8 +42,8 @@ def report_status(tools: Tools, event: dict[str, Any]) -> dict[str, Any]:
     Raises SettingsError for an event that it does not understand.
     """
     look_whole = parse_flag("files", event.get("files", False))
-    checkpoint = tools.store.read()
-    now = tools.now()
+    checkpoint = context.store.read()
+    now = context.now()
     if not checkpoint.metrics:
         return {
             "outcome": "nothing yet",
@@ -51,13 +51,13 @@ def report_status(tools: Tools, event: dict[str, Any]) -> dict[str, Any]:
             "function with {} or wait for the schedule.",
         }
     # Only in memory: what the next run will take in counts already.
-    checkpoint.adopt(tools.settings, tools.names, now)
-    span = _range(tools, checkpoint, event, now)
-    coverage = survey(checkpoint, tools.names, tools.settings, now, span)
-    patience = tools.deadline
+    checkpoint.adopt(context.settings, context.names, now)
+    span = _range(context, checkpoint, event, now)
+    coverage = survey(checkpoint, context.names, context.settings, now, span)
+    patience = context.deadline
     if not look_whole:
-        patience = Deadline(min(COUNT_S, tools.deadline.remaining_s()))
-    files = count_files(tools.bucket, tools.settings.prefix, coverage, patience)
+        patience = Deadline(min(COUNT_S, context.deadline.remaining_s()))
+    files = count_files(context.bucket, context.settings.prefix, coverage, patience)
     name = range_name(coverage.start, coverage.end)
     verdict = _with_files(judge(coverage), name, files)
     counts = coverage.counts()
@@ -68,7 +68,7 @@ def report_status(tools: Tools, event: dict[str, Any]) -> dict[str, Any]:
         "message": verdict.message,
         "range": iso_range(coverage.start, coverage.end),
         "covered": _ranges(coverage.ranges_where(any_of=THERE, all_of=THERE | {State.BEFORE})),
-        "lag_s": checkpoint.lag_s(tools.names, now),
+        "lag_s": checkpoint.lag_s(context.names, now),
         "pending_windows": sum(coverage.windows(*one) for one in missing),
         "windows_of_metrics": {
             str(state): counts[state] for state in State if counts[state] and state in DUE
@@ -77,7 +77,11 @@ def report_status(tools: Tools, event: dict[str, Any]) -> dict[str, Any]:
         "failures": _cut([_failure(one) for one in reasons], _more),
         "executions": _cut(
             [
-                {"name": name, "status": _execution_status(tools, name), "ranges": _ranges(ranges)}
+                {
+                    "name": name,
+                    "status": _execution_status(context, name),
+                    "ranges": _ranges(ranges),
+                }
                 for name, ranges in list(coverage.executions.items())[:SHOWN]
             ],
             _more,
@@ -86,18 +90,20 @@ def report_status(tools: Tools, event: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _range(tools: Tools, checkpoint: Checkpoint, event: dict[str, Any], now: int) -> Interval:
+def _range(
+    context: RunContext, checkpoint: Checkpoint, event: dict[str, Any], now: int
+) -> Interval:
     asked_start, asked_end = event.get("start"), event.get("end")
     if event.get("month") is not None:
         if asked_start is not None or asked_end is not None:
             raise SettingsError("The event has month and start or end; give one or the other.")
         return parse_month("month", event["month"])
-    newest = window_at(checkpoint.grids, now - tools.settings.settle_time_s).start
+    newest = window_at(checkpoint.grids, now - context.settings.settle_time_s).start
     # What was asked for by hand is wanted too, and may lie before the beginning.
     begins = [one.start for one in checkpoint.repeats]
-    begins += [checkpoint.metrics[name].since for name in tools.names]
+    begins += [checkpoint.metrics[name].since for name in context.names]
     oldest = min(begins, default=newest)
-    start, end = max(oldest, keep_from(tools.settings, now)), newest
+    start, end = max(oldest, keep_from(context.settings, now)), newest
     if asked_start is not None:
         start = int(parse_time("start", asked_start).timestamp())
     if asked_end is not None:
@@ -192,10 +198,10 @@ def _more(more: int) -> dict[str, Any]:
     return {"more": more}
 
 
-def _execution_status(tools: Tools, name: str) -> str:
-    if tools.machine is None:
+def _execution_status(context: RunContext, name: str) -> str:
+    if context.machine is None:
         return "unknown"
-    ending = tools.machine.ending(name)
+    ending = context.machine.ending(name)
     return "never started" if ending is None else ending or "running"
 
 

@@ -4,22 +4,22 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from ..compose import Tools
 from ..errors import CheckpointError, OutOfTimeError
 from ..settings.parsers import parse_time
 from ..timeline.windows import iso_range, windows_within
+from .context import RunContext
 
 logger = Logger()
 
 
-def run_item(tools: Tools, item: dict[str, Any]) -> dict[str, Any]:
+def run_item(context: RunContext, item: dict[str, Any]) -> dict[str, Any]:
     """Export what one window still lacks: {"start", "end"} in unix seconds.
 
     `finished` false asks to be called again with the same item: something was exported and the
     time ran out. `failed` says that a metric of the window was given up for now.
     """
     start, end = (int(parse_time(key, item.get(key)).timestamp()) for key in ("start", "end"))
-    checkpoint = tools.store.read()
+    checkpoint = context.store.read()
     if not checkpoint.metrics:
         raise CheckpointError(
             "There is no checkpoint: it was deleted, or no regular run has been yet; nothing was "
@@ -27,20 +27,20 @@ def run_item(tools: Tools, item: dict[str, Any]) -> dict[str, Any]:
         )
     # Only in memory: a deployment may have changed it since the last regular run, and files that
     # were split by the label of before would stay beside the new ones.
-    checkpoint.adopt_labelling(tools.settings, tools.now())
+    checkpoint.adopt_labelling(context.settings, context.now())
     here = {"window": iso_range(start, end)}
     logger.info("item started", extra=here)
     failed, finished = False, True
     for window in windows_within(checkpoint.grids, start, end):
-        names = checkpoint.lacking(tools.names, window, tools.now())
+        names = checkpoint.lacking(context.names, window, context.now())
         try:
-            failed |= not tools.exporter.export_window(checkpoint, window, names)
+            failed |= not context.exporter.export_window(checkpoint, window, names)
         except OutOfTimeError:
-            failed |= tools.exporter.fail_slow(checkpoint)
+            failed |= context.exporter.fail_slow(checkpoint)
             finished = failed
             break
-    tools.exporter.finish()
-    totals = tools.exporter.totals
+    context.exporter.finish()
+    totals = context.exporter.totals
     result = {
         "start": start,
         "end": end,

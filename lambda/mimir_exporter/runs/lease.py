@@ -6,9 +6,9 @@ Only the load on Mimir depends on it: what two runs export at once are the same 
 from aws_lambda_powertools import Logger
 
 from ..checkpoint.checkpoint import Checkpoint
-from ..compose import Tools
 from ..errors import ExportError
-from .backfill import other_machine
+from .context import RunContext
+from .machine import other_machine
 
 logger = Logger()
 
@@ -20,61 +20,61 @@ LEASE_S = 15 * 60
 CLOCKS_APART_S = 30
 
 
-def take_lease(tools: Tools) -> tuple[Checkpoint, bool]:
+def take_lease(context: RunContext) -> tuple[Checkpoint, bool]:
     """The checkpoint with the settings of today, and whether this run has the lease now."""
 
     def record(fresh: Checkpoint) -> tuple[bool, str]:
-        now = tools.now()
-        other = other_machine(fresh, tools.machine)
-        fresh.adopt(tools.settings, tools.names, now)
+        now = context.now()
+        other = other_machine(fresh, context.machine)
+        fresh.adopt(context.settings, context.names, now)
         # No run holds it for longer: a lease that would was written by a clock that was wrong.
         held = 0 < fresh.lease_until - now <= LEASE_S + LEASE_MARGIN_S + CLOCKS_APART_S
-        if held and fresh.lease_owner not in ("", tools.run_id):
+        if held and fresh.lease_owner not in ("", context.run_id):
             return False, other
-        fresh.lease_owner, fresh.lease_until = tools.run_id, _lease_end(tools, now)
-        if tools.machine is not None:
-            fresh.machine = tools.machine.arn
+        fresh.lease_owner, fresh.lease_until = context.run_id, _lease_end(context, now)
+        if context.machine is not None:
+            fresh.machine = context.machine.arn
         return True, other
 
-    checkpoint, (leased, other) = tools.store.update(record)
+    checkpoint, (leased, other) = context.store.update(record)
     if other:
         _tell_of_another(other)
     return checkpoint, leased
 
 
-def renew_lease(tools: Tools, checkpoint: Checkpoint) -> None:
+def renew_lease(context: RunContext, checkpoint: Checkpoint) -> None:
     """Hold the lease for longer where the run may outlast it."""
-    left_s = checkpoint.lease_until - tools.now()
-    if left_s > min(LEASE_S / 2, tools.deadline.remaining_s()):
+    left_s = checkpoint.lease_until - context.now()
+    if left_s > min(LEASE_S / 2, context.deadline.remaining_s()):
         return
 
     def record(fresh: Checkpoint) -> None:
-        if fresh.lease_owner == tools.run_id:
-            fresh.lease_until = _lease_end(tools, tools.now())
+        if fresh.lease_owner == context.run_id:
+            fresh.lease_until = _lease_end(context, context.now())
 
-    tools.store.update(record)
+    context.store.update(record)
     # Where somebody else has it by now, nothing is wrong but the load on Mimir.
-    checkpoint.lease_until = _lease_end(tools, tools.now())
+    checkpoint.lease_until = _lease_end(context, context.now())
 
 
-def give_back_lease(tools: Tools, *, complete: bool) -> None:
+def give_back_lease(context: RunContext, *, complete: bool) -> None:
     """The run is over; `complete` says that it left nothing pending."""
 
     def record(fresh: Checkpoint) -> None:
-        if fresh.lease_owner == tools.run_id:
+        if fresh.lease_owner == context.run_id:
             fresh.lease_owner, fresh.lease_until = "", 0
         if complete:
-            fresh.last_complete = tools.now()
+            fresh.last_complete = context.now()
 
     try:
-        tools.store.update(record)
+        context.store.update(record)
     except ExportError as error:
         # The run's own outcome is what counts; the lease runs out by itself.
         logger.warning("lease not released", extra={"reason": str(error)})
 
 
-def _lease_end(tools: Tools, now: int) -> int:
-    return now + int(min(LEASE_S, tools.deadline.remaining_s())) + LEASE_MARGIN_S
+def _lease_end(context: RunContext, now: int) -> int:
+    return now + int(min(LEASE_S, context.deadline.remaining_s())) + LEASE_MARGIN_S
 
 
 def _tell_of_another(machine: str) -> None:

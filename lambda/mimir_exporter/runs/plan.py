@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from aws_lambda_powertools import Logger
 
 from ..checkpoint.checkpoint import Checkpoint
-from ..compose import Tools
 from ..timeline.windows import Window, iso_range
+from .context import RunContext
 
 logger = Logger()
 
@@ -32,9 +32,9 @@ class Asked:
         return tuple(name for name in names if name in self.metrics)
 
 
-def plan_run(tools: Tools, checkpoint: Checkpoint, only: Asked | None) -> Plan:
+def plan_run(context: RunContext, checkpoint: Checkpoint, only: Asked | None) -> Plan:
     """What is due and in nobody's hands; `only` limits it."""
-    plan = checkpoint.plan(tools.names, tools.settings, tools.now())
+    plan = checkpoint.plan(context.names, context.settings, context.now())
     return list(plan if only is None else limit(only, plan))
 
 

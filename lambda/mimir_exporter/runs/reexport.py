@@ -4,17 +4,17 @@ from typing import Any
 
 from ..checkpoint.checkpoint import Checkpoint, keep_from
 from ..checkpoint.records import Repeat
-from ..compose import Tools
 from ..errors import SettingsError
 from ..settings.parsers import parse_flag, parse_time
 from ..timeline.intervals import Intervals, subtract
 from ..timeline.windows import iso, iso_range, window_at
+from .context import RunContext
 from .plan import Asked
 from .regular import run_regular
 from .summary import Summary
 
 
-def run_again(tools: Tools, event: dict[str, Any]) -> Summary:
+def run_again(context: RunContext, event: dict[str, Any]) -> Summary:
     """Export a range again: `start`, `end`, optional `metrics`, `force` and `again`.
 
     `again` false leaves alone what is exported already. The range is widened to whole windows. It
@@ -23,7 +23,7 @@ def run_again(tools: Tools, event: dict[str, Any]) -> Summary:
     """
     start = int(parse_time("start", event.get("start")).timestamp())
     end = int(parse_time("end", event.get("end")).timestamp())
-    metrics = _asked_metrics(tools, event.get("metrics"))
+    metrics = _asked_metrics(context, event.get("metrics"))
     force = parse_flag("force", event.get("force", False))
     again = parse_flag("again", event.get("again", True))
     if start >= end:
@@ -32,17 +32,17 @@ def run_again(tools: Tools, event: dict[str, Any]) -> Summary:
         )
 
     def record(fresh: Checkpoint) -> Asked:
-        fresh.adopt(tools.settings, tools.names, tools.now())
-        newest = tools.now() - tools.settings.settle_time_s
+        fresh.adopt(context.settings, context.names, context.now())
+        newest = context.now() - context.settings.settle_time_s
         low = window_at(fresh.grids, start).start
         high = window_at(fresh.grids, min(end, newest) - 1).end
         high = high if high <= newest else window_at(fresh.grids, newest).start
         if low >= high:
             raise SettingsError(
                 f"{iso(start)}/{iso(end)} holds no whole window that is "
-                f"{tools.settings.settle_time_s} s old; nothing was exported."
+                f"{context.settings.settle_time_s} s old; nothing was exported."
             )
-        if low < (kept := keep_from(tools.settings, tools.now())):
+        if low < (kept := keep_from(context.settings, context.now())):
             raise SettingsError(
                 f"{iso_range(low, high)} begins before {iso(kept)}, and RETENTION_DAYS has files "
                 "of older days deleted; raise it, or set it to 0 to keep them, and export again."
@@ -56,8 +56,8 @@ def run_again(tools: Tools, event: dict[str, Any]) -> Summary:
                 fresh.ask_again(Repeat(*one, tuple(names), force, (low, high)))
         return Asked(low, high, metrics)
 
-    _, only = tools.store.update(record)
-    summary = run_regular(tools, only)
+    _, only = context.store.update(record)
+    summary = run_regular(context, only)
     if summary.outcome == "skipped":
         summary.message = (
             f"{only} is recorded; another run is at work, and the next "
@@ -66,15 +66,15 @@ def run_again(tools: Tools, event: dict[str, Any]) -> Summary:
     return summary
 
 
-def _asked_metrics(tools: Tools, asked: object) -> tuple[str, ...]:
+def _asked_metrics(context: RunContext, asked: object) -> tuple[str, ...]:
     if asked is None:
-        return tools.names
+        return context.names
     if not isinstance(asked, list) or not asked:
         raise SettingsError(f"metrics is {asked!r}; a list of metric names is allowed.")
     for name in asked:
-        if name not in tools.names:
+        if name not in context.names:
             raise SettingsError(
                 f"metrics names {name!r}, which the catalogue does not have; it has "
-                f"{', '.join(tools.names)}."
+                f"{', '.join(context.names)}."
             )
     return tuple(asked)

@@ -3,12 +3,12 @@
 from aws_lambda_powertools import Logger
 
 from ..checkpoint.checkpoint import Checkpoint
-from ..compose import Tools
 from ..errors import CheckpointError, OutOfTimeError, StopRunError, TryLaterError
 from ..source.mimir import Ready
 from ..source.retry import with_retries
 from ..timeline.windows import iso, window_at
-from .backfill import hand_over, settle
+from .context import RunContext
+from .handover import hand_over, reconcile_executions
 from .lease import give_back_lease, renew_lease, take_lease
 from .plan import Asked, Plan, limit, plan_run, tell_plan
 from .retention import retain
@@ -17,13 +17,13 @@ from .summary import Summary, describe
 logger = Logger()
 
 
-def run_regular(tools: Tools, only: Asked | None = None) -> Summary:
+def run_regular(context: RunContext, only: Asked | None = None) -> Summary:
     """Export what is due, newest first; hand over what the time does not suffice for.
 
     `only` limits the run. Raises StopRunError when nothing can be done at all.
     """
-    started = tools.clock()
-    checkpoint, leased = take_lease(tools)
+    started = context.clock()
+    checkpoint, leased = take_lease(context)
     if not leased:
         until = iso(checkpoint.lease_until)
         return Summary(
@@ -32,32 +32,37 @@ def run_regular(tools: Tools, only: Asked | None = None) -> Summary:
         )
     summary: Summary | None = None
     try:
-        if tools.machine is not None:
-            checkpoint = settle(
-                checkpoint, tools.store, tools.machine, tools.names, tools.settings, tools.now()
+        if context.machine is not None:
+            checkpoint = reconcile_executions(
+                checkpoint,
+                context.store,
+                context.machine,
+                context.names,
+                context.settings,
+                context.now(),
             )
-        ready = _wait_until_ready(tools)
+        ready = _wait_until_ready(context)
         logger.info("endpoint ready", extra={"path": ready.path, "before": ready.before})
-        retained = retain(tools, checkpoint)
-        plan = plan_run(tools, checkpoint, only)
+        retained = retain(context, checkpoint)
+        plan = plan_run(context, checkpoint, only)
         tell_plan(plan)
-        left_off = _work(tools, checkpoint, plan)
+        left_off = _work(context, checkpoint, plan)
         try:
-            summary = _conclude(tools, plan, only, left_off)
+            summary = _conclude(context, plan, only, left_off)
         except (OutOfTimeError, StopRunError) as error:
-            summary = _unconcluded(tools, checkpoint, plan)
+            summary = _unconcluded(context, checkpoint, plan)
             summary.stop(only, StopRunError(str(error)))
         summary.deleted = retained.deleted
         if retained.error is not None and summary.error is None:
             summary.stop(only, retained.error)
-        summary.seconds = tools.clock() - started
+        summary.seconds = context.clock() - started
         return summary
     finally:
         complete = summary is not None and summary.error is None and not summary.pending
-        give_back_lease(tools, complete=complete)
+        give_back_lease(context, complete=complete)
 
 
-def _wait_until_ready(tools: Tools) -> Ready:
+def _wait_until_ready(context: RunContext) -> Ready:
     """Which path says so; see Mimir.find_ready. Raises StopRunError."""
 
     def tell(error: TryLaterError, attempt: int, wait_s: float) -> None:
@@ -67,7 +72,9 @@ def _wait_until_ready(tools: Tools) -> Ready:
         )
 
     try:
-        return with_retries(tools.mimir.find_ready, tools.deadline, waiting=tell)
+        return with_retries(
+            context.mimir.find_ready, context.deadline, jitter=context.jitter, waiting=tell
+        )
     except TryLaterError as error:
         raise StopRunError(f"{error} Nothing was exported, the next run tries again.") from error
     except OutOfTimeError as error:
@@ -77,19 +84,21 @@ def _wait_until_ready(tools: Tools) -> Ready:
         ) from error
 
 
-def _work(tools: Tools, checkpoint: Checkpoint, plan: Plan) -> OutOfTimeError | StopRunError | None:
+def _work(
+    context: RunContext, checkpoint: Checkpoint, plan: Plan
+) -> OutOfTimeError | StopRunError | None:
     """Do the plan; what stopped it before its end, if something did."""
     stopped: OutOfTimeError | StopRunError | None = None
     try:
         for window, names in plan:
-            renew_lease(tools, checkpoint)
-            tools.exporter.export_window(checkpoint, window, names)
+            renew_lease(context, checkpoint)
+            context.exporter.export_window(checkpoint, window, names)
     except (OutOfTimeError, StopRunError) as error:
         stopped = error
     try:
-        if isinstance(stopped, OutOfTimeError) and tools.machine is None:
-            tools.exporter.fail_slow(checkpoint)
-        tools.exporter.finish()
+        if isinstance(stopped, OutOfTimeError) and context.machine is None:
+            context.exporter.fail_slow(checkpoint)
+        context.exporter.finish()
     except CheckpointError:
         raise  # without it there is nothing to conclude from
     except (OutOfTimeError, StopRunError) as error:
@@ -97,9 +106,9 @@ def _work(tools: Tools, checkpoint: Checkpoint, plan: Plan) -> OutOfTimeError | 
     return stopped
 
 
-def _unconcluded(tools: Tools, checkpoint: Checkpoint, plan: Plan) -> Summary:
+def _unconcluded(context: RunContext, checkpoint: Checkpoint, plan: Plan) -> Summary:
     """What is known of a run that could not look at its checkpoint again."""
-    totals = tools.exporter.totals
+    totals = context.exporter.totals
     return Summary(
         "stopped",
         "",
@@ -107,20 +116,20 @@ def _unconcluded(tools: Tools, checkpoint: Checkpoint, plan: Plan) -> Summary:
         planned=len(plan),
         pending=len(plan) - totals.windows,
         gaps=len(checkpoint.gaps()),
-        lag_s=checkpoint.lag_s(tools.names, tools.now()),
+        lag_s=checkpoint.lag_s(context.names, context.now()),
     )
 
 
 def _conclude(
-    tools: Tools,
+    context: RunContext,
     plan: Plan,
     only: Asked | None,
     left_off: OutOfTimeError | StopRunError | None,
 ) -> Summary:
     """Hand over what is left where time was what lacked, and say how things stand."""
-    now = tools.now()
-    totals = tools.exporter.totals
-    checkpoint = tools.store.read()
+    now = context.now()
+    totals = context.exporter.totals
+    checkpoint = context.store.read()
     summary = Summary("complete", "", totals, planned=len(plan))
     if isinstance(left_off, StopRunError):
         summary.outcome, summary.error = "stopped", left_off
@@ -128,29 +137,29 @@ def _conclude(
         summary.outcome = "unfinished"
         left = [
             window
-            for window, names in plan_run(tools, checkpoint, only)
-            if not set(names) <= tools.exporter.rejected
+            for window, names in plan_run(context, checkpoint, only)
+            if not set(names) <= context.exporter.rejected
         ]
-        if tools.machine is not None and left:
+        if context.machine is not None and left:
             try:
-                started = hand_over(tools.store, tools.machine, left, now)
+                started = hand_over(context.store, context.machine, left, now)
             except StopRunError as error:
                 summary.outcome, summary.error = "stopped", error
             else:
                 summary.executions = list(started)
                 summary.handed_over = sum(started.values())
                 summary.outcome = "handed over" if started else summary.outcome
-            checkpoint = tools.store.read()
-    wanted = list(checkpoint.wanted(tools.names, tools.settings, now))
+            checkpoint = context.store.read()
+    wanted = list(checkpoint.wanted(context.names, context.settings, now))
     summary.pending = len(wanted)
     summary.gaps = len(checkpoint.gaps())
-    summary.lag_s = checkpoint.lag_s(tools.names, now)
+    summary.lag_s = checkpoint.lag_s(context.names, now)
     left_over = wanted if only is None else list(limit(only, wanted))
     # A window that has its files from before and failed when it was asked for again is wanted no
     # more, and not what was asked for either.
     if summary.outcome == "complete" and (left_over or totals.failures):
         summary.outcome = "unfinished"
-    newest = now - tools.settings.settle_time_s
+    newest = now - context.settings.settle_time_s
     summary.covered_until = window_at(checkpoint.grids, newest).start
     summary.message = describe(summary, only)
     return summary

@@ -10,13 +10,13 @@ from urllib.parse import quote
 from aws_lambda_powertools import Logger
 
 from ..checkpoint.checkpoint import Checkpoint, keep_from
-from ..compose import Tools
 from ..errors import OutOfTimeError, StopRunError
 from ..settings.settings import Settings
 from ..storage.layout import parse_key
 from ..storage.objects import Folder, ObjectStore
 from ..timeline.deadline import Deadline
 from ..timeline.windows import iso
+from .context import RunContext
 
 logger = Logger()
 
@@ -35,22 +35,22 @@ class Retained:
     error: StopRunError | None = None
 
 
-def retain(tools: Tools, checkpoint: Checkpoint) -> Retained:
+def retain(context: RunContext, checkpoint: Checkpoint) -> Retained:
     """Delete what is too old, once a day, by as many runs as it takes.
 
     The checkpoint says so first: files that are gone are never without their reason.
     """
-    now = tools.now()
+    now = context.now()
     today = iso(now)[:10]
-    if not tools.settings.retention_s or checkpoint.retention_done == today:
+    if not context.settings.retention_s or checkpoint.retention_done == today:
         return Retained()
-    deadline = Deadline(tools.deadline.remaining_s() * SHARE)
+    deadline = Deadline(context.deadline.remaining_s() * SHARE)
     deleted = 0
     try:
-        tools.store.update(lambda fresh: fresh.expire(keep_from(tools.settings, now)))
-        deleted, finished = delete_expired(tools.bucket, tools.settings, now, deadline)
+        context.store.update(lambda fresh: fresh.expire(keep_from(context.settings, now)))
+        deleted, finished = delete_expired(context.bucket, context.settings, now, deadline)
         if finished:
-            tools.store.update(lambda fresh: setattr(fresh, "retention_done", today))
+            context.store.update(lambda fresh: setattr(fresh, "retention_done", today))
     except OutOfTimeError:
         pass  # the next run goes on
     except StopRunError as error:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ..errors import SettingsError
-from ..source.auth import NAMES, Credentials
 from . import parsers
+from .credentials import NAMES, Credentials
 from .parsers import DAY_S
 from .rows import Place, read_table, rows_of, setting
 

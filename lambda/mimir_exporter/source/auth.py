@@ -1,110 +1,23 @@
 """Who we are to Mimir: the PROMETHEUS_ variables, from the environment or from one secret."""
 
-import base64
 import html
 import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 from ..errors import SettingsError, StopRunError
-
-TOKEN = "PROMETHEUS_AUTH_TOKEN"  # noqa: S105 - the name of a variable
-BEARER = "PROMETHEUS_BEARER_AUTH_TOKEN"
-USERNAME = "PROMETHEUS_USERNAME"
-PASSWORD = "PROMETHEUS_PASSWORD"  # noqa: S105 - the name of a variable
-TENANT = "PROMETHEUS_X_SCOPE_ORGID"
-NAMES = (TOKEN, BEARER, USERNAME, PASSWORD, TENANT)
-
-# Grafana's tenant rules (dskit, tenant.ValidTenantID), and `|` between tenants for federation.
-TENANT_CHARACTERS = frozenset(
-    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!-_.*'()"
-)
-TENANT_BYTES = 150
+from ..settings.credentials import NAMES, TENANT, Credentials
+from ..settings.settings import Settings
 
 # Towards Secrets Manager and STS.
-PATIENCE: Mapping[str, Any] = {
+AUTH_CLIENT_TIMEOUTS: Mapping[str, Any] = {
     "connect_timeout": 5,
     "read_timeout": 20,
     "retries": {"mode": "standard", "total_max_attempts": 3},
 }
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """One way to log in, and a tenant or several. The values never show in a repr."""
-
-    token: str = field(default="", repr=False)
-    bearer: str = field(default="", repr=False)
-    username: str = field(default="", repr=False)
-    password: str = field(default="", repr=False)
-    tenant: str = ""
-
-    @classmethod
-    def from_values(cls, values: Mapping[str, str], source: str) -> "Credentials":
-        """From the PROMETHEUS_ names; empty values count as absent.
-
-        `source` says in an error where the values came from. Raises SettingsError when two
-        methods exclude each other, one half of a login is missing, a value cannot stand in an
-        HTTP header, or a tenant breaks Mimir's rules. No error quotes a value: what is wrong may
-        be a secret under the name of something else.
-        """
-        given = {name: values.get(name, "").strip() for name in NAMES}
-        for name, value in given.items():
-            # Basic auth goes into its header as base64 of UTF-8: any letter may stand there.
-            if not value.isprintable() or not (name in (USERNAME, PASSWORD) or _fits_header(value)):
-                raise SettingsError(
-                    f"{name} in {source} holds a character that an HTTP header cannot carry; "
-                    "remove line breaks, control characters and letters beyond Latin-1 from it."
-                )
-        methods = [name for name in (TOKEN, BEARER) if given[name]]
-        if given[USERNAME] or given[PASSWORD]:
-            for name, other in ((USERNAME, PASSWORD), (PASSWORD, USERNAME)):
-                if not given[name]:
-                    raise SettingsError(f"{other} is set in {source} but {name} is not; set both.")
-            methods.append(USERNAME)
-        if len(methods) > 1:
-            raise SettingsError(
-                f"{' and '.join(methods)} are set at once in {source}; Mimir takes one login: "
-                "keep one and remove the others."
-            )
-        if ":" in given[USERNAME]:
-            raise SettingsError(f"{USERNAME} in {source} holds a colon, which basic auth forbids.")
-        _check_tenant(given[TENANT], source)
-        return cls(*(given[name] for name in NAMES))
-
-    @property
-    def method(self) -> str:
-        """What to call this login in a log line; no value in it."""
-        kinds = {"token": self.token, "bearer": self.bearer, "basic": self.username}
-        return next((kind for kind, value in kinds.items() if value), "none")
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """What nobody may read: the values, and what is sent for them."""
-        basic = self._basic if self.username else ""
-        return tuple(filter(None, (self.token, self.bearer, self.password, basic)))
-
-    @property
-    def _basic(self) -> str:
-        return base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
-
-    def headers(self) -> dict[str, str]:
-        """The request headers, as the integration that this one replaces sends them."""
-        headers = {}
-        if self.token:
-            headers["token"] = self.token
-            headers["Content-Type"] = "application/json"
-        if self.bearer:
-            headers["Authorization"] = f"Bearer {self.bearer}"
-        if self.username:
-            headers["Authorization"] = f"Basic {self._basic}"
-        if self.tenant:
-            headers["X-Scope-OrgID"] = self.tenant
-        return headers
 
 
 def hide(text: str, secrets: Iterable[str]) -> str:
@@ -175,7 +88,9 @@ def secrets_manager_reader(secret_arn: str) -> Callable[[bool], str]:
         # defaults take five minutes to say so.
         providers = parameters.base.DEFAULT_PROVIDERS  # type: ignore[attr-defined]  # not exported
         if "secrets" not in providers:
-            providers["secrets"] = parameters.SecretsProvider(boto_config=Config(**PATIENCE))
+            providers["secrets"] = parameters.SecretsProvider(
+                boto_config=Config(**AUTH_CLIENT_TIMEOUTS)
+            )
         try:
             value = parameters.get_secret(secret_arn, force_fetch=force)
         except parameters.GetParameterError as error:
@@ -226,28 +141,15 @@ def _parse_secret(text: str, secret_arn: str) -> dict[str, str]:
     return values
 
 
-def _fits_header(value: str) -> bool:
-    try:
-        value.encode("latin-1")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _check_tenant(value: str, source: str) -> None:
-    for tenant in value.split("|") if value else ():
-        wrong = sorted(set(tenant) - TENANT_CHARACTERS)
-        if not tenant or tenant in (".", "..") or wrong:
-            what = f"has the character {wrong[0]!r}" if wrong else "has an empty name, or only dots"
-            raise SettingsError(
-                f"{TENANT} in {source} {what}; a tenant is made of letters, digits and "
-                "!-_.*'() , several are joined by |."
-            )
-        if len(tenant) > TENANT_BYTES:
-            raise SettingsError(
-                f"{TENANT} in {source} has a tenant of {len(tenant)} characters; "
-                f"at most {TENANT_BYTES} are allowed."
-            )
-
-
-assert len(fields(Credentials)) == len(NAMES)  # noqa: S101 - from_values fills them in this order
+def describe_credentials(settings: Settings, source: CredentialSource) -> str:
+    """How requests to the endpoint are authenticated, as the secret is now and without a secret
+    value; "" where there is a secret with nothing in it. Raises SettingsError, StopRunError."""
+    if settings.sigv4_region:
+        signer = settings.sigv4_role_arn or "the exporter's own role"
+        return f"SigV4 in {settings.sigv4_region} as {signer}"
+    credentials = source.get(refresh=True)
+    if settings.auth_secret_arn and credentials == Credentials():
+        return ""
+    origin = settings.auth_secret_arn or "the environment"
+    tenant = "with a tenant" if credentials.tenant else "without a tenant"
+    return f"{credentials.method}, {tenant}, from {origin}"

@@ -7,6 +7,7 @@ By cluster the parts are sets of clusters, halved until they fit, and the comple
 them. So a list of clusters that lacks some costs a larger last part, and no data.
 """
 
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -126,12 +127,14 @@ class Fetcher:
         *,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._settings = settings
         self._mimir = mimir
         self._deadline = deadline
         self._sleep = sleep
         self._clock = clock
+        self._jitter = jitter
         self._clusters = ClusterNames(settings, mimir)
         self._known: dict[str, _Known] = {}
         self._not_size: set[str] = set()  # refusals that the smallest part got too
@@ -307,7 +310,9 @@ class Fetcher:
                     extra={"attempt": attempt, "wait_s": round(wait_s, 1), "reason": str(error)},
                 )
 
-        return with_retries(action, self._deadline, sleep=self._sleep, waiting=log_wait)
+        return with_retries(
+            action, self._deadline, sleep=self._sleep, jitter=self._jitter, waiting=log_wait
+        )
 
     def _stream(self, job: _Job, part: Part) -> None:
         settings = self._settings

@@ -30,10 +30,11 @@ from ..errors import (
     StopRunError,
     TryLaterError,
 )
+from ..settings.credentials import Credentials
 from ..settings.settings import Settings
 from ..timeline.bounded import call_within
 from ..timeline.deadline import Deadline
-from .auth import Credentials, CredentialSource, hide
+from .auth import CredentialSource, hide
 from .connection import Sockets, explain_failure, open_pool
 from .refusals import classify, missing_data
 from .sigv4 import Signer

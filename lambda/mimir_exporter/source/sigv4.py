@@ -13,7 +13,7 @@ from botocore.session import get_session
 
 from ..errors import StopRunError
 from ..settings.settings import Settings
-from .auth import PATIENCE
+from .auth import AUTH_CLIENT_TIMEOUTS
 
 SERVICE = "aps"
 _ADDED = ("Authorization", "X-Amz-Date", "X-Amz-Security-Token")
@@ -64,7 +64,7 @@ def open_signer(settings: Settings) -> Signer | None:
         return None
     session = get_session()
     session.set_config_variable("region", settings.sigv4_region)
-    session.set_default_client_config(Config(**PATIENCE))
+    session.set_default_client_config(Config(**AUTH_CLIENT_TIMEOUTS))
     own = session.get_credentials()
     if own is None:
         raise StopRunError(

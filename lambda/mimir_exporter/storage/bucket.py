@@ -19,9 +19,8 @@ from botocore.parsers import ResponseParserError
 from botocore.session import get_session
 from urllib3.exceptions import HTTPError
 
-from ..checkpoint.checkpoint import CLOCK_OFF_S
 from ..errors import ExportError, StopRunError
-from ..settings.settings import Settings
+from ..timeline.clock import CLOCK_OFF_S
 from ..timeline.windows import iso
 from .objects import ConditionFailedError, Folder, ListedKey, StoredObject
 
@@ -39,7 +38,7 @@ _BUSY_CODES = ("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeou
 CLOCK_AHEAD_S = 5 * 60
 # Each write carries the CRC-32 of its body, as botocore does by itself: S3 stores what was sent, or
 # refuses it. Over TLS a file's stands behind its body, so that it is read once.
-CLIENT = Config(
+CLIENT_CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 5},
     connect_timeout=5,
     read_timeout=20,
@@ -47,7 +46,7 @@ CLIENT = Config(
     max_pool_connections=10,
 )
 # Where a person waits for the answer: whoever gave none twice is said not to give one.
-IMPATIENT = CLIENT.merge(
+INTERACTIVE_CONFIG = CLIENT_CONFIG.merge(
     Config(retries={"mode": "standard", "total_max_attempts": 2}, read_timeout=10)
 )
 
@@ -225,12 +224,14 @@ class _DeniedError(StopRunError):
     pass
 
 
-def s3_client(settings: Settings, config: Config = CLIENT) -> "S3Client":
-    """A client with the process's own credentials, or with those of ROLE_ARN. StopRunError."""
-    if not settings.role_arn:
+def s3_client(
+    role_arn: str = "", external_id: str = "", config: Config = CLIENT_CONFIG
+) -> "S3Client":
+    """A client with the process's own credentials, or with those of a role. StopRunError."""
+    if not role_arn:
         return _checking_clock(boto3.client("s3", config=config))
     session = get_session()
-    role = _AssumedRole(settings, config)
+    role = _AssumedRole(role_arn, external_id, config)
     session.register_component("credential_provider", CredentialResolver([role]))
     return _checking_clock(boto3.Session(botocore_session=session).client("s3", config=config))
 
@@ -241,9 +242,10 @@ class _AssumedRole(CredentialProvider):
 
     METHOD = "assume-role"
 
-    def __init__(self, settings: Settings, config: Config) -> None:
+    def __init__(self, arn: str, external_id: str, config: Config) -> None:
         super().__init__()
-        self._settings = settings
+        self._arn = arn
+        self._external_id = external_id
         self._config = config
 
     def load(self) -> RefreshableCredentials:
@@ -252,18 +254,17 @@ class _AssumedRole(CredentialProvider):
         )
 
     def _assume(self) -> dict[str, str]:
-        arn, external_id = self._settings.role_arn, self._settings.role_external_id
         request: AssumeRoleRequestTypeDef = {
-            "RoleArn": arn,
+            "RoleArn": self._arn,
             "RoleSessionName": "mimir-exporter",
         }
-        if external_id:
-            request["ExternalId"] = external_id
+        if self._external_id:
+            request["ExternalId"] = self._external_id
         try:
             answer = boto3.client("sts", config=self._config).assume_role(**request)
         except (ClientError, BotoCoreError) as error:
             raise StopRunError(
-                f"The role {arn} could not be assumed ({type(error).__name__}: "
+                f"The role {self._arn} could not be assumed ({type(error).__name__}: "
                 f"{str(error).splitlines()[0]}); check ROLE_ARN, ROLE_EXTERNAL_ID, the role's "
                 "trust policy and that the VPC has an endpoint for STS."
             ) from error

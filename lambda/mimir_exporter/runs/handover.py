@@ -1,25 +1,18 @@
-"""Handing over to Step Functions, and settling afterwards."""
+"""Handing windows over to Step Functions, and taking back what an execution left."""
 
 import json
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
-from botocore.exceptions import BotoCoreError, ClientError
 
 from ..checkpoint.checkpoint import HANDOVERS, Checkpoint
 from ..checkpoint.records import GAP_ATTEMPTS, Handover, Repeat
 from ..checkpoint.store import CheckpointStore
-from ..errors import StopRunError
 from ..settings.settings import Settings
-from ..timeline.bounded import call_within
-from ..timeline.deadline import Deadline
 from ..timeline.intervals import covers, union
 from ..timeline.windows import Window, iso, iso_range
-
-if TYPE_CHECKING:
-    from mypy_boto3_stepfunctions import SFNClient
+from .machine import StateMachine
 
 logger = Logger()
 
@@ -28,60 +21,6 @@ logger = Logger()
 MAX_ITEMS = 1000
 # An execution that was recorded but is not there yet may be about to be started.
 START_GRACE_S = 120
-
-
-class StateMachine:
-    """The backfill's state machine: starts executions and says how they stand."""
-
-    def __init__(self, client: "SFNClient", arn: str, deadline: Deadline | None = None) -> None:
-        self._client = client
-        self.arn = arn
-        self._deadline = deadline or Deadline.open_ended()
-
-    def within(self, deadline: Deadline) -> "StateMachine":
-        """The same, waited for only as long as there is time."""
-        return StateMachine(self._client, self.arn, deadline)
-
-    def start(self, name: str, windows: Sequence[Window]) -> None:
-        """Start an execution; starting it twice is starting it once. Raises StopRunError."""
-        items = [{"start": window.start, "end": window.end} for window in windows]
-        try:
-            call_within(
-                self._deadline,
-                lambda: self._client.start_execution(
-                    stateMachineArn=self.arn, name=name, input=json.dumps({"windows": items})
-                ),
-                f"The request to start the execution {name}",
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
-                raise self._explained("start", name, error) from error
-        except BotoCoreError as error:
-            raise self._explained("start", name, error) from error
-
-    def ending(self, name: str) -> str | None:
-        """ "" while the execution runs, how it ended after that, None if there is none of the
-        name. Raises StopRunError."""
-        arn = f"{self.arn.replace(':stateMachine:', ':execution:')}:{name}"
-        try:
-            status = call_within(
-                self._deadline,
-                lambda: self._client.describe_execution(executionArn=arn)["status"],
-                f"The request to describe the execution {name}",
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "ExecutionDoesNotExist":
-                return None
-            raise self._explained("describe", name, error) from error
-        except BotoCoreError as error:
-            raise self._explained("describe", name, error) from error
-        return "" if status in ("RUNNING", "PENDING_REDRIVE") else status
-
-    def _explained(self, verb: str, name: str, error: Exception) -> StopRunError:
-        return StopRunError(
-            f"Step Functions did not {verb} the execution {name} of {self.arn} ({error}); check "
-            "that the function's role may, and that the VPC has an endpoint for states."
-        )
 
 
 def execution_name(number: int, windows: Sequence[Window]) -> str:
@@ -93,21 +32,15 @@ def execution_name(number: int, windows: Sequence[Window]) -> str:
     return f"backfill-{number}-{begin}-{len(windows)}-windows-{digest}"
 
 
-def other_machine(checkpoint: Checkpoint, machine: StateMachine | None) -> str:
-    """The state machine of another exporter that wrote the checkpoint last; "" for none.
-
-    Two that share S3_PREFIX and CLUSTER_NAME lose nothing, but take each other's work, and know
-    nothing of each other's executions.
-    """
-    if machine is None or checkpoint.machine in ("", machine.arn):
-        return ""
-    return checkpoint.machine
-
-
 def hand_over(
-    store: CheckpointStore, machine: StateMachine, windows: Sequence[Window], now: int
+    store: CheckpointStore,
+    machine: StateMachine,
+    windows: Sequence[Window],
+    now: int,
+    *,
+    max_items: int = MAX_ITEMS,
 ) -> dict[str, int]:
-    """Give `windows` (newest first) to executions of up to MAX_ITEMS; their names, and how many
+    """Give `windows` (newest first) to executions of up to `max_items`; their names, and how many
     windows each has.
 
     With HANDOVERS of them at work no more is started: the rest is for a later run.
@@ -115,8 +48,8 @@ def hand_over(
     missing by the next run, which hands its windows over again.
     """
     names: dict[str, int] = {}
-    for first in range(0, len(windows), MAX_ITEMS):
-        batch = windows[first : first + MAX_ITEMS]
+    for first in range(0, len(windows), max_items):
+        batch = windows[first : first + max_items]
         ranges = union((window.start, window.end) for window in batch)
 
         def record(checkpoint: Checkpoint) -> str | None:
@@ -149,7 +82,7 @@ def hand_over(
     return names
 
 
-def settle(
+def reconcile_executions(
     checkpoint: Checkpoint,
     store: CheckpointStore,
     machine: StateMachine,

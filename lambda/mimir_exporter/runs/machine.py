@@ -1,0 +1,81 @@
+"""The backfill's state machine in Step Functions."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ..checkpoint.checkpoint import Checkpoint
+from ..errors import StopRunError
+from ..timeline.bounded import call_within
+from ..timeline.deadline import Deadline
+from ..timeline.windows import Window
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+
+class StateMachine:
+    """The backfill's state machine: starts executions and says how they stand."""
+
+    def __init__(self, client: "SFNClient", arn: str, deadline: Deadline | None = None) -> None:
+        self._client = client
+        self.arn = arn
+        self._deadline = deadline or Deadline.open_ended()
+
+    def within(self, deadline: Deadline) -> "StateMachine":
+        """The same, waited for only as long as there is time."""
+        return StateMachine(self._client, self.arn, deadline)
+
+    def start(self, name: str, windows: Sequence[Window]) -> None:
+        """Start an execution; starting it twice is starting it once. Raises StopRunError."""
+        items = [{"start": window.start, "end": window.end} for window in windows]
+        try:
+            call_within(
+                self._deadline,
+                lambda: self._client.start_execution(
+                    stateMachineArn=self.arn, name=name, input=json.dumps({"windows": items})
+                ),
+                f"The request to start the execution {name}",
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
+                raise self._explained("start", name, error) from error
+        except BotoCoreError as error:
+            raise self._explained("start", name, error) from error
+
+    def ending(self, name: str) -> str | None:
+        """ "" while the execution runs, how it ended after that, None if there is none of the
+        name. Raises StopRunError."""
+        arn = f"{self.arn.replace(':stateMachine:', ':execution:')}:{name}"
+        try:
+            status = call_within(
+                self._deadline,
+                lambda: self._client.describe_execution(executionArn=arn)["status"],
+                f"The request to describe the execution {name}",
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ExecutionDoesNotExist":
+                return None
+            raise self._explained("describe", name, error) from error
+        except BotoCoreError as error:
+            raise self._explained("describe", name, error) from error
+        return "" if status in ("RUNNING", "PENDING_REDRIVE") else status
+
+    def _explained(self, verb: str, name: str, error: Exception) -> StopRunError:
+        return StopRunError(
+            f"Step Functions did not {verb} the execution {name} of {self.arn} ({error}); check "
+            "that the function's role may, and that the VPC has an endpoint for states."
+        )
+
+
+def other_machine(checkpoint: Checkpoint, machine: StateMachine | None) -> str:
+    """The state machine of another exporter that wrote the checkpoint last; "" for none.
+
+    Two that share S3_PREFIX and CLUSTER_NAME lose nothing, but take each other's work, and know
+    nothing of each other's executions.
+    """
+    if machine is None or checkpoint.machine in ("", machine.arn):
+        return ""
+    return checkpoint.machine
