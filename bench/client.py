@@ -21,14 +21,16 @@ def main() -> None:
     from mimir_exporter.source.auth import credential_source  # noqa: PLC0415
     from mimir_exporter.source.fetch import Fetcher  # noqa: PLC0415
     from mimir_exporter.source.mimir import Mimir  # noqa: PLC0415
-    from mimir_exporter.storage.bucket import Bucket, s3_client  # noqa: PLC0415
+    from mimir_exporter.storage.connection import S3Connection  # noqa: PLC0415
+    from mimir_exporter.storage.fast_bucket import FastBucket  # noqa: PLC0415
     from mimir_exporter.storage.write import Writer  # noqa: PLC0415
     from mimir_exporter.timeline.deadline import Deadline  # noqa: PLC0415
     from mimir_exporter.timeline.windows import Window  # noqa: PLC0415
 
     settings = load_settings(os.environ)
     deadline = Deadline(600)
-    bucket = Bucket(s3_client(), settings.bucket)
+    connection = S3Connection(settings.bucket)
+    bucket = FastBucket(connection, settings.bucket)
     mimir = Mimir(settings, credential_source(""), deadline)
     fetcher = Fetcher(settings, mimir, deadline)
     writer = Writer(bucket, settings.prefix, settings.cluster_name, "cluster", deadline)

@@ -12,9 +12,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import boto3
-from botocore.config import Config
-
 from .catalog.metrics import Metric, load_catalog
 from .checkpoint.store import CheckpointStore
 from .runs.context import RunContext
@@ -26,26 +23,29 @@ from .source.fetch import Fetcher
 from .source.mimir import Mimir
 from .source.sigv4 import open_signer
 from .storage.bounded import BoundedStore
-from .storage.bucket import CLIENT_CONFIG, INTERACTIVE_CONFIG, Bucket, s3_client
+from .storage.client_config import CLIENT_CONFIG, INTERACTIVE_CONFIG, ClientConfig
+from .storage.connection import S3Connection
+from .storage.fast_bucket import FastBucket
 from .storage.objects import ObjectStore
 from .storage.write import Writer
 from .timeline.deadline import Deadline
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
     from mypy_boto3_stepfunctions import SFNClient
 
 
-def open_bucket(settings: Settings, config: Config) -> ObjectStore:
-    """The bucket of S3_BUCKET. Its client is made at the first use, once for each process."""
-    return Bucket(
-        lambda: _s3_client(settings.role_arn, settings.role_external_id, config),
-        settings.bucket,
-        settings.role_arn,
-    )
+def open_bucket(settings: Settings, config: ClientConfig) -> ObjectStore:
+    """The bucket of S3_BUCKET. Its clients are made at the first use, once for each process."""
+    role = (settings.role_arn, settings.role_external_id)
+    connection = _s3_connection(settings.bucket, config, *role)
+    if config.by_boto3:
+        from .storage.bucket import Bucket  # noqa: PLC0415 - imports boto3
+
+        return Bucket(lambda: connection.client, settings.bucket, settings.role_arn)
+    return FastBucket(connection, settings.bucket, settings.role_arn)
 
 
-def open_machine(settings: Settings, config: Config) -> StateMachine | None:
+def open_machine(settings: Settings, config: ClientConfig) -> StateMachine | None:
     """The backfill's state machine; None where the settings name none."""
     arn = settings.state_machine_arn
     return StateMachine(_stepfunctions_client(config), arn) if arn else None
@@ -63,10 +63,10 @@ class Dependencies:
     jitter: Callable[[], float] = random.random
     load_catalog: Callable[[Mapping[str, str]], tuple[Metric, ...]] = load_catalog
     credential_source: Callable[[str], CredentialSource] = credential_source
-    open_bucket: Callable[[Settings, Config], ObjectStore] = open_bucket
-    open_machine: Callable[[Settings, Config], StateMachine | None] = open_machine
-    client_config: Config = CLIENT_CONFIG
-    interactive_config: Config = INTERACTIVE_CONFIG
+    open_bucket: Callable[[Settings, ClientConfig], ObjectStore] = open_bucket
+    open_machine: Callable[[Settings, ClientConfig], StateMachine | None] = open_machine
+    client_config: ClientConfig = CLIENT_CONFIG
+    interactive_config: ClientConfig = INTERACTIVE_CONFIG
 
 
 DEPENDENCIES = Dependencies()
@@ -120,10 +120,14 @@ def create_context(
 
 
 @lru_cache(maxsize=2)
-def _s3_client(role_arn: str, external_id: str, config: Config) -> "S3Client":
-    return s3_client(role_arn, external_id, config)
+def _s3_connection(
+    bucket: str, config: ClientConfig, role_arn: str, external_id: str
+) -> S3Connection:
+    return S3Connection(bucket, config, role_arn, external_id)
 
 
 @lru_cache(maxsize=2)
-def _stepfunctions_client(config: Config) -> "SFNClient":
-    return boto3.client("stepfunctions", config=config)
+def _stepfunctions_client(config: ClientConfig) -> "SFNClient":
+    import boto3  # noqa: PLC0415 - takes longer than the rest of a start
+
+    return boto3.client("stepfunctions", config=config.of_boto3)

@@ -21,9 +21,13 @@ def built() -> Package:
 
 def test_native_code_is_of_the_function_s_platform(built: Package) -> None:
     libraries = list(built.path.rglob("*.so"))
-    assert {library.relative_to(built.path).parts[0] for library in libraries} == {"isal"}
+    assert {library.relative_to(built.path).parts[0] for library in libraries} == {
+        "isal",
+        "obstore",
+    }
     for library in libraries:
-        assert ".cpython-314-aarch64-" in library.name
+        # obstore's is for every Python from 3.11 on, GIL included.
+        assert ".cpython-314-aarch64-" in library.name or library.name == "_obstore.abi3.so"
         assert int.from_bytes(library.read_bytes()[18:20], "little") == AARCH64
 
 
@@ -59,7 +63,7 @@ def test_what_no_run_reads_stays_out(built: Package) -> None:
     models = {path.name for path in (built.path / "botocore" / "data").iterdir() if path.is_dir()}
     assert models == AWS_SERVICES
     size = sum(path.stat().st_size for path in built.path.rglob("*") if path.is_file())
-    assert size < 20e6
+    assert size < 30e6
 
 
 def test_the_aws_clients_that_the_exporter_makes_can_be_made_from_it(built: Package) -> None:

@@ -5,6 +5,7 @@ statuses of gateways and of Mimir that Prometheus never sends. All else passes t
 and every request is kept for the test to look at.
 """
 
+import base64
 import gzip
 import json
 import socket
@@ -12,9 +13,11 @@ import struct
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -57,6 +60,15 @@ class Request:
         of_url = dict(parse_qsl(urlsplit(self.target).query))
         is_form = self.headers.get("content-type", "").startswith("application/x-www-form")
         return of_url | (dict(parse_qsl(self.body.decode())) if is_form else {})
+
+    @property
+    def has_checksum(self) -> bool:
+        """Whether S3 refuses any other body: by the SHA-256 that is signed, or by a CRC-32."""
+        crc32 = base64.b64encode(zlib.crc32(self.body).to_bytes(4)).decode()
+        return (
+            self.headers["x-amz-content-sha256"] == sha256(self.body).hexdigest()
+            or self.headers.get("x-amz-checksum-crc32") == crc32
+        )
 
     @property
     def is_query(self) -> bool:

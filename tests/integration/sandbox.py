@@ -17,17 +17,19 @@ import boto3
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore import endpoint
-from botocore.config import Config
 
 from mimir_exporter import handler, widget
 from mimir_exporter.catalog.metrics import Metric, load_catalog
 from mimir_exporter.compose import Dependencies
 from mimir_exporter.runs.machine import StateMachine
 from mimir_exporter.settings.settings import Settings
-from mimir_exporter.storage.bucket import Bucket, s3_client
+from mimir_exporter.storage.bucket import Bucket
+from mimir_exporter.storage.client_config import ClientConfig
+from mimir_exporter.storage.connection import S3Connection
+from mimir_exporter.storage.fast_bucket import FastBucket
+from mimir_exporter.storage.objects import ObjectStore
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
     from mypy_boto3_stepfunctions import SFNClient
 
 # All that the functions said in this session, for the test that no secret is in it.
@@ -168,22 +170,26 @@ class Sandbox:
         and what it made would stay, for another place. A role is assumed by the function itself.
         """
         if "ROLE_ARN" not in self.env:
-            _s3(self.dependencies.client_config)
+            connection = _s3(self.dependencies.client_config)
+            assert connection.client
+            assert connection.store
 
 
-def _open_bucket(settings: Settings, config: Config) -> Bucket:
-    return Bucket(lambda: _s3(config), settings.bucket, settings.role_arn)
+def _open_bucket(settings: Settings, config: ClientConfig) -> ObjectStore:
+    connection = _s3(config)
+    if config.by_boto3:
+        return Bucket(lambda: connection.client, settings.bucket, settings.role_arn)
+    return FastBucket(connection, settings.bucket, settings.role_arn)
 
 
-def _open_machine(settings: Settings, config: Config) -> StateMachine | None:
+def _open_machine(settings: Settings, config: ClientConfig) -> StateMachine | None:
     arn = settings.state_machine_arn
     return StateMachine(_stepfunctions(config, *_where()), arn) if arn else None
 
 
-def _s3(config: Config) -> "S3Client":
-    return _s3_of(
-        config, os.environ.get("ROLE_ARN", ""), os.environ.get("ROLE_EXTERNAL_ID", ""), *_where()
-    )
+def _s3(config: ClientConfig) -> S3Connection:
+    role = (os.environ.get("ROLE_ARN", ""), os.environ.get("ROLE_EXTERNAL_ID", ""))
+    return _s3_of(os.environ.get("S3_BUCKET", ""), config, role, *_where())
 
 
 def _where() -> tuple[str, str]:
@@ -191,14 +197,14 @@ def _where() -> tuple[str, str]:
 
 
 @lru_cache
-def _s3_of(config: Config, role_arn: str, external_id: str, *_where: str) -> "S3Client":
-    """A client as the function makes it, once for each endpoint and role: making one takes long."""
-    return s3_client(role_arn, external_id, config)
+def _s3_of(bucket: str, config: ClientConfig, role: tuple[str, str], *_where: str) -> S3Connection:
+    """As the function makes it, once for each bucket, endpoint and role: clients take long."""
+    return S3Connection(bucket, config, *role)
 
 
 @lru_cache
-def _stepfunctions(config: Config, *_where: str) -> "SFNClient":
-    return boto3.client("stepfunctions", config=config)
+def _stepfunctions(config: ClientConfig, *_where: str) -> "SFNClient":
+    return boto3.client("stepfunctions", config=config.of_boto3)
 
 
 @lru_cache

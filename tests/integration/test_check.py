@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 from email.utils import formatdate
 
 import pytest
-from botocore.config import Config
 
 from localcloud.history import SCRAPES_A_REQUEST, History, make_history
 from localcloud.prometheus import Prometheus
 from localcloud.remote_write import RemoteWriter
-from mimir_exporter.storage.bucket import INTERACTIVE_CONFIG
+from mimir_exporter.storage.client_config import INTERACTIVE_CONFIG
 from tests.conftest import MakePrometheus
 from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeMachine, MakeProxy
@@ -367,7 +366,7 @@ def test_an_s3_that_takes_connections_and_never_answers_is_said_and_not_waited_f
     """One write, and one delete of what may have been written: no more, and with few tries."""
     aws = make_proxy(single.cloud.endpoint)
     aws.spoil(faults.never_answer, lambda _: True)
-    impatient = INTERACTIVE_CONFIG.merge(Config(read_timeout=0.3))
+    impatient = replace(INTERACTIVE_CONFIG, read_s=0.3)
     function = replace(single, patience={"interactive_config": impatient}).with_env(
         AWS_ENDPOINT_URL=aws.url, BACKFILL_STATE_MACHINE_ARN=make_machine(PASSING)
     )

@@ -11,6 +11,8 @@ import pytest
 
 from localcloud.aws import Cloud
 from mimir_exporter.storage.bucket import Bucket
+from mimir_exporter.storage.connection import S3Connection
+from mimir_exporter.storage.fast_bucket import FastBucket
 from mimir_exporter.storage.folder import LocalFolder
 from mimir_exporter.storage.objects import ConditionFailedError, ObjectStore
 
@@ -19,7 +21,7 @@ _numbers = itertools.count(1)
 Connect = Callable[[], ObjectStore]
 
 
-@pytest.fixture(params=["bucket", "folder"])
+@pytest.fixture(params=["bucket", "boto3", "folder"])
 def connect(request: pytest.FixtureRequest, tmp_path: Path) -> Connect:
     """Makes a client of one and the same empty place, as another process would."""
     if request.param == "folder":
@@ -29,7 +31,12 @@ def connect(request: pytest.FixtureRequest, tmp_path: Path) -> Connect:
     cloud.s3.create_bucket(
         Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
-    return lambda: Bucket(cloud.s3, name)
+    if request.param == "boto3":
+        return lambda: Bucket(cloud.s3, name)
+    patch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+    patch.setenv("AWS_ENDPOINT_URL", cloud.endpoint)
+    connection = S3Connection(name)
+    return lambda: FastBucket(connection, name)
 
 
 @pytest.fixture

@@ -102,7 +102,7 @@ def test_a_role_with_an_external_id_writes_the_bucket(
     written = [request for request in s3.requests if request.method == "PUT"]
     assert written
     assert not any(own["AWS_ACCESS_KEY_ID"] in r.headers["authorization"] for r in written)
-    assert all("x-amz-checksum-crc32" in request.headers for request in written)
+    assert all(request.has_checksum for request in written)
     wrong = function.with_env(ROLE_EXTERNAL_ID="somebody-elses")
     with pytest.raises(ExportError) as caught:
         wrong.export()

@@ -8,10 +8,10 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from botocore.config import Config
 
 from localcloud.aws import Cloud
 from localcloud.prometheus import Prometheus
+from mimir_exporter.storage.client_config import ClientConfig
 from mimir_exporter.timeline import bounded
 from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeProxy
@@ -80,9 +80,7 @@ def test_whatever_s3_does_nothing_is_lost_and_nothing_stands_twice(
     """Each round is a new bucket, and a weather of its own: drizzle or storm. Now and then
     somebody deletes the checkpoint."""
     # The same client, but less patient; and nobody waits long for who hangs.
-    impatient = Config(
-        retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=1, read_timeout=0.4
-    )
+    impatient = ClientConfig(attempts=3, connect_s=1, read_s=0.4)
     monkeypatch.setattr(bounded, "HANGS_S", 0.5)
     random = Random(seed)
     hours = HOURS if is_long else HOURS_QUICK

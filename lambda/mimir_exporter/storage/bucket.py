@@ -1,54 +1,29 @@
-"""S3, within the bucket policy of the integration that this one replaces.
+"""S3 by boto3, within the bucket policy of the integration that this one replaces.
 
 That policy allows Put, Get and Delete under the prefix, and ListBucket only with the delimiter
 `/`: so everything is listed folder by folder, and a missing object answers 403 where a plain
 ListBucket grant would make it 404.
 """
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import boto3
-from botocore.config import Config
-from botocore.credentials import CredentialProvider, CredentialResolver, RefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 from botocore.parsers import ResponseParserError
-from botocore.session import get_session
 from urllib3.exceptions import HTTPError
 
 from ..errors import ExportError, StopRunError
-from ..timeline.clock import CLOCK_OFF_S
-from ..timeline.windows import iso
 from .objects import ConditionFailedError, Folder, ListedKey, StoredObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_sts.type_defs import AssumeRoleRequestTypeDef
 
 # 409 is a race between conditional writes, 412 a condition that does not hold.
 _CONDITION_CODES = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 _MISSING_CODES = ("NoSuchKey", "NotFound", "404")
 _DENIED_CODES = ("AccessDenied", "Forbidden", "403")
 _BUSY_CODES = ("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "503", "500")
-# Ours may be ahead by less: by more than SETTLE_TIME, and the newest window would be exported
-# before it is over.
-CLOCK_AHEAD_S = 5 * 60
-# Each write carries the CRC-32 of its body, as botocore does by itself: S3 stores what was sent, or
-# refuses it. Over TLS a file's stands behind its body, so that it is read once.
-CLIENT_CONFIG = Config(
-    retries={"mode": "standard", "total_max_attempts": 5},
-    connect_timeout=5,
-    read_timeout=20,
-    tcp_keepalive=True,
-    max_pool_connections=10,
-)
-# Where a person waits for the answer: whoever gave none twice is said not to give one.
-INTERACTIVE_CONFIG = CLIENT_CONFIG.merge(
-    Config(retries={"mode": "standard", "total_max_attempts": 2}, read_timeout=10)
-)
 
 
 class Bucket:
@@ -188,9 +163,9 @@ class Bucket:
         if code in _DENIED_CODES:
             who = f"the role {self._role_arn}" if self._role_arn else "the function's role"
             return _DeniedError(
-                f"S3 refused to {verb} {where} ({code}); check that {who} has the exporter's "
-                "bucket policy for this bucket and prefix, and that the bucket's own policy and "
-                "its KMS key allow it."
+                f"S3 refused to {verb} {where} ({_told(error)}); check that {who} has the "
+                "exporter's bucket policy for this bucket and prefix, and that the bucket's own "
+                "policy and its KMS key allow it."
             )
         if code == "RequestTimeTooSkewed":
             return StopRunError(
@@ -212,8 +187,18 @@ class Bucket:
                 "lost, the next run goes on."
             )
         return StopRunError(
-            f"S3 did not {verb} {where} ({code}); see the code's meaning in S3's documentation."
+            f"S3 did not {verb} {where} ({_told(error)}); see the code's meaning in S3's "
+            "documentation."
         )
+
+
+def _told(error: ClientError) -> str:
+    """S3's code, and its message as far as it goes beyond it: which policy denied, for one."""
+    said = error.response.get("Error", {})
+    code = str(said.get("Code", ""))
+    message = " ".join(str(said.get("Message", "")).split()).rstrip(".")
+    is_more = message and message.replace(" ", "").lower() != code.lower()
+    return f"{code}: {message[:400]}" if is_more else code
 
 
 class _MissingError(StopRunError):
@@ -222,81 +207,3 @@ class _MissingError(StopRunError):
 
 class _DeniedError(StopRunError):
     pass
-
-
-def s3_client(
-    role_arn: str = "", external_id: str = "", config: Config = CLIENT_CONFIG
-) -> "S3Client":
-    """A client with the process's own credentials, or with those of a role. StopRunError."""
-    if not role_arn:
-        return _checking_clock(boto3.client("s3", config=config))
-    session = get_session()
-    role = _AssumedRole(role_arn, external_id, config)
-    session.register_component("credential_provider", CredentialResolver([role]))
-    return _checking_clock(boto3.Session(botocore_session=session).client("s3", config=config))
-
-
-class _AssumedRole(CredentialProvider):
-    """Keys of ROLE_ARN. They last an hour, which a run outside of Lambda may outlast, and are
-    renewed before that."""
-
-    METHOD = "assume-role"
-
-    def __init__(self, arn: str, external_id: str, config: Config) -> None:
-        super().__init__()
-        self._arn = arn
-        self._external_id = external_id
-        self._config = config
-
-    def load(self) -> RefreshableCredentials:
-        return RefreshableCredentials.create_from_metadata(
-            self._assume(), refresh_using=self._assume, method=self.METHOD
-        )
-
-    def _assume(self) -> dict[str, str]:
-        request: AssumeRoleRequestTypeDef = {
-            "RoleArn": self._arn,
-            "RoleSessionName": "mimir-exporter",
-        }
-        if self._external_id:
-            request["ExternalId"] = self._external_id
-        try:
-            answer = boto3.client("sts", config=self._config).assume_role(**request)
-        except (ClientError, BotoCoreError) as error:
-            raise StopRunError(
-                f"The role {self._arn} could not be assumed ({type(error).__name__}: "
-                f"{str(error).splitlines()[0]}); check ROLE_ARN, ROLE_EXTERNAL_ID, the role's "
-                "trust policy and that the VPC has an endpoint for STS."
-            ) from error
-        keys = answer["Credentials"]
-        return {
-            "access_key": keys["AccessKeyId"],
-            "secret_key": keys["SecretAccessKey"],
-            "token": keys["SessionToken"],
-            "expiry_time": keys["Expiration"].isoformat(),
-        }
-
-
-def _checking_clock(client: "S3Client") -> "S3Client":
-    """The client, which looks at the clock with each answer."""
-    client.meta.events.register("after-call.s3", check_clock)
-    return client
-
-
-def check_clock(http_response: Any, **_: object) -> None:
-    """Compare this machine's clock with S3's. Raises StopRunError where they differ too much.
-
-    A run a year ahead would note a year of windows as exported without a single series, and
-    delete every file as too old; what retention deletes cannot be had again, since Mimir forgets
-    too. S3 refuses such requests by itself; others that speak its protocol do not look.
-    """
-    try:
-        there = parsedate_to_datetime(http_response.headers.get("date") or "").timestamp()
-    except ValueError:
-        return  # says no time, or none that can be read
-    here = time.time()
-    if not -CLOCK_OFF_S <= here - there <= CLOCK_AHEAD_S:
-        raise StopRunError(
-            f"The clock says {iso(here)}, and S3 says {iso(there)}; set the clock right. Nothing "
-            "more was exported or deleted."
-        )
