@@ -9,8 +9,11 @@ from datetime import UTC, datetime
 
 from infra import ROOT
 from mimir_exporter.catalog.metrics import load_catalog
-from mimir_exporter.checkpoint.checkpoint import Checkpoint
+from mimir_exporter.checkpoint.adopt import adopt_settings
+from mimir_exporter.checkpoint.outcomes import mark_exported, mark_failed, record_handover
 from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover
+from mimir_exporter.checkpoint.state import Checkpoint
+from mimir_exporter.checkpoint.wanted import wanted_windows
 from mimir_exporter.coverage.map import draw_map
 from mimir_exporter.coverage.states import survey
 from mimir_exporter.coverage.verdict import judge
@@ -45,29 +48,29 @@ def draw() -> str:
     settings = load_settings(SETTINGS)
     names = tuple(metric.name for metric in load_catalog())
     checkpoint = Checkpoint()
-    checkpoint.adopt(settings, names, NOW)
+    adopt_settings(checkpoint, settings, names, NOW)
 
     def windows(start: str, end: str) -> list[Window]:
-        return list(windows_within(checkpoint.grids, _unix(start), _unix(end)))
+        return list(windows_within(checkpoint.schedules, _unix(start), _unix(end)))
 
     gap = windows("2026-10-20T03:00", "2026-10-20T06:00")
     failed = windows("2026-10-28T16:00", "2026-10-28T18:00")
     held = windows("2026-10-24T18:00", "2026-10-25T02:00")
     silent = windows("2026-10-14T02:00", "2026-10-14T05:00")
     pending = windows("2026-10-29T13:00", "2026-10-29T14:00")
-    for window, lacking in list(checkpoint.wanted(names, settings, NOW)):
+    for window, lacking in list(wanted_windows(checkpoint, names, settings, NOW)):
         for name in lacking:
             if window in (*held, *pending):
                 continue
             if name == "pod_labels" and window in gap:
                 for attempt in range(GAP_ATTEMPTS):
-                    checkpoint.mark_failed(name, window, TOO_LARGE, NOW - 86_400 + attempt)
+                    mark_failed(checkpoint, name, window, TOO_LARGE, NOW - 86_400 + attempt)
             elif name in ("cpu_usage", "memory_usage") and window in failed:
-                checkpoint.mark_failed(name, window, "The endpoint answered 500.", NOW - 3600)
+                mark_failed(checkpoint, name, window, "The endpoint answered 500.", NOW - 3600)
             else:
-                checkpoint.mark_exported(name, window, empty=window in silent)
+                mark_exported(checkpoint, name, window, empty=window in silent)
     ranges = ((held[0].start, held[-1].end),)
-    checkpoint.hand_over(Handover("backfill-7-2026-10-24T18-8-windows", ranges, NOW - 600))
+    record_handover(checkpoint, Handover("backfill-7-2026-10-24T18-8-windows", ranges, NOW - 600))
     coverage = survey(checkpoint, names, settings, NOW, parse_month("month", "2026-10"))
     return draw_map(
         coverage, judge(coverage), width=WIDTH, height=HEIGHT, theme="light", paper=True

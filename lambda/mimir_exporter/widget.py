@@ -17,6 +17,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from .catalog.metrics import Metric
+from .checkpoint.adopt import adopt_settings
 from .checkpoint.store import CheckpointStore
 from .compose import DEPENDENCIES, Dependencies
 from .coverage.map import draw_map
@@ -95,7 +96,7 @@ def read_coverage(
         return None
     names = tuple(metric.name for metric in catalog)
     # Only in memory: what the next run will take in counts already.
-    checkpoint.adopt(settings, names, now)
+    adopt_settings(checkpoint, settings, names, now)
     return survey(checkpoint, names, settings, now, span)
 
 

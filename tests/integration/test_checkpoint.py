@@ -9,7 +9,9 @@ import pytest
 
 from localcloud.aws import Cloud
 from localcloud.prometheus import Prometheus
-from mimir_exporter.checkpoint.checkpoint import Checkpoint
+from mimir_exporter.checkpoint.adopt import adopt_settings
+from mimir_exporter.checkpoint.outcomes import mark_exported
+from mimir_exporter.checkpoint.state import Checkpoint
 from mimir_exporter.checkpoint.store import CheckpointStore
 from mimir_exporter.errors import CheckpointError, ExportError
 from mimir_exporter.settings.settings import load_settings
@@ -26,14 +28,14 @@ def test_no_change_is_lost_among_many_writers(function: Function) -> None:
     """Six writers, five changes each, every one of another window."""
     store = store_of(function)
     settings = load_settings(function.env)
-    store.update(lambda fresh: fresh.adopt(settings, ["node_info"], NOW))
+    store.update(lambda fresh: adopt_settings(fresh, settings, ["node_info"], NOW))
 
     def write(writer: int) -> None:
         own = store_of(function)
         for turn in range(5):
             start = LAST_END - (2 * (5 * writer + turn) + 1) * HOUR_S
             window = Window(start, start + HOUR_S, 60)
-            own.update(lambda fresh: fresh.mark_exported("node_info", window, empty=False))  # noqa: B023 - now
+            own.update(lambda fresh: mark_exported(fresh, "node_info", window, empty=False))  # noqa: B023 - now
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(write, range(6)))

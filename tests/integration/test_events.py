@@ -10,7 +10,8 @@ import pytest
 
 from localcloud.processes import free_port
 from localcloud.prometheus import Prometheus
-from mimir_exporter.checkpoint.records import Repeat
+from mimir_exporter.checkpoint.records import ReexportRequest
+from mimir_exporter.checkpoint.reexports import request_reexport
 from mimir_exporter.checkpoint.store import CheckpointStore
 from mimir_exporter.errors import SettingsError
 from mimir_exporter.storage.bucket import Bucket
@@ -68,14 +69,16 @@ def test_force_that_is_asked_for_while_a_run_is_at_work_is_done_by_the_next(
     span = (LAST_END - HOUR_S, LAST_END)
 
     def ask(exchange: Exchange) -> None:
-        store.update(lambda fresh: fresh.ask_again(Repeat(*span, ("pod_info",), force=True)))
+        store.update(
+            lambda fresh: request_reexport(fresh, ReexportRequest(*span, ("pod_info",), force=True))
+        )
         exchange.send(exchange.forward())
 
     proxy.spoil(ask, lambda request: request.is_query, times=1)
     single.export({"action": "export", **HOUR_ISO})
-    assert [one["force"] for one in single.checkpoint()["repeats"]] == [True]
+    assert [one["force"] for one in single.checkpoint()["reexports"]] == [True]
     assert single.export()["windows"]["exported"] == 1
-    assert single.checkpoint()["repeats"] == []
+    assert single.checkpoint()["reexports"] == []
 
 
 def test_only_the_metrics_that_were_asked_for_are_exported_again(
@@ -85,7 +88,7 @@ def test_only_the_metrics_that_were_asked_for_are_exported_again(
     proxy.heal()
     result = through.export({"action": "export", **HOUR_ISO, "metrics": ["node_info"]})
     assert (result["outcome"], len(proxy.queries)) == ("complete", 1)
-    assert through.checkpoint()["repeats"] == []
+    assert through.checkpoint()["reexports"] == []
 
 
 def test_a_range_before_the_backfill_is_exported(small: Function, mimir: Prometheus) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from localcloud.prometheus import Prometheus
+from mimir_exporter.checkpoint.adopt import adopt_settings
 from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover
 from mimir_exporter.checkpoint.store import CheckpointStore
 from mimir_exporter.errors import ExportError
@@ -226,7 +227,7 @@ def test_what_was_asked_for_again_is_done_though_its_execution_was_aborted(
     function.clock.advance(300)
     assert function.export()["windows"]["exported"] == left
     assert len(function.messages("window came back")) == left
-    assert (function.checkpoint()["repeats"], function.checkpoint()["failures"]) == ([], [])
+    assert (function.checkpoint()["reexports"], function.checkpoint()["failures"]) == ([], [])
     assert function.differences(mimir, 4) == []
 
 
@@ -253,7 +254,7 @@ def test_what_was_asked_for_again_in_vain_is_said_with_the_way_to_ask_anew(
         "metrics": ["node_info", "pod_info"],
         "force": True,
     }
-    assert function.checkpoint()["repeats"] == []
+    assert function.checkpoint()["reexports"] == []
     proxy.heal()
     assert function.export(event)["windows"]["exported"] == 1
 
@@ -319,7 +320,7 @@ def test_the_same_plan_twice_is_one_execution(
 ) -> None:
     machine = make_machine(state)
     store = CheckpointStore(Bucket(slow.cloud.s3, slow.bucket), PREFIX, CENTRAL)
-    store.update(lambda fresh: fresh.adopt(load_settings(slow.env), ["node_info"], NOW))
+    store.update(lambda fresh: adopt_settings(fresh, load_settings(slow.env), ["node_info"], NOW))
     windows = [
         Window(at - HOUR_S, at, 60) for at in range(LAST_END, LAST_END - 3 * HOUR_S, -HOUR_S)
     ]

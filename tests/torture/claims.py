@@ -7,6 +7,7 @@ from typing import Any
 
 from localcloud.prometheus import Prometheus
 from mimir_exporter.checkpoint.document import load_ranges
+from mimir_exporter.timeline.intervals import union
 from tests.integration.deployment import CONTRACT, HOUR_S, LAST_END, Function, metric_of, start_of
 
 File = tuple[str, str, int]  # cluster's folder, metric, start of the window
@@ -36,7 +37,7 @@ class Claims:
         """How many windows of this range a regular run would have to do, more or less."""
         document = self.document()
         claimed = set(_claimed(document))
-        asked = load_ranges([one["range"] for one in document.get("repeats", ())])
+        asked = union(*(load_ranges(one["ranges"]) for one in document.get("reexports", ())))
         return sum(
             not all((name, at) in claimed for name in self._function.metrics or ())
             or any(low <= at < high for low, high in asked)

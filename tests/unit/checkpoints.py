@@ -2,8 +2,11 @@
 
 from collections.abc import Iterable
 
-from mimir_exporter.checkpoint.checkpoint import Checkpoint
+from mimir_exporter.checkpoint.adopt import adopt_settings
+from mimir_exporter.checkpoint.outcomes import mark_exported, mark_failed, record_handover
 from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover
+from mimir_exporter.checkpoint.state import Checkpoint
+from mimir_exporter.checkpoint.wanted import wanted_windows
 from mimir_exporter.settings.settings import Settings, load_settings
 from mimir_exporter.timeline.intervals import union
 from mimir_exporter.timeline.windows import Window
@@ -25,7 +28,7 @@ def begun(
     settings: Settings | None = None, names: Iterable[str] = NAMES, now: int = NOW
 ) -> Checkpoint:
     checkpoint = Checkpoint()
-    checkpoint.adopt(settings or configure(), names, now)
+    adopt_settings(checkpoint, settings or configure(), names, now)
     return checkpoint
 
 
@@ -39,19 +42,19 @@ def starts(plan: Iterable[tuple[Window, tuple[str, ...]]]) -> list[int]:
 
 
 def export_all(checkpoint: Checkpoint, settings: Settings, names: Iterable[str], now: int) -> None:
-    for window, lacking in list(checkpoint.wanted(names, settings, now)):
+    for window, lacking in list(wanted_windows(checkpoint, names, settings, now)):
         for name in lacking:
-            checkpoint.mark_exported(name, window, empty=False)
+            mark_exported(checkpoint, name, window, empty=False)
 
 
 def make_gap(checkpoint: Checkpoint, name: str, window: Window, at: int) -> None:
     """Fail as often as it takes, the last time at `at`."""
     for attempt in range(GAP_ATTEMPTS):
-        checkpoint.mark_failed(name, window, "no", at - (GAP_ATTEMPTS - 1 - attempt) * 1800)
+        mark_failed(checkpoint, name, window, "no", at - (GAP_ATTEMPTS - 1 - attempt) * 1800)
 
 
 def handed(checkpoint: Checkpoint, windows: Iterable[Window], now: int = NOW) -> Handover:
     ranges = union((window.start, window.end) for window in windows)
     handover = Handover("backfill-1", ranges, now)
-    checkpoint.hand_over(handover)
+    record_handover(checkpoint, handover)
     return handover

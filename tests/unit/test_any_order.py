@@ -9,9 +9,19 @@ import random
 import pytest
 
 from mimir_exporter.checkpoint import compact
-from mimir_exporter.checkpoint.checkpoint import Checkpoint, keep_from
+from mimir_exporter.checkpoint.adopt import adopt_settings
 from mimir_exporter.checkpoint.document import load
-from mimir_exporter.checkpoint.records import Handover, Repeat
+from mimir_exporter.checkpoint.outcomes import (
+    mark_deleted,
+    mark_exported,
+    mark_failed,
+    record_execution_end,
+    record_handover,
+)
+from mimir_exporter.checkpoint.records import Handover, ReexportRequest
+from mimir_exporter.checkpoint.reexports import request_reexport
+from mimir_exporter.checkpoint.state import Checkpoint
+from mimir_exporter.checkpoint.wanted import due_metrics, due_windows, keep_from, wanted_windows
 from mimir_exporter.coverage.states import MISSING, State, survey
 from mimir_exporter.settings.settings import Settings
 from mimir_exporter.timeline.intervals import intersect, subtract, union
@@ -53,15 +63,15 @@ class World:
         ways = (self.run, self.run, self.run, self.retain, self.hand_over, self.do_item)
         way = self.rng.choice((*ways, self.settle, self.ask_again))
         if way != self.do_item:
-            self.checkpoint.adopt(self.settings, NAMES, self.now)
+            adopt_settings(self.checkpoint, self.settings, NAMES, self.now)
         way()
-        body = compact.fit(self.checkpoint, self.now)
+        body = compact.shrink_to_limit(self.checkpoint, self.now)
         self.checkpoint = load(body, "x")
         return way.__name__
 
     def run(self) -> None:
         """Of some windows; it may be killed between a file and its being noted."""
-        plan = list(self.checkpoint.plan(NAMES, self.settings, self.now))
+        plan = list(due_windows(self.checkpoint, NAMES, self.settings, self.now))
         for window, names in plan[: self.rng.randrange(8)]:
             for name in names:
                 if not self.export(name, window):
@@ -70,31 +80,31 @@ class World:
     def export(self, name: str, window: Window) -> bool:
         luck = self.rng.random()
         if luck < 0.15:
-            self.checkpoint.mark_failed(name, window, "no", self.now)
+            mark_failed(self.checkpoint, name, window, "no", self.now)
             return True
         empty = luck < 0.3
         if not empty:
             self.bucket[name][window.start] = window.end
         if luck > 0.97:
             return False
-        self.checkpoint.mark_exported(name, window, empty=empty)
+        mark_exported(self.checkpoint, name, window, empty=empty)
         return True
 
     def retain(self) -> None:
         if self.settings.retention_s:
             kept = keep_from(self.settings, self.now)
-            self.checkpoint.expire(kept)
+            mark_deleted(self.checkpoint, kept)
             for files in self.bucket.values():
                 for start in [start for start in files if start < kept]:
                     del files[start]
 
     def hand_over(self) -> None:
-        plan = self.checkpoint.plan(NAMES, self.settings, self.now)
+        plan = due_windows(self.checkpoint, NAMES, self.settings, self.now)
         windows = [window for window, _ in plan][: self.rng.randrange(1, 20)]
         if windows:
             name = f"backfill-{len(self.executions)}"
             ranges = union((window.start, window.end) for window in windows)
-            self.checkpoint.hand_over(Handover(name, ranges, self.now))
+            record_handover(self.checkpoint, Handover(name, ranges, self.now))
             self.executions.append(windows)
 
     def do_item(self) -> None:
@@ -102,33 +112,35 @@ class World:
         if not self.executions:
             return
         item = self.rng.choice(self.rng.choice(self.executions))
-        for window in windows_within(self.checkpoint.grids, item.start, item.end):
-            for name in self.checkpoint.lacking(NAMES, window, self.now):
+        for window in windows_within(self.checkpoint.schedules, item.start, item.end):
+            for name in due_metrics(self.checkpoint, NAMES, window, self.now):
                 self.export(name, window)
 
     def settle(self) -> None:
         if self.checkpoint.handovers:
             one = self.rng.choice(self.checkpoint.handovers)
-            self.checkpoint.settle(one, NAMES, self.settings, self.now, "ABORTED")
+            record_execution_end(self.checkpoint, one, NAMES, self.settings, self.now, "ABORTED")
 
     def ask_again(self) -> None:
-        grids, newest = self.checkpoint.grids, self.now - self.settings.settle_time_s
+        schedules, newest = self.checkpoint.schedules, self.now - self.settings.settle_time_s
         start = self.now - self.rng.randrange(HOUR, 8 * DAY_S)
-        low = window_at(grids, start).start
-        high = window_at(grids, min(start + self.rng.randrange(60, DAY_S), newest) - 1).start
+        low = window_at(schedules, start).start
+        high = window_at(schedules, min(start + self.rng.randrange(60, DAY_S), newest) - 1).start
         if keep_from(self.settings, self.now) <= low < high:
             names = self.rng.choice((NAMES, NAMES[:1]))
-            self.checkpoint.ask_again(Repeat(low, high, names, self.rng.random() < 0.5))
+            request_reexport(
+                self.checkpoint, ReexportRequest(low, high, names, self.rng.random() < 0.5)
+            )
 
     def check(self) -> None:
         for spans in self.bucket.values():
             ends = [BEGIN - 99 * DAY_S, *(end for _, end in sorted(spans.items()))]
             assert all(end <= start for end, start in zip(ends, sorted(spans), strict=False))
-        seen = load(compact.fit(self.checkpoint, self.now), "x")
-        seen.adopt(self.settings, NAMES, self.now)
+        seen = load(compact.shrink_to_limit(self.checkpoint, self.now), "x")
+        adopt_settings(seen, self.settings, NAMES, self.now)
         span = (BEGIN - 12 * DAY_S, self.now)
         coverage = survey(seen, NAMES, self.settings, self.now, span)
-        wanted = list(seen.wanted(NAMES, self.settings, self.now))
+        wanted = list(wanted_windows(seen, NAMES, self.settings, self.now))
         kept = keep_from(self.settings, self.now)
         for line in coverage.lines:
             for name in line.metrics:

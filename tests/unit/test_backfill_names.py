@@ -10,8 +10,10 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mimir_exporter.checkpoint.checkpoint import HANDOVERS, Checkpoint
+from mimir_exporter.checkpoint.adopt import adopt_settings
+from mimir_exporter.checkpoint.outcomes import HANDOVERS, record_handover
 from mimir_exporter.checkpoint.records import Handover
+from mimir_exporter.checkpoint.state import Checkpoint
 from mimir_exporter.checkpoint.store import CheckpointStore
 from mimir_exporter.errors import StopRunError
 from mimir_exporter.runs.handover import (
@@ -204,9 +206,9 @@ def test_an_ended_execution_is_settled_and_one_that_never_began_is_taken_back(
     started: bool, status: str, age_s: int, left: int, attempts: int
 ) -> None:
     store, machine, windows = Store(), Machine(), hours(2)
-    store.checkpoint.adopt(SETTINGS, ["cpu"], NOW)
+    adopt_settings(store.checkpoint, SETTINGS, ["cpu"], NOW)
     ranges = union((window.start, window.end) for window in windows)
-    store.checkpoint.hand_over(Handover("n", ranges, NOW - age_s))
+    record_handover(store.checkpoint, Handover("n", ranges, NOW - age_s))
     if started:
         machine.client().start("n", windows)
         machine.statuses["n"] = status

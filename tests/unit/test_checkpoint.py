@@ -11,14 +11,30 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from mimir_exporter.checkpoint.checkpoint import Checkpoint, keep_from
+from mimir_exporter.checkpoint.adopt import adopt_settings
 from mimir_exporter.checkpoint.document import dump, load
+from mimir_exporter.checkpoint.outcomes import (
+    mark_deleted,
+    mark_exported,
+    mark_failed,
+    record_execution_end,
+    record_handover,
+)
 from mimir_exporter.checkpoint.records import (
     GAP_ATTEMPTS,
     REASON_CHARACTERS,
     Handover,
-    Labelling,
-    Repeat,
+    PartitionConfig,
+    ReexportRequest,
+)
+from mimir_exporter.checkpoint.reexports import request_for, request_reexport
+from mimir_exporter.checkpoint.state import Checkpoint
+from mimir_exporter.checkpoint.wanted import (
+    due_metrics,
+    due_windows,
+    keep_from,
+    lag_s,
+    wanted_windows,
 )
 from mimir_exporter.coverage.states import State, survey
 from mimir_exporter.errors import CheckpointError
@@ -44,7 +60,7 @@ from tests.unit.checkpoints import (
 
 
 def test_the_first_run_wants_three_days_of_whole_settled_windows_newest_first() -> None:
-    plan = list(begun().plan(NAMES, configure(), NOW))
+    plan = list(due_windows(begun(), NAMES, configure(), NOW))
     newest, oldest = unix("2026-10-31T11:00"), unix("2026-10-28T12:00")
     assert starts(plan) == list(range(newest, oldest - 1, -HOUR))
     assert all(lacking == NAMES for _, lacking in plan)
@@ -57,15 +73,17 @@ def test_the_first_run_wants_three_days_of_whole_settled_windows_newest_first() 
 )
 def test_a_window_is_due_once_it_is_as_old_as_the_settle_time(at: str, newest: str) -> None:
     now = unix(f"2026-10-31T{at}")
-    assert starts(begun(now=now).plan(NAMES, configure(), now))[0] == unix(f"2026-10-31T{newest}")
+    assert starts(due_windows(begun(now=now), NAMES, configure(), now))[0] == unix(
+        f"2026-10-31T{newest}"
+    )
 
 
 def test_days_that_retention_would_delete_are_not_exported() -> None:
     settings = configure(BACKFILL_DAYS="60", RETENTION_DAYS="2")
-    planned = starts(begun(settings).plan(NAMES, settings, NOW))
+    planned = starts(due_windows(begun(settings), NAMES, settings, NOW))
     assert planned[-1] == keep_from(settings, NOW) == unix("2026-10-29")
     unlimited = configure(BACKFILL_DAYS="60", RETENTION_DAYS="0")
-    planned = starts(begun(unlimited).plan(NAMES, unlimited, NOW))
+    planned = starts(due_windows(begun(unlimited), NAMES, unlimited, NOW))
     assert planned[-1] == unix("2026-09-01T12:00")
 
 
@@ -79,21 +97,21 @@ def test_a_day_is_kept_until_all_of_it_is_too_old() -> None:
 
 def test_what_is_exported_is_not_wanted_again() -> None:
     checkpoint, settings = begun(), configure()
-    checkpoint.mark_exported("cpu", hour("2026-10-31T11:00"), empty=False)
-    plan = dict(checkpoint.plan(NAMES, settings, NOW))
+    mark_exported(checkpoint, "cpu", hour("2026-10-31T11:00"), empty=False)
+    plan = dict(due_windows(checkpoint, NAMES, settings, NOW))
     assert plan[hour("2026-10-31T11:00")] == ("memory",)
     export_all(checkpoint, settings, NAMES, NOW)
-    assert list(checkpoint.wanted(NAMES, settings, NOW)) == []
+    assert list(wanted_windows(checkpoint, NAMES, settings, NOW)) == []
     later = NOW + HOUR
-    assert starts(checkpoint.wanted(NAMES, settings, later)) == [unix("2026-10-31T12:00")]
+    assert starts(wanted_windows(checkpoint, NAMES, settings, later)) == [unix("2026-10-31T12:00")]
 
 
 def test_a_longer_backfill_reaches_further_back_from_the_first_day() -> None:
     checkpoint = begun()
     export_all(checkpoint, configure(), NAMES, NOW)
     later, longer = NOW + 2 * DAY_S, configure(BACKFILL_DAYS="4")
-    checkpoint.adopt(longer, NAMES, later)
-    planned = starts(checkpoint.plan(NAMES, longer, later))
+    adopt_settings(checkpoint, longer, NAMES, later)
+    planned = starts(due_windows(checkpoint, NAMES, longer, later))
     first = unix("2026-10-28T12:00")
     assert [start for start in planned if start < first] == list(
         range(first - HOUR, first - DAY_S - 1, -HOUR)
@@ -104,9 +122,9 @@ def test_a_longer_backfill_reaches_further_back_from_the_first_day() -> None:
 
 def test_a_shorter_backfill_takes_nothing_away() -> None:
     checkpoint, settings = begun(), configure(BACKFILL_DAYS="0")
-    before = starts(checkpoint.plan(NAMES, configure(), NOW))
-    checkpoint.adopt(settings, NAMES, NOW)
-    assert starts(checkpoint.plan(NAMES, settings, NOW)) == before
+    before = starts(due_windows(checkpoint, NAMES, configure(), NOW))
+    adopt_settings(checkpoint, settings, NAMES, NOW)
+    assert starts(due_windows(checkpoint, NAMES, settings, NOW)) == before
 
 
 @pytest.mark.parametrize(
@@ -119,13 +137,15 @@ def test_a_shorter_backfill_takes_nothing_away() -> None:
 )
 def test_a_date_to_begin_from_goes_before_the_days(date: str, first: str) -> None:
     settings = configure(INITIAL_BACKFILL_DATE=date, BACKFILL_DAYS="3")
-    assert starts(begun(settings).plan(NAMES, settings, NOW))[-1] == unix(first)
+    assert starts(due_windows(begun(settings), NAMES, settings, NOW))[-1] == unix(first)
 
 
 def test_a_date_in_the_future_begins_now() -> None:
     settings = configure(INITIAL_BACKFILL_DATE="2027-01-01")
-    assert list(begun(settings).plan(NAMES, settings, NOW)) == []
-    assert starts(begun(settings).plan(NAMES, settings, NOW + HOUR)) == [unix("2026-10-31T12:00")]
+    assert list(due_windows(begun(settings), NAMES, settings, NOW)) == []
+    assert starts(due_windows(begun(settings), NAMES, settings, NOW + HOUR)) == [
+        unix("2026-10-31T12:00")
+    ]
 
 
 def test_a_metric_that_comes_later_has_a_backfill_of_its_own() -> None:
@@ -133,26 +153,28 @@ def test_a_metric_that_comes_later_has_a_backfill_of_its_own() -> None:
     checkpoint = begun(settings)
     export_all(checkpoint, settings, NAMES, NOW)
     later, names = NOW + 5 * DAY_S, (*NAMES, "mine")
-    checkpoint.adopt(settings, names, later)
+    adopt_settings(checkpoint, settings, names, later)
     export_all(checkpoint, settings, NAMES, later)
-    plan = list(checkpoint.plan(names, settings, later))
+    plan = list(due_windows(checkpoint, names, settings, later))
     assert {lacking for _, lacking in plan} == {("mine",)}
     assert starts(plan)[-1] == unix("2026-11-04T12:00")
 
 
 def test_a_metric_that_is_gone_is_not_asked_for() -> None:
     checkpoint, settings = begun(names=(*NAMES, "mine")), configure()
-    assert all("mine" not in lacking for _, lacking in checkpoint.plan(NAMES, settings, NOW))
-    assert list(checkpoint.plan(("unknown",), settings, NOW)) == []
+    assert all(
+        "mine" not in lacking for _, lacking in due_windows(checkpoint, NAMES, settings, NOW)
+    )
+    assert list(due_windows(checkpoint, ("unknown",), settings, NOW)) == []
 
 
 def test_another_time_frame_moves_no_window_that_was_due() -> None:
     checkpoint = begun()
-    before = list(checkpoint.plan(NAMES, configure(), NOW))
+    before = list(due_windows(checkpoint, NAMES, configure(), NOW))
     halved = configure(TIME_FRAME="1800", QUERY_STEP="30")
-    checkpoint.adopt(halved, NAMES, NOW)
-    assert list(checkpoint.plan(NAMES, halved, NOW)) == before
-    planned = list(checkpoint.plan(NAMES, halved, NOW + 2 * HOUR))[:3]
+    adopt_settings(checkpoint, halved, NAMES, NOW)
+    assert list(due_windows(checkpoint, NAMES, halved, NOW)) == before
+    planned = list(due_windows(checkpoint, NAMES, halved, NOW + 2 * HOUR))[:3]
     assert [(window.end - window.start, window.step_s) for window, _ in planned] == [
         (1800, 30),
         (1800, 30),
@@ -162,73 +184,57 @@ def test_another_time_frame_moves_no_window_that_was_due() -> None:
 
 def test_what_decides_the_folder_is_noted_when_it_changes_and_only_then() -> None:
     checkpoint = begun()
-    assert checkpoint.labelling == Labelling("cluster", "prod", split=True, since=0)
-    checkpoint.adopt(configure(), NAMES, NOW + HOUR)
-    assert checkpoint.labelling == Labelling("cluster", "prod", split=True, since=0)
+    assert checkpoint.partition == PartitionConfig("cluster", "prod", split=True, since=0)
+    adopt_settings(checkpoint, configure(), NAMES, NOW + HOUR)
+    assert checkpoint.partition == PartitionConfig("cluster", "prod", split=True, since=0)
     changed = configure(CLUSTER_LABEL_NAME="k8s_cluster")
     for wait_s in (HOUR, 2 * HOUR):
-        checkpoint.adopt(changed, NAMES, NOW + wait_s)
-        assert checkpoint.labelling == Labelling("k8s_cluster", "prod", True, NOW + HOUR)
+        adopt_settings(checkpoint, changed, NAMES, NOW + wait_s)
+        assert checkpoint.partition == PartitionConfig("k8s_cluster", "prod", True, NOW + HOUR)
 
 
 # A clock that was wrong
 
 
-def test_what_a_clock_noted_that_was_a_year_ahead_is_taken_back() -> None:
-    """It marked a year of windows without series as exported, of a metric it had just met."""
+def test_what_a_clock_recorded_that_was_a_year_ahead_stops_the_run() -> None:
+    """Windows that are still to come, and exported, would never be exported: none is guessed at."""
     settings, ahead = configure(RETENTION_DAYS="0"), NOW + 365 * DAY_S
     checkpoint = begun(settings, ["cpu"])
     export_all(checkpoint, settings, ["cpu"], NOW)
-    until_now = copy.deepcopy(checkpoint.metrics["cpu"])
-    checkpoint.adopt(settings, NAMES, ahead)
+    deleted = copy.deepcopy(checkpoint)
+    adopt_settings(checkpoint, settings, NAMES, ahead)
     export_all(checkpoint, settings, NAMES, ahead)
-    make_gap(checkpoint, "cpu", window_at(checkpoint.grids, ahead), ahead)
-    checkpoint.deleted_until = ahead // DAY_S * DAY_S
-    checkpoint.adopt(settings, NAMES, NOW + HOUR)
-    assert checkpoint.metrics["cpu"].exported[0][0] == until_now.exported[0][0]
-    assert checkpoint.metrics["cpu"].exported[-1][1] <= NOW + HOUR + CLOCK_OFF_S
-    assert checkpoint.gaps() == []
-    assert checkpoint.deleted_until == unix("2026-10-31")
-    later = NOW + 5 * HOUR
-    checkpoint.adopt(settings, NAMES, later)
-    wanted = dict(checkpoint.plan(NAMES, settings, later))
-    assert hour("2026-10-31T15:00") in wanted
-    assert "memory" in wanted[hour("2026-10-28T13:00")]  # its backfill begins anew
+    with pytest.raises(CheckpointError, match="windows up to 2027-10-31T12:00:00Z, and this clock"):
+        adopt_settings(checkpoint, settings, NAMES, NOW + HOUR)
+    mark_deleted(deleted, ahead // DAY_S * DAY_S)
+    with pytest.raises(CheckpointError, match="up to 2027-10-31T00:00:00Z, and this clock"):
+        adopt_settings(deleted, settings, NAMES, NOW + HOUR)
 
 
-def test_what_was_still_to_come_when_a_clock_was_ahead_is_exported_once_it_is_over() -> None:
-    """The window that was half over then, too; and what was whole is not touched."""
-    settings = configure(RETENTION_DAYS="0")
-    checkpoint = begun(settings, ["cpu"])
-    export_all(checkpoint, settings, ["cpu"], NOW)
-    for window, _ in list(checkpoint.wanted(["cpu"], settings, NOW + 30 * DAY_S)):
-        checkpoint.mark_exported("cpu", window, empty=window.start > NOW)
-    later = NOW + 3 * HOUR
-    for _ in range(2):
-        checkpoint.adopt(settings, ["cpu"], later)
-        wanted = starts(checkpoint.plan(["cpu"], settings, later))
-        assert wanted == [unix(f"2026-10-31T{hour}:00") for hour in (14, 13, 12)]
-    # A clock that is a little ahead is none that was wrong.
-    export_all(checkpoint, settings, ["cpu"], later)
-    checkpoint.adopt(settings, ["cpu"], later - CLOCK_OFF_S)
-    assert starts(checkpoint.plan(["cpu"], settings, later)) == []
+def test_a_clock_that_is_a_little_behind_is_none_that_is_wrong() -> None:
+    settings = configure(SETTLE_TIME="0")
+    checkpoint, later = begun(settings), unix("2026-10-31T13:00")
+    export_all(checkpoint, settings, NAMES, later)
+    adopt_settings(checkpoint, settings, NAMES, later - CLOCK_OFF_S)
+    with pytest.raises(CheckpointError):
+        adopt_settings(checkpoint, settings, NAMES, later - CLOCK_OFF_S - 1)
 
 
 def test_a_gap_that_was_tried_in_the_future_is_due() -> None:
     checkpoint, settings, window = begun(), configure(), hour("2026-10-31T11:00")
     make_gap(checkpoint, "cpu", window, NOW + 30 * DAY_S)
-    assert window in dict(checkpoint.plan(["cpu"], settings, NOW))
+    assert window in dict(due_windows(checkpoint, ["cpu"], settings, NOW))
 
 
 def test_a_clock_that_is_set_back_a_little_takes_back_no_grid_that_has_windows() -> None:
     checkpoint, halved = begun(), configure(TIME_FRAME="60", SETTLE_TIME="0")
-    checkpoint.adopt(halved, NAMES, NOW)
+    adopt_settings(checkpoint, halved, NAMES, NOW)
     now = unix("2026-10-31T13:02")
-    checkpoint.adopt(halved, NAMES, now)
-    checkpoint.mark_exported("cpu", Window(now - 60, now, 60), empty=False)
-    grids = checkpoint.grids
-    checkpoint.adopt(halved, NAMES, now - 180)
-    assert checkpoint.grids == grids
+    adopt_settings(checkpoint, halved, NAMES, now)
+    mark_exported(checkpoint, "cpu", Window(now - 60, now, 60), empty=False)
+    schedules = checkpoint.schedules
+    adopt_settings(checkpoint, halved, NAMES, now - 180)
+    assert checkpoint.schedules == schedules
 
 
 # Failures and gaps
@@ -236,32 +242,32 @@ def test_a_clock_that_is_set_back_a_little_takes_back_no_grid_that_has_windows()
 
 def test_a_failure_holds_back_neither_other_metrics_nor_other_windows() -> None:
     checkpoint, settings = begun(), configure()
-    before = list(checkpoint.plan(NAMES, settings, NOW))
-    checkpoint.mark_failed("cpu", before[0][0], "no", NOW)
+    before = list(due_windows(checkpoint, NAMES, settings, NOW))
+    mark_failed(checkpoint, "cpu", before[0][0], "no", NOW)
     # What failed is asked for last, so that it cannot use up the time of the others.
     failed = (before[0][0], ("memory", "cpu"))
-    assert list(checkpoint.plan(NAMES, settings, NOW)) == [failed, *before[1:]]
+    assert list(due_windows(checkpoint, NAMES, settings, NOW)) == [failed, *before[1:]]
     make_gap(checkpoint, "cpu", before[0][0], NOW)
-    after = list(checkpoint.plan(NAMES, settings, NOW))
+    after = list(due_windows(checkpoint, NAMES, settings, NOW))
     assert after == [(before[0][0], ("memory",)), *before[1:]]
 
 
 def test_after_five_attempts_a_window_is_tried_once_a_day() -> None:
     checkpoint, settings, window = begun(), configure(), hour("2026-10-31T11:00")
     for attempt in range(1, GAP_ATTEMPTS + 1):
-        assert window in dict(checkpoint.plan(["cpu"], settings, NOW + attempt))
+        assert window in dict(due_windows(checkpoint, ["cpu"], settings, NOW + attempt))
         assert checkpoint.gaps() == []
-        checkpoint.mark_failed("cpu", window, "no", NOW + attempt)
+        mark_failed(checkpoint, "cpu", window, "no", NOW + attempt)
     (gap,) = checkpoint.gaps()
     assert (gap.metric, gap.start, gap.end, gap.attempts) == ("cpu", window.start, window.end, 5)
     last = NOW + GAP_ATTEMPTS
-    assert window not in dict(checkpoint.plan(["cpu"], settings, last + DAY_S - 1))
-    assert window in dict(checkpoint.plan(["cpu"], settings, last + DAY_S))
-    assert window in dict(checkpoint.wanted(["cpu"], settings, last))
-    checkpoint.mark_failed("cpu", window, "no", last + DAY_S)
-    assert window not in dict(checkpoint.plan(["cpu"], settings, last + 2 * DAY_S - 1))
-    assert window in dict(checkpoint.plan(["cpu"], settings, last + 2 * DAY_S))
-    checkpoint.mark_exported("cpu", window, empty=False)
+    assert window not in dict(due_windows(checkpoint, ["cpu"], settings, last + DAY_S - 1))
+    assert window in dict(due_windows(checkpoint, ["cpu"], settings, last + DAY_S))
+    assert window in dict(wanted_windows(checkpoint, ["cpu"], settings, last))
+    mark_failed(checkpoint, "cpu", window, "no", last + DAY_S)
+    assert window not in dict(due_windows(checkpoint, ["cpu"], settings, last + 2 * DAY_S - 1))
+    assert window in dict(due_windows(checkpoint, ["cpu"], settings, last + 2 * DAY_S))
+    mark_exported(checkpoint, "cpu", window, empty=False)
     assert checkpoint.failures == []
 
 
@@ -269,10 +275,10 @@ def test_a_gap_keeps_its_daily_try_while_newer_windows_go_on_failing() -> None:
     """One record for all of them must not make the old gap as young as the newest failure."""
     settings = configure(BACKFILL_DAYS="0")
     checkpoint = begun(settings, ["cpu"])
-    oldest, tries = window_at(checkpoint.grids, NOW), []
+    oldest, tries = window_at(checkpoint.schedules, NOW), []
     for now in range(NOW + HOUR, NOW + 4 * DAY_S, 1800):
-        for window, _ in list(checkpoint.plan(["cpu"], settings, now)):
-            checkpoint.mark_failed("cpu", window, "no", now)
+        for window, _ in list(due_windows(checkpoint, ["cpu"], settings, now)):
+            mark_failed(checkpoint, "cpu", window, "no", now)
             if window == oldest:
                 tries.append(now)
         checkpoint = load(dump(checkpoint, now), "x")
@@ -288,10 +294,10 @@ def test_a_gap_that_retention_has_overtaken_alarms_nobody() -> None:
     settings = configure(RETENTION_DAYS="2")
     checkpoint, window = begun(settings), hour("2026-10-31T11:00")
     make_gap(checkpoint, "cpu", window, NOW)
-    checkpoint.mark_failed("memory", hour("2026-11-02T23:00"), "no", NOW + 3 * DAY_S)
-    checkpoint.adopt(settings, NAMES, unix("2026-11-02T23:59"))
+    mark_failed(checkpoint, "memory", hour("2026-11-02T23:00"), "no", NOW + 3 * DAY_S)
+    adopt_settings(checkpoint, settings, NAMES, unix("2026-11-02T23:59"))
     assert len(checkpoint.gaps()) == 1
-    checkpoint.adopt(settings, NAMES, unix("2026-11-03"))
+    adopt_settings(checkpoint, settings, NAMES, unix("2026-11-03"))
     assert checkpoint.gaps() == []
     assert [failure.metric for failure in checkpoint.failures] == ["memory"]
 
@@ -300,25 +306,25 @@ def test_a_gap_of_a_metric_that_was_taken_out_alarms_nobody() -> None:
     checkpoint = begun(names=(*NAMES, "mine"))
     make_gap(checkpoint, "mine", hour("2026-10-31T11:00"), NOW)
     make_gap(checkpoint, "cpu", hour("2026-10-31T11:00"), NOW)
-    checkpoint.adopt(configure(), NAMES, NOW)
+    adopt_settings(checkpoint, configure(), NAMES, NOW)
     assert [gap.metric for gap in checkpoint.gaps()] == ["cpu"]
 
 
 def test_neighbours_that_failed_alike_share_a_record_and_part_again() -> None:
     checkpoint = begun()
     for hours in (9, 11, 10):
-        checkpoint.mark_failed("cpu", hour(f"2026-10-31T{hours:02}:00"), "no", NOW)
+        mark_failed(checkpoint, "cpu", hour(f"2026-10-31T{hours:02}:00"), "no", NOW)
     (failure,) = checkpoint.failures
     assert (failure.start, failure.end) == (unix("2026-10-31T09:00"), unix("2026-10-31T12:00"))
-    checkpoint.mark_failed("memory", hour("2026-10-31T12:00"), "no", NOW)
+    mark_failed(checkpoint, "memory", hour("2026-10-31T12:00"), "no", NOW)
     assert len(checkpoint.failures) == 2
-    checkpoint.mark_exported("cpu", hour("2026-10-31T10:00"), empty=False)
+    mark_exported(checkpoint, "cpu", hour("2026-10-31T10:00"), empty=False)
     left = [(one.start, one.end) for one in checkpoint.failures if one.metric == "cpu"]
     assert left == [
         (unix("2026-10-31T09:00"), unix("2026-10-31T10:00")),
         (unix("2026-10-31T11:00"), unix("2026-10-31T12:00")),
     ]
-    checkpoint.mark_failed("cpu", hour("2026-10-31T11:00"), "no", NOW + 1)
+    mark_failed(checkpoint, "cpu", hour("2026-10-31T11:00"), "no", NOW + 1)
     found = checkpoint.failure_of("cpu", hour("2026-10-31T11:00"))
     assert found is not None
     assert found.attempts == 2
@@ -331,10 +337,10 @@ def test_a_failure_counts_for_its_own_window_though_its_neighbour_joins_it() -> 
     """Both fail in one run: the record that they share says nothing of the older one yet."""
     checkpoint = begun()
     old, new = hour("2026-10-31T10:00"), hour("2026-10-31T11:00")
-    checkpoint.mark_failed("cpu", old, "no", NOW - 100)
+    mark_failed(checkpoint, "cpu", old, "no", NOW - 100)
     for _ in range(2):  # the change as a whole, applied twice
-        checkpoint.mark_failed("cpu", new, "no", NOW)
-        checkpoint.mark_failed("cpu", old, "no", NOW)
+        mark_failed(checkpoint, "cpu", new, "no", NOW)
+        mark_failed(checkpoint, "cpu", old, "no", NOW)
         found = [checkpoint.failure_of("cpu", window) for window in (old, new)]
         assert [one.attempts for one in found if one] == [2, 1]
 
@@ -342,29 +348,29 @@ def test_a_failure_counts_for_its_own_window_though_its_neighbour_joins_it() -> 
 def test_what_was_deleted_under_a_run_is_not_begun_anew_by_it() -> None:
     checkpoint, window = Checkpoint(), hour("2026-10-31T11:00")
     with pytest.raises(CheckpointError, match="was deleted while a run was at work"):
-        checkpoint.mark_exported("cpu", window, empty=False)
+        mark_exported(checkpoint, "cpu", window, empty=False)
     with pytest.raises(CheckpointError, match="was deleted while a run was at work"):
-        checkpoint.mark_failed("cpu", window, "no", NOW)
+        mark_failed(checkpoint, "cpu", window, "no", NOW)
     assert checkpoint == Checkpoint()
 
 
 def test_a_long_reason_is_cut() -> None:
     checkpoint = begun()
-    checkpoint.mark_failed("cpu", hour("2026-10-31T11:00"), "x" * 5000, NOW)
+    mark_failed(checkpoint, "cpu", hour("2026-10-31T11:00"), "x" * 5000, NOW)
     assert len(checkpoint.failures[0].reason) == REASON_CHARACTERS
 
 
 def test_what_failed_least_is_asked_for_first() -> None:
     names = ("a", "b", "c", "d")
     checkpoint, window = begun(names=names), hour("2026-10-31T11:00")
-    checkpoint.mark_exported("b", window, empty=False)
+    mark_exported(checkpoint, "b", window, empty=False)
     make_gap(checkpoint, "a", window, NOW)
-    checkpoint.mark_failed("c", window, "no", NOW)
-    assert checkpoint.lacking(names, window, NOW) == ("d", "c")  # a is a gap until tomorrow
+    mark_failed(checkpoint, "c", window, "no", NOW)
+    assert due_metrics(checkpoint, names, window, NOW) == ("d", "c")  # a is a gap until tomorrow
     tomorrow = NOW + DAY_S
-    assert checkpoint.lacking(names, window, tomorrow) == ("d", "c", "a")
-    checkpoint.ask_again(Repeat(window.start, window.end, ("b",)))
-    assert checkpoint.lacking((*names, "unknown"), window, tomorrow) == ("b", "d", "c", "a")
+    assert due_metrics(checkpoint, names, window, tomorrow) == ("d", "c", "a")
+    request_reexport(checkpoint, ReexportRequest(window.start, window.end, ("b",)))
+    assert due_metrics(checkpoint, (*names, "unknown"), window, tomorrow) == ("b", "d", "c", "a")
 
 
 # Executions
@@ -372,25 +378,25 @@ def test_what_failed_least_is_asked_for_first() -> None:
 
 def test_what_an_execution_has_is_not_planned_but_still_wanted() -> None:
     checkpoint, settings = begun(), configure()
-    plan = list(checkpoint.plan(NAMES, settings, NOW))
+    plan = list(due_windows(checkpoint, NAMES, settings, NOW))
     handed(checkpoint, [window for window, _ in plan[10:]])
-    assert list(checkpoint.plan(NAMES, settings, NOW)) == plan[:10]
-    assert list(checkpoint.wanted(NAMES, settings, NOW)) == plan
+    assert list(due_windows(checkpoint, NAMES, settings, NOW)) == plan[:10]
+    assert list(wanted_windows(checkpoint, NAMES, settings, NOW)) == plan
 
 
 def test_an_execution_that_is_over_counts_a_failure_once_for_all_that_it_left() -> None:
     checkpoint, settings = begun(), configure()
-    windows = [window for window, _ in checkpoint.plan(NAMES, settings, NOW)][:4]
+    windows = [window for window, _ in due_windows(checkpoint, NAMES, settings, NOW)][:4]
     handover = handed(checkpoint, windows)
-    checkpoint.mark_exported("cpu", windows[0], empty=False)
-    checkpoint.mark_exported("memory", windows[0], empty=True)
-    checkpoint.mark_exported("cpu", windows[1], empty=False)
+    mark_exported(checkpoint, "cpu", windows[0], empty=False)
+    mark_exported(checkpoint, "memory", windows[0], empty=True)
+    mark_exported(checkpoint, "cpu", windows[1], empty=False)
     # It said itself why this one failed.
-    checkpoint.mark_failed("memory", windows[1], "said", NOW + 5)
+    mark_failed(checkpoint, "memory", windows[1], "said", NOW + 5)
     # And this is from before it began.
-    checkpoint.mark_failed("cpu", windows[2], "before", NOW - 5)
+    mark_failed(checkpoint, "cpu", windows[2], "before", NOW - 5)
     for _ in range(2):
-        checkpoint.settle(handover, NAMES, settings, NOW + 60, "FAILED")
+        record_execution_end(checkpoint, handover, NAMES, settings, NOW + 60, "FAILED")
         counted = {
             (name, window): (one.attempts, one.reason)
             for window in windows
@@ -406,15 +412,15 @@ def test_an_execution_that_is_over_counts_a_failure_once_for_all_that_it_left() 
             ("memory", windows[3]): (1, ended),
         }
     assert checkpoint.handovers == []
-    left = [window for window, _ in checkpoint.plan(NAMES, settings, NOW)]
+    left = [window for window, _ in due_windows(checkpoint, NAMES, settings, NOW)]
     assert left[:3] == windows[1:]
 
 
 def test_settling_touches_nothing_outside_of_the_execution() -> None:
     checkpoint, settings = begun(), configure()
-    windows = [window for window, _ in checkpoint.plan(NAMES, settings, NOW)]
+    windows = [window for window, _ in due_windows(checkpoint, NAMES, settings, NOW)]
     handover = handed(checkpoint, windows[5:7])
-    checkpoint.settle(handover, NAMES, settings, NOW, "ABORTED")
+    record_execution_end(checkpoint, handover, NAMES, settings, NOW, "ABORTED")
     failed = {window for window in windows if checkpoint.failure_of("cpu", window)}
     assert failed == set(windows[5:7])
 
@@ -433,39 +439,43 @@ def test_a_range_that_is_asked_for_again_is_planned_until_it_is_exported() -> No
     checkpoint, settings = begun(), configure()
     export_all(checkpoint, settings, NAMES, NOW)
     windows = [hour("2026-10-31T10:00"), hour("2026-10-31T09:00")]
-    repeat = Repeat(windows[1].start, windows[0].end, ("cpu",), force=True)
-    checkpoint.ask_again(repeat)
-    checkpoint.ask_again(repeat)
-    assert list(checkpoint.plan(NAMES, settings, NOW)) == [(one, ("cpu",)) for one in windows]
-    assert checkpoint.repeat_of("cpu", windows[0]) == repeat
-    assert checkpoint.repeat_of("memory", windows[0]) is None
-    assert checkpoint.repeat_of("cpu", hour("2026-10-31T11:00")) is None
-    checkpoint.mark_exported("cpu", windows[0], empty=False)
-    assert list(checkpoint.plan(NAMES, settings, NOW)) == [(windows[1], ("cpu",))]
-    checkpoint.mark_exported("cpu", windows[1], empty=False)
-    assert checkpoint.repeats == []
+    repeat = ReexportRequest(windows[1].start, windows[0].end, ("cpu",), force=True)
+    request_reexport(checkpoint, repeat)
+    request_reexport(checkpoint, repeat)
+    assert list(due_windows(checkpoint, NAMES, settings, NOW)) == [
+        (one, ("cpu",)) for one in windows
+    ]
+    assert request_for(checkpoint, "cpu", windows[0]) == repeat
+    assert request_for(checkpoint, "memory", windows[0]) is None
+    assert request_for(checkpoint, "cpu", hour("2026-10-31T11:00")) is None
+    mark_exported(checkpoint, "cpu", windows[0], empty=False)
+    assert list(due_windows(checkpoint, NAMES, settings, NOW)) == [(windows[1], ("cpu",))]
+    mark_exported(checkpoint, "cpu", windows[1], empty=False)
+    assert checkpoint.reexports == []
 
 
 def test_each_metric_of_a_repetition_is_done_for_itself() -> None:
     checkpoint, settings = begun(), configure()
     export_all(checkpoint, settings, NAMES, NOW)
     windows = [hour(f"2026-10-31T{hours:02}:00") for hours in (10, 9, 8)]
-    checkpoint.ask_again(Repeat(windows[-1].start, windows[0].end, NAMES, force=True))
-    checkpoint.mark_exported("cpu", windows[1], empty=False)
-    assert dict(checkpoint.plan(NAMES, settings, NOW)) == {
+    request_reexport(
+        checkpoint, ReexportRequest(windows[-1].start, windows[0].end, NAMES, force=True)
+    )
+    mark_exported(checkpoint, "cpu", windows[1], empty=False)
+    assert dict(due_windows(checkpoint, NAMES, settings, NOW)) == {
         windows[0]: NAMES,
         windows[1]: ("memory",),
         windows[2]: NAMES,
     }
-    assert all(repeat.force for repeat in checkpoint.repeats)
+    assert all(repeat.force for repeat in checkpoint.reexports)
 
 
 def test_force_is_not_lost_to_an_earlier_wish_without_it() -> None:
     checkpoint, window = begun(), hour("2026-10-31T10:00")
-    plain = Repeat(window.start, window.end, NAMES)
-    checkpoint.ask_again(plain)
-    checkpoint.ask_again(replace(plain, force=True))
-    found = checkpoint.repeat_of("cpu", window)
+    plain = ReexportRequest(window.start, window.end, NAMES)
+    request_reexport(checkpoint, plain)
+    request_reexport(checkpoint, replace(plain, force=True))
+    found = request_for(checkpoint, "cpu", window)
     assert found is not None
     assert found.force
 
@@ -473,36 +483,36 @@ def test_force_is_not_lost_to_an_earlier_wish_without_it() -> None:
 def test_force_that_is_asked_for_while_the_window_is_exported_without_it_is_not_forgotten() -> None:
     checkpoint, settings, window = begun(), configure(), hour("2026-10-31T10:00")
     export_all(checkpoint, settings, NAMES, NOW)
-    plain = Repeat(window.start, window.end, NAMES)
-    checkpoint.ask_again(plain)
-    checkpoint.ask_again(replace(plain, force=True))
-    checkpoint.mark_exported("cpu", window, empty=False, forced=False)
-    checkpoint.mark_failed("memory", window, "no", NOW, forced=False)
-    assert checkpoint.repeats == [replace(plain, force=True)]
-    checkpoint.mark_exported("cpu", window, empty=False, forced=True)
-    checkpoint.mark_failed("memory", window, "no", NOW, forced=True)
-    assert checkpoint.repeats == []
+    plain = ReexportRequest(window.start, window.end, NAMES)
+    request_reexport(checkpoint, plain)
+    request_reexport(checkpoint, replace(plain, force=True))
+    mark_exported(checkpoint, "cpu", window, empty=False, forced=False)
+    mark_failed(checkpoint, "memory", window, "no", NOW, forced=False)
+    assert checkpoint.reexports == [replace(plain, force=True)]
+    mark_exported(checkpoint, "cpu", window, empty=False, forced=True)
+    mark_failed(checkpoint, "memory", window, "no", NOW, forced=True)
+    assert checkpoint.reexports == []
 
 
 def test_an_item_exports_no_other_metric_than_was_asked_for_before_the_beginning() -> None:
     checkpoint, window = begun(), hour("2026-10-20T10:00")
-    checkpoint.ask_again(Repeat(window.start, window.end, ("cpu",)))
-    assert checkpoint.lacking(NAMES, window, NOW) == ("cpu",)
+    request_reexport(checkpoint, ReexportRequest(window.start, window.end, ("cpu",)))
+    assert due_metrics(checkpoint, NAMES, window, NOW) == ("cpu",)
     first = hour("2026-10-28T12:00")
     assert first.start == checkpoint.metrics["cpu"].since
-    assert checkpoint.lacking(NAMES, first, NOW) == NAMES
+    assert due_metrics(checkpoint, NAMES, first, NOW) == NAMES
 
 
 def test_a_repetition_that_fails_is_over_and_leaves_what_was_exported() -> None:
     checkpoint, settings, window = begun(), configure(), hour("2026-10-31T10:00")
     export_all(checkpoint, settings, NAMES, NOW)
     exported = copy.deepcopy(checkpoint.metrics)
-    checkpoint.ask_again(Repeat(window.start, window.end, NAMES))
+    request_reexport(checkpoint, ReexportRequest(window.start, window.end, NAMES))
     for _ in range(2):
-        checkpoint.mark_failed("cpu", window, "no", NOW)
+        mark_failed(checkpoint, "cpu", window, "no", NOW)
         assert checkpoint.metrics == exported
         assert checkpoint.failures == []
-        assert list(checkpoint.plan(NAMES, settings, NOW)) == [(window, ("memory",))]
+        assert list(due_windows(checkpoint, NAMES, settings, NOW)) == [(window, ("memory",))]
 
 
 def test_a_repetition_that_an_execution_did_not_come_to_is_not_forgotten() -> None:
@@ -510,19 +520,21 @@ def test_a_repetition_that_an_execution_did_not_come_to_is_not_forgotten() -> No
     checkpoint, settings = begun(), configure()
     export_all(checkpoint, settings, NAMES, NOW)
     windows = [hour("2026-10-31T10:00"), hour("2026-10-31T09:00")]
-    repeat = Repeat(windows[1].start, windows[0].end, NAMES, force=True)
-    checkpoint.ask_again(repeat)
+    repeat = ReexportRequest(windows[1].start, windows[0].end, NAMES, force=True)
+    request_reexport(checkpoint, repeat)
     for number in range(1, GAP_ATTEMPTS):
         now = NOW + number * HOUR
         handover = handed(checkpoint, windows, now)
         # One of the metrics said itself why it failed: that was its try.
-        checkpoint.mark_failed("memory", windows[0], "said", now)
-        assert checkpoint.settle(handover, NAMES, settings, now + 60, "ABORTED") == []
-        assert dict(checkpoint.plan(NAMES, settings, NOW)) == {
+        mark_failed(checkpoint, "memory", windows[0], "said", now)
+        assert (
+            record_execution_end(checkpoint, handover, NAMES, settings, now + 60, "ABORTED") == []
+        )
+        assert dict(due_windows(checkpoint, NAMES, settings, NOW)) == {
             windows[0]: ("cpu",),
             windows[1]: NAMES,
         }
-        assert checkpoint.repeat_of("cpu", windows[0]) is not None
+        assert request_for(checkpoint, "cpu", windows[0]) is not None
     assert checkpoint.gaps() == []
 
 
@@ -530,62 +542,66 @@ def test_a_repetition_that_no_execution_ever_comes_to_is_given_up_and_named() ->
     checkpoint, settings = begun(), configure()
     export_all(checkpoint, settings, NAMES, NOW)
     windows = [hour("2026-10-31T10:00"), hour("2026-10-31T09:00")]
-    checkpoint.ask_again(Repeat(windows[1].start, windows[0].end, NAMES, force=True))
-    other = Repeat(windows[1].start - HOUR, windows[1].start, NAMES)
-    checkpoint.ask_again(other)
-    given_up: list[Repeat] = []
+    request_reexport(
+        checkpoint, ReexportRequest(windows[1].start, windows[0].end, NAMES, force=True)
+    )
+    other = ReexportRequest(windows[1].start - HOUR, windows[1].start, NAMES)
+    request_reexport(checkpoint, other)
+    given_up: list[ReexportRequest] = []
     for number in range(GAP_ATTEMPTS):
         now = NOW + number * HOUR
         handover = handed(checkpoint, windows, now)
         assert given_up == []
-        given_up = checkpoint.settle(handover, NAMES, settings, now + 60, "TIMED_OUT")
-    assert given_up == [Repeat(windows[1].start, windows[0].end, NAMES, force=True)]
-    assert (checkpoint.repeats, checkpoint.failures) == ([other], [])
+        given_up = record_execution_end(
+            checkpoint, handover, NAMES, settings, now + 60, "TIMED_OUT"
+        )
+    assert given_up == [ReexportRequest(windows[1].start, windows[0].end, NAMES, force=True)]
+    assert (checkpoint.reexports, checkpoint.failures) == ([other], [])
     # Asked for once more it has all its tries again.
-    checkpoint.ask_again(given_up[0])
+    request_reexport(checkpoint, given_up[0])
     handover = handed(checkpoint, windows, NOW + DAY_S)
-    assert checkpoint.settle(handover, NAMES, settings, NOW + DAY_S, "ABORTED") == []
+    assert record_execution_end(checkpoint, handover, NAMES, settings, NOW + DAY_S, "ABORTED") == []
 
 
 def test_a_repetition_of_a_metric_that_was_taken_out_holds_no_place() -> None:
     """It can never be done, and only so many ranges may wait."""
     checkpoint, settings, window = begun(), configure(), hour("2026-10-31T10:00")
-    checkpoint.ask_again(Repeat(window.start, window.end, NAMES))
-    checkpoint.adopt(settings, NAMES[:1], NOW)
-    assert checkpoint.repeats == [Repeat(window.start, window.end, NAMES[:1])]
+    request_reexport(checkpoint, ReexportRequest(window.start, window.end, NAMES))
+    adopt_settings(checkpoint, settings, NAMES[:1], NOW)
+    assert checkpoint.reexports == [ReexportRequest(window.start, window.end, NAMES[:1])]
 
 
 def test_a_window_before_the_beginning_is_wanted_until_it_is_exported() -> None:
     """Nothing but the wish says so: it must not go with the first answer that Mimir owes."""
     checkpoint, settings, window = begun(), configure(), hour("2026-10-20T10:00")
     export_all(checkpoint, settings, NAMES, NOW)
-    checkpoint.ask_again(Repeat(window.start, window.end, ("cpu",)))
-    checkpoint.mark_failed("cpu", window, "no", NOW)
-    assert list(checkpoint.plan(NAMES, settings, NOW)) == [(window, ("cpu",))]
+    request_reexport(checkpoint, ReexportRequest(window.start, window.end, ("cpu",)))
+    mark_failed(checkpoint, "cpu", window, "no", NOW)
+    assert list(due_windows(checkpoint, NAMES, settings, NOW)) == [(window, ("cpu",))]
     make_gap(checkpoint, "cpu", window, NOW + HOUR)
-    assert list(checkpoint.wanted(NAMES, settings, NOW)) == [(window, ("cpu",))]
+    assert list(wanted_windows(checkpoint, NAMES, settings, NOW)) == [(window, ("cpu",))]
     assert [gap.metric for gap in checkpoint.gaps()] == ["cpu"]
     assert survey(
         checkpoint, ("cpu",), settings, NOW, (window.start, window.end)
     ).counts() == Counter({State.GAP: 1})
-    checkpoint.mark_exported("cpu", window, empty=False)
-    assert list(checkpoint.wanted(NAMES, settings, NOW)) == []
+    mark_exported(checkpoint, "cpu", window, empty=False)
+    assert list(wanted_windows(checkpoint, NAMES, settings, NOW)) == []
 
 
 def test_asking_again_for_a_gap_gives_it_its_attempts_back() -> None:
     checkpoint, settings, window = begun(), configure(), hour("2026-10-31T10:00")
     make_gap(checkpoint, "cpu", window, NOW)
     make_gap(checkpoint, "memory", window, NOW)
-    checkpoint.ask_again(Repeat(window.start, window.end, ("cpu",)))
+    request_reexport(checkpoint, ReexportRequest(window.start, window.end, ("cpu",)))
     assert [gap.metric for gap in checkpoint.gaps()] == ["memory"]
-    assert dict(checkpoint.plan(NAMES, settings, NOW))[window] == ("cpu",)
+    assert dict(due_windows(checkpoint, NAMES, settings, NOW))[window] == ("cpu",)
 
 
 def test_a_window_without_series_is_remembered_until_it_has_some() -> None:
     checkpoint, window = begun(), hour("2026-10-31T10:00")
-    checkpoint.mark_exported("cpu", window, empty=True)
+    mark_exported(checkpoint, "cpu", window, empty=True)
     assert checkpoint.metrics["cpu"].empty == ((window.start, window.end),)
-    checkpoint.mark_exported("cpu", window, empty=False)
+    mark_exported(checkpoint, "cpu", window, empty=False)
     assert not checkpoint.metrics["cpu"].empty
     assert checkpoint.metrics["cpu"].exported == ((window.start, window.end),)
 
@@ -593,8 +609,8 @@ def test_a_window_without_series_is_remembered_until_it_has_some() -> None:
 def test_nothing_past_mimirs_retention_does_not_make_a_window_empty() -> None:
     """It has its files from before, and Mimir has no series any more."""
     checkpoint, window = begun(), hour("2026-10-31T10:00")
-    checkpoint.mark_exported("cpu", window, empty=False)
-    checkpoint.mark_exported("cpu", window, empty=True)
+    mark_exported(checkpoint, "cpu", window, empty=False)
+    mark_exported(checkpoint, "cpu", window, empty=True)
     assert not checkpoint.metrics["cpu"].empty
 
 
@@ -607,9 +623,9 @@ def deleted_before_today() -> Checkpoint:
     """Three days are exported, of which retention has left today."""
     checkpoint = begun(LONG)
     export_all(checkpoint, LONG, NAMES, NOW)
-    checkpoint.mark_exported("cpu", hour("2026-10-29T09:00"), empty=False)
-    checkpoint.expire(unix("2026-10-31"))
-    checkpoint.adopt(LONG, NAMES, NOW)
+    mark_exported(checkpoint, "cpu", hour("2026-10-29T09:00"), empty=False)
+    mark_deleted(checkpoint, unix("2026-10-31"))
+    adopt_settings(checkpoint, LONG, NAMES, NOW)
     return checkpoint
 
 
@@ -619,23 +635,23 @@ def states_of(checkpoint: Checkpoint, name: str, window: Window) -> Counter[Stat
 
 def test_what_was_deleted_is_not_wanted_when_retention_is_longer_and_stands_as_deleted() -> None:
     checkpoint = deleted_before_today()
-    assert list(checkpoint.wanted(NAMES, LONG, NOW)) == []
+    assert list(wanted_windows(checkpoint, NAMES, LONG, NOW)) == []
     assert states_of(checkpoint, "cpu", hour("2026-10-29T10:00")) == {State.DELETED: 1}
     assert states_of(checkpoint, "cpu", hour("2026-10-31T10:00")) == {State.EXPORTED: 1}
 
 
 def test_a_deleted_window_that_is_exported_again_is_there() -> None:
     checkpoint, window = deleted_before_today(), hour("2026-10-29T10:00")
-    checkpoint.ask_again(Repeat(window.start, window.end, ("cpu",)))
+    request_reexport(checkpoint, ReexportRequest(window.start, window.end, ("cpu",)))
     assert states_of(checkpoint, "cpu", window) == {State.PENDING: 1}
-    checkpoint.mark_exported("cpu", window, empty=False)
+    mark_exported(checkpoint, "cpu", window, empty=False)
     assert states_of(checkpoint, "cpu", window) == {State.EXPORTED: 1}
     assert states_of(checkpoint, "memory", window) == {State.DELETED: 1}
     assert load(dump(checkpoint, NOW), "x") == checkpoint
     # Until retention reaches it once more, though it had gone further before.
-    checkpoint.expire(unix("2026-10-29"))
+    mark_deleted(checkpoint, unix("2026-10-29"))
     assert states_of(checkpoint, "cpu", window) == {State.EXPORTED: 1}
-    checkpoint.expire(unix("2026-10-30"))
+    mark_deleted(checkpoint, unix("2026-10-30"))
     assert states_of(checkpoint, "cpu", window) == {State.DELETED: 1}
     assert states_of(checkpoint, "cpu", hour("2026-10-30T10:00")) == {State.DELETED: 1}
 
@@ -643,15 +659,15 @@ def test_a_deleted_window_that_is_exported_again_is_there() -> None:
 def test_a_deleted_window_of_which_mimir_has_nothing_any_more_is_without_series() -> None:
     """It had some, but these files are gone: nobody may look for them."""
     checkpoint, window = deleted_before_today(), hour("2026-10-29T10:00")
-    checkpoint.mark_exported("cpu", window, empty=True)
+    mark_exported(checkpoint, "cpu", window, empty=True)
     assert states_of(checkpoint, "cpu", window) == {State.EMPTY: 1}
 
 
 def test_a_window_past_retention_that_is_wanted_since_retention_is_longer_is_there() -> None:
     checkpoint = begun(SHORT)
     export_all(checkpoint, SHORT, NAMES, NOW)
-    checkpoint.expire(keep_from(SHORT, NOW))
-    checkpoint.adopt(LONG, NAMES, NOW)
+    mark_deleted(checkpoint, keep_from(SHORT, NOW))
+    adopt_settings(checkpoint, LONG, NAMES, NOW)
     export_all(checkpoint, LONG, NAMES, NOW)
     assert states_of(checkpoint, "cpu", hour("2026-10-29T10:00")) == {State.EXPORTED: 1}
 
@@ -659,34 +675,21 @@ def test_a_window_past_retention_that_is_wanted_since_retention_is_longer_is_the
 def test_a_deleted_window_that_was_asked_for_and_fails_is_tried_again() -> None:
     """It has no files from before."""
     checkpoint, window = deleted_before_today(), hour("2026-10-29T10:00")
-    checkpoint.ask_again(Repeat(window.start, window.end, ("cpu",)))
-    checkpoint.mark_failed("cpu", window, "no", NOW)
-    assert list(checkpoint.plan(NAMES, LONG, NOW)) == [(window, ("cpu",))]
+    request_reexport(checkpoint, ReexportRequest(window.start, window.end, ("cpu",)))
+    mark_failed(checkpoint, "cpu", window, "no", NOW)
+    assert list(due_windows(checkpoint, NAMES, LONG, NOW)) == [(window, ("cpu",))]
     assert states_of(checkpoint, "cpu", window) == {State.FAILED: 1}
 
 
 def test_windows_without_series_are_known_until_they_are_deleted() -> None:
     """RETENTION_DAYS was short for a moment, and nothing was deleted meanwhile."""
     checkpoint, window = begun(LONG), hour("2026-10-29T10:00")
-    checkpoint.mark_exported("cpu", window, empty=True)
-    checkpoint.adopt(SHORT, NAMES, NOW)
-    checkpoint.adopt(LONG, NAMES, NOW)
+    mark_exported(checkpoint, "cpu", window, empty=True)
+    adopt_settings(checkpoint, SHORT, NAMES, NOW)
+    adopt_settings(checkpoint, LONG, NAMES, NOW)
     assert states_of(checkpoint, "cpu", window) == {State.EMPTY: 1}
-    checkpoint.expire(unix("2026-10-30"))
+    mark_deleted(checkpoint, unix("2026-10-30"))
     assert checkpoint.metrics["cpu"].empty == ()
-
-
-def test_what_a_clock_that_was_ahead_deleted_of_today_is_exported_again() -> None:
-    checkpoint = begun(LONG)
-    export_all(checkpoint, LONG, NAMES, NOW)
-    checkpoint.expire(NOW + 300 * DAY_S)
-    checkpoint.adopt(LONG, NAMES, NOW)
-    today = [window for window, _ in checkpoint.wanted(NAMES, LONG, NOW)]
-    assert [window.start for window in today[::11]] == [
-        unix("2026-10-31T11:00"),
-        unix("2026-10-31T00:00"),
-    ]
-    assert states_of(checkpoint, "cpu", hour("2026-10-30T23:00")) == {State.DELETED: 1}
 
 
 # Lag
@@ -694,12 +697,12 @@ def test_what_a_clock_that_was_ahead_deleted_of_today_is_exported_again() -> Non
 
 def test_the_lag_is_that_of_the_metric_furthest_behind() -> None:
     checkpoint, settings = begun(), configure()
-    assert checkpoint.lag_s(NAMES, NOW) == NOW - unix("2026-10-28T12:00")
+    assert lag_s(checkpoint, NAMES, NOW) == NOW - unix("2026-10-28T12:00")
     export_all(checkpoint, settings, NAMES, NOW)
-    assert checkpoint.lag_s(NAMES, NOW) == NOW - unix("2026-10-31T12:00")
-    checkpoint.mark_exported("cpu", hour("2026-10-31T12:00"), empty=False)
-    assert checkpoint.lag_s(NAMES, NOW + HOUR) == NOW + HOUR - unix("2026-10-31T12:00")
-    assert checkpoint.lag_s(("unknown",), NOW) == 0
+    assert lag_s(checkpoint, NAMES, NOW) == NOW - unix("2026-10-31T12:00")
+    mark_exported(checkpoint, "cpu", hour("2026-10-31T12:00"), empty=False)
+    assert lag_s(checkpoint, NAMES, NOW + HOUR) == NOW + HOUR - unix("2026-10-31T12:00")
+    assert lag_s(checkpoint, ("unknown",), NOW) == 0
 
 
 # Any history
@@ -723,12 +726,12 @@ SETTINGS = [
 
 def check_plan(checkpoint: Checkpoint, settings: Settings, now: int) -> None:
     """What must hold of a plan at any time."""
-    wanted = list(checkpoint.wanted(NAMES, settings, now))
+    wanted = list(wanted_windows(checkpoint, NAMES, settings, now))
     assert starts(wanted) == sorted({window.start for window, _ in wanted}, reverse=True)
     for window, lacking in wanted:
-        assert window_at(checkpoint.grids, window.start) == window
+        assert window_at(checkpoint.schedules, window.start) == window
         assert window.end <= now - settings.settle_time_s
-        assert window.end > keep_from(settings, now) or checkpoint.repeats
+        assert window.end > keep_from(settings, now) or checkpoint.reexports
         assert lacking == tuple(name for name in NAMES if name in lacking) != ()
     held = union(*(one.ranges for one in checkpoint.handovers))
     due = {
@@ -741,7 +744,7 @@ def check_plan(checkpoint: Checkpoint, settings: Settings, now: int) -> None:
         for window, lacking in wanted
         if not covers(held, window.start, window.end)
     }
-    plan = list(checkpoint.plan(NAMES, settings, now))
+    plan = list(due_windows(checkpoint, NAMES, settings, now))
     assert [(window, set(names)) for window, names in plan] == [
         (window, names) for window, names in due.items() if names
     ]
@@ -752,12 +755,12 @@ def check_plan(checkpoint: Checkpoint, settings: Settings, now: int) -> None:
     for name in NAMES:
         progress = checkpoint.metrics[name]
         own = union((w.start, w.end) for w, lacking in wanted if name in lacking)
-        asked = union((one.start, one.end) for one in checkpoint.repeats if name in one.metrics)
+        asked = union((one.start, one.end) for one in checkpoint.reexports if name in one.metrics)
         # Exported windows are wanted again only if asked for; all others are, but for the one
         # that is not over.
         assert subtract(own, subtract(own, progress.exported), asked) == ()
         begin = max(progress.since, keep_from(settings, now))
-        open_from = window_at(checkpoint.grids, now - settings.settle_time_s).start
+        open_from = window_at(checkpoint.schedules, now - settings.settle_time_s).start
         assert subtract([(begin, open_from)], progress.exported, own) == ()
         assert subtract(progress.empty, progress.exported) == ()
 
@@ -772,8 +775,8 @@ def test_whatever_happens_every_window_is_exported_or_wanted(data: st.DataObject
         now += data.draw(st.sampled_from([0, 60, HOUR, 7 * HOUR, 26 * HOUR]))
         if data.draw(st.integers(0, 4)) == 0:
             settings = data.draw(st.sampled_from(SETTINGS))
-        twice(lambda one: one.adopt(settings, NAMES, now), checkpoint)  # noqa: B023
-        plan = list(checkpoint.plan(NAMES, settings, now))
+        twice(lambda one: adopt_settings(one, settings, NAMES, now), checkpoint)  # noqa: B023
+        plan = list(due_windows(checkpoint, NAMES, settings, now))
         some = plan[: data.draw(st.integers(0, 5))]
         what = data.draw(st.sampled_from(["run", "hand over", "settle", "again"]))
         if what == "run":
@@ -786,17 +789,22 @@ def test_whatever_happens_every_window_is_exported_or_wanted(data: st.DataObject
         elif what == "hand over" and some:
             ranges = union((window.start, window.end) for window, _ in some)
             handover = Handover(f"backfill-{number}", ranges, now)
-            twice(lambda one: one.hand_over(handover), checkpoint)  # noqa: B023
+            twice(lambda one: record_handover(one, handover), checkpoint)  # noqa: B023
         elif what == "settle" and checkpoint.handovers:
             ended = checkpoint.handovers[0]
-            twice(lambda one: one.settle(ended, NAMES, settings, now, "FAILED"), checkpoint)  # noqa: B023
+            twice(
+                lambda one: record_execution_end(one, ended, NAMES, settings, now, "FAILED"),  # noqa: B023
+                checkpoint,
+            )
             assert ended not in checkpoint.handovers
         elif what == "again":
-            low = window_at(checkpoint.grids, now - data.draw(st.integers(DAY_S, 3 * DAY_S))).start
-            high = window_at(checkpoint.grids, low + data.draw(st.integers(0, DAY_S))).end
+            low = window_at(
+                checkpoint.schedules, now - data.draw(st.integers(DAY_S, 3 * DAY_S))
+            ).start
+            high = window_at(checkpoint.schedules, low + data.draw(st.integers(0, DAY_S))).end
             names = data.draw(st.sampled_from([NAMES, NAMES[:1]]))
-            repeat = Repeat(low, min(high, now), names, data.draw(st.booleans()))
-            twice(lambda one: one.ask_again(repeat), checkpoint)  # noqa: B023
+            repeat = ReexportRequest(low, min(high, now), names, data.draw(st.booleans()))
+            twice(lambda one: request_reexport(one, repeat), checkpoint)  # noqa: B023
         check_plan(checkpoint, settings, now)
         assert load(dump(checkpoint, now), "x") == checkpoint
 
@@ -804,6 +812,6 @@ def test_whatever_happens_every_window_is_exported_or_wanted(data: st.DataObject
 def record(checkpoint: Checkpoint, outcome: list[tuple[str, Window, str]], now: int) -> None:
     for name, window, result in outcome:
         if result == "failed":
-            checkpoint.mark_failed(name, window, "no", now)
+            mark_failed(checkpoint, name, window, "no", now)
         else:
-            checkpoint.mark_exported(name, window, empty=result == "empty")
+            mark_exported(checkpoint, name, window, empty=result == "empty")

@@ -6,16 +6,25 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from mimir_exporter.checkpoint.checkpoint import Checkpoint, keep_from
-from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover, Repeat
+from mimir_exporter.checkpoint.adopt import adopt_settings
+from mimir_exporter.checkpoint.outcomes import (
+    mark_deleted,
+    mark_exported,
+    mark_failed,
+    record_handover,
+)
+from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover, ReexportRequest
+from mimir_exporter.checkpoint.reexports import request_reexport
+from mimir_exporter.checkpoint.state import Checkpoint
+from mimir_exporter.checkpoint.wanted import due_windows, keep_from, wanted_windows
 from mimir_exporter.coverage.states import DUE, MISSING, THERE, Coverage, State, survey
 from mimir_exporter.settings.settings import Settings
 from mimir_exporter.timeline.intervals import Intervals, covers, subtract, union
 from mimir_exporter.timeline.windows import (
     DAY_S,
-    Grid,
     Window,
-    adopt_grid,
+    WindowSchedule,
+    adopt_schedule,
     count_windows,
     window_at,
     windows_within,
@@ -46,19 +55,19 @@ def histories(draw: st.DrawFn) -> tuple[Checkpoint, Settings, dict[str, Interval
     }
     checkpoint = Checkpoint()
     begun = NOW - draw(st.integers(0, 4)) * DAY_S
-    checkpoint.adopt(configure(**first), NAMES[:2], begun)
+    adopt_settings(checkpoint, configure(**first), NAMES[:2], begun)
     last = first | {"TIME_FRAME": draw(st.sampled_from([first["TIME_FRAME"], "1h", "5h"]))}
     settings = configure(**last)
     changed = draw(st.integers(begun, NOW))
-    checkpoint.adopt(settings, NAMES, changed)
-    windows = st.integers(NOW - 6 * DAY_S, NOW).map(lambda at: window_at(checkpoint.grids, at))
+    adopt_settings(checkpoint, settings, NAMES, changed)
+    windows = st.integers(NOW - 6 * DAY_S, NOW).map(lambda at: window_at(checkpoint.schedules, at))
     files: dict[str, Intervals] = dict.fromkeys(NAMES, ())
     for number in range(draw(st.integers(0, 12))):
         low = draw(windows)
-        high = window_at(checkpoint.grids, low.start + draw(st.integers(0, 20)) * 3600)
+        high = window_at(checkpoint.schedules, low.start + draw(st.integers(0, 20)) * 3600)
         names = draw(st.lists(st.sampled_from(NAMES), min_size=1, unique=True))
         # By a right clock: what a wrong one noted of the future is forgotten by the next run.
-        touched = list(windows_within(checkpoint.grids, low.start, min(high.end, NOW)))
+        touched = list(windows_within(checkpoint.schedules, low.start, min(high.end, NOW)))
         if not touched:
             continue
         kinds = ["exported", "empty", "failed", "gap", "handed", "again"]
@@ -67,24 +76,26 @@ def histories(draw: st.DrawFn) -> tuple[Checkpoint, Settings, dict[str, Interval
             kinds.append("deleted")
         match draw(st.sampled_from(kinds)):
             case "deleted":
-                checkpoint.expire(low.start - low.start % DAY_S)
+                mark_deleted(checkpoint, low.start - low.start % DAY_S)
                 deleted = [(0, low.start - low.start % DAY_S)]
                 files = {name: subtract(has, deleted) for name, has in files.items()}
             case "exported" | "empty" as what:
                 for window in touched:
                     for name in names:
-                        checkpoint.mark_exported(name, window, empty=what == "empty")
+                        mark_exported(checkpoint, name, window, empty=what == "empty")
                         files[name] = union(files[name], [(window.start, window.end)])
             case "failed" | "gap" as what:
                 times = GAP_ATTEMPTS if what == "gap" else 1
                 at = changed - draw(st.integers(0, 2)) * DAY_S
                 for attempt in range(times):
-                    checkpoint.mark_failed(names[0], touched[0], "too large", at + attempt)
+                    mark_failed(checkpoint, names[0], touched[0], "too large", at + attempt)
             case "handed":
-                checkpoint.hand_over(Handover(f"run-{number}", ((low.start, high.end),), changed))
+                record_handover(
+                    checkpoint, Handover(f"run-{number}", ((low.start, high.end),), changed)
+                )
             case "again":
-                checkpoint.ask_again(Repeat(low.start, high.end, tuple(names)))
-    checkpoint.adopt(settings, NAMES, NOW)
+                request_reexport(checkpoint, ReexportRequest(low.start, high.end, tuple(names)))
+    adopt_settings(checkpoint, settings, NAMES, NOW)
     return checkpoint, settings, files
 
 
@@ -111,16 +122,18 @@ def test_the_states_are_those_of_the_checkpoint_s_own_rules(
 
     wanted = {
         (name, window)
-        for window, lacking in checkpoint.wanted(NAMES, settings, NOW)
+        for window, lacking in wanted_windows(checkpoint, NAMES, settings, NOW)
         for name in lacking
     }
     planned = {
-        (name, window) for window, due in checkpoint.plan(NAMES, settings, NOW) for name in due
+        (name, window)
+        for window, due in due_windows(checkpoint, NAMES, settings, NOW)
+        for name in due
     }
     kept_from = keep_from(settings, NOW)
     held = union(*(one.ranges for one in checkpoint.handovers))
     counted: Counter[State] = Counter()
-    for window in windows_within(coverage.grids, coverage.start, coverage.end):
+    for window in windows_within(coverage.schedules, coverage.start, coverage.end):
         for name in NAMES:
             state = state_of(coverage, name, window)
             counted[state] += 1
@@ -182,19 +195,19 @@ def test_windows_are_counted_without_going_through_them(
     changes: list[tuple[int, int]], start: int, length: int
 ) -> None:
     """Also where the grid changed, which may cut a window short."""
-    grids: tuple[Grid, ...] = adopt_grid((), 7200, 60, 0)
+    schedules: tuple[WindowSchedule, ...] = adopt_schedule((), 7200, 60, 0)
     for at, width_s in sorted(changes):
-        grids = adopt_grid(grids, width_s, 60, at)
-    windows = windows_within(grids, 0, 14 * DAY_S)
+        schedules = adopt_schedule(schedules, width_s, 60, at)
+    windows = windows_within(schedules, 0, 14 * DAY_S)
     begun = sum(1 for window in windows if start <= window.start < start + length)
-    assert count_windows(grids, start, start + length) == begun
+    assert count_windows(schedules, start, start + length) == begun
 
 
 def test_a_year_is_no_more_work_than_a_day() -> None:
     """States change where the checkpoint has an edge, and nowhere else."""
     settings = configure(RETENTION_DAYS="0", TIME_FRAME="1m", INITIAL_BACKFILL_DATE="2025-10-01")
     checkpoint = Checkpoint()
-    checkpoint.adopt(settings, NAMES, NOW)
+    adopt_settings(checkpoint, settings, NAMES, NOW)
     for progress in checkpoint.metrics.values():
         progress.exported = ((unix("2025-10-01"), unix("2026-10-31")),)
     year = (unix("2025-10-01"), unix("2026-11-01"))
@@ -209,12 +222,12 @@ def test_what_is_asked_for_again_and_not_due_stands_as_it_is() -> None:
     """SETTLE_TIME was raised: what a run does not plan is not announced."""
     settings = configure(BACKFILL_DAYS="3h")
     checkpoint = Checkpoint()
-    checkpoint.adopt(settings, NAMES, NOW)
-    for window, lacking in list(checkpoint.wanted(NAMES, settings, NOW)):
+    adopt_settings(checkpoint, settings, NAMES, NOW)
+    for window, lacking in list(wanted_windows(checkpoint, NAMES, settings, NOW)):
         for name in lacking:
-            checkpoint.mark_exported(name, window, empty=False)
+            mark_exported(checkpoint, name, window, empty=False)
     span = (unix("2026-10-31T09:00"), unix("2026-10-31T12:00"))
-    checkpoint.ask_again(Repeat(*span, NAMES))
+    request_reexport(checkpoint, ReexportRequest(*span, NAMES))
     later = configure(BACKFILL_DAYS="3h", SETTLE_TIME="2h")
     assert survey(checkpoint, NAMES, later, NOW, span).counts() == {
         State.AGAIN: 3,

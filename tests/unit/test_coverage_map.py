@@ -10,8 +10,11 @@ import pytest
 from localcloud.picture import PICTURE
 from localcloud.picture import draw as draw_picture
 from mimir_exporter import widget as module
-from mimir_exporter.checkpoint.checkpoint import Checkpoint
+from mimir_exporter.checkpoint.adopt import adopt_settings
+from mimir_exporter.checkpoint.outcomes import mark_exported, mark_failed
 from mimir_exporter.checkpoint.records import GAP_ATTEMPTS
+from mimir_exporter.checkpoint.state import Checkpoint
+from mimir_exporter.checkpoint.wanted import wanted_windows
 from mimir_exporter.coverage.hours import absences_of, day_and_hours, hours_of
 from mimir_exporter.coverage.map import draw_map
 from mimir_exporter.coverage.map_style import LOOKS
@@ -46,15 +49,17 @@ def covered(time_frame: str = "1h") -> Coverage:
         }
     )
     checkpoint = Checkpoint()
-    checkpoint.adopt(settings, NAMES, NOW)
-    gap = list(windows_within(checkpoint.grids, unix("2026-10-20T03:00"), unix("2026-10-20T06:00")))
-    for window, lacking in list(checkpoint.wanted(NAMES, settings, NOW)):
+    adopt_settings(checkpoint, settings, NAMES, NOW)
+    gap = list(
+        windows_within(checkpoint.schedules, unix("2026-10-20T03:00"), unix("2026-10-20T06:00"))
+    )
+    for window, lacking in list(wanted_windows(checkpoint, NAMES, settings, NOW)):
         for name in lacking:
             if name != "labels" or window not in gap:
-                checkpoint.mark_exported(name, window, empty=False)
+                mark_exported(checkpoint, name, window, empty=False)
     for window in gap:
         for attempt in range(GAP_ATTEMPTS):
-            checkpoint.mark_failed("labels", window, HOSTILE, NOW + attempt)
+            mark_failed(checkpoint, "labels", window, HOSTILE, NOW + attempt)
     return survey(checkpoint, NAMES, settings, NOW, OCTOBER)
 
 
@@ -167,7 +172,7 @@ def test_buttons_lead_to_the_months_beside(coverage: Coverage) -> None:
 def survey_of_september(coverage: Coverage) -> Coverage:
     settings = load_settings({"S3_BUCKET": "bucket", "S3_PREFIX": "k8s", "CLUSTER_NAME": "prod"})
     checkpoint = Checkpoint()
-    checkpoint.adopt(settings, NAMES, coverage.now)
+    adopt_settings(checkpoint, settings, NAMES, coverage.now)
     return survey(checkpoint, NAMES, settings, coverage.now, parse_month("month", "2026-09"))
 
 

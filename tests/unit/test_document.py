@@ -13,12 +13,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mimir_exporter.checkpoint.checkpoint import Checkpoint
 from mimir_exporter.checkpoint.document import dump, load
-from mimir_exporter.checkpoint.records import Failure, Handover, Labelling, MetricProgress, Repeat
+from mimir_exporter.checkpoint.outcomes import mark_exported
+from mimir_exporter.checkpoint.records import (
+    Failure,
+    Handover,
+    MetricProgress,
+    PartitionConfig,
+    ReexportRequest,
+    join_requests,
+)
+from mimir_exporter.checkpoint.reexports import request_reexport
+from mimir_exporter.checkpoint.state import Checkpoint
+from mimir_exporter.checkpoint.wanted import due_windows
 from mimir_exporter.errors import CheckpointError
 from mimir_exporter.timeline.intervals import union
-from mimir_exporter.timeline.windows import DAY_S, Grid, Window
+from mimir_exporter.timeline.windows import DAY_S, Window, WindowSchedule
 from tests.unit.checkpoints import HOUR, NAMES, NOW, begun, configure, handed, make_gap
 
 TIMES = st.integers(0, 4_102_444_800)
@@ -42,25 +52,32 @@ MANY = st.lists(st.integers(1, DAY_S), min_size=2, max_size=60).map(
 )
 CHECKPOINTS = st.builds(
     Checkpoint,
-    grids=st.lists(st.builds(Grid, TIMES, st.just(3600), st.integers(1, 60)), max_size=3).map(
-        tuple
-    ),
-    labelling=st.none() | st.builds(Labelling, TEXT, TEXT, st.booleans(), TIMES),
+    schedules=st.lists(
+        st.builds(
+            lambda hours, step_s: WindowSchedule(hours * HOUR, HOUR, step_s),
+            st.integers(0, 10**6),
+            st.integers(1, 60),
+        ),
+        max_size=3,
+    ).map(lambda schedules: tuple(sorted(schedules, key=lambda one: one.since))),
+    partition=st.none() | st.builds(PartitionConfig, TEXT, TEXT, st.booleans(), TIMES),
     metrics=st.dictionaries(
         TEXT, st.builds(MetricProgress, TIMES, TIMES, RANGES | MANY, RANGES | MANY), max_size=4
     ),
     failures=FAILURES,
     handovers=st.lists(st.builds(Handover, TEXT, RANGES, TIMES), max_size=3),
-    repeats=st.lists(
+    reexports=st.lists(
         st.builds(
-            lambda span, names, force, asked: Repeat(span[0], span[1], tuple(names), force, asked),
+            lambda span, names, force, asked: ReexportRequest(
+                span[0], span[1], tuple(names), force, asked
+            ),
             SPANS,
             st.lists(TEXT, max_size=3),
             st.booleans(),
             SPANS,
         ),
         max_size=3,
-    ),
+    ).map(join_requests),
     handed_over=st.integers(0, 10**6),
     machine=TEXT,
     lease_owner=TEXT,
@@ -80,12 +97,14 @@ def eventful() -> Checkpoint:
     """One of everything."""
     settings = configure(BACKFILL_DAYS="12h")
     checkpoint = begun(settings)
-    windows = [window for window, _ in checkpoint.plan(NAMES, settings, NOW)]
-    checkpoint.mark_exported("cpu", windows[0], empty=False)
-    checkpoint.mark_exported("cpu", windows[2], empty=True)
+    windows = [window for window, _ in due_windows(checkpoint, NAMES, settings, NOW)]
+    mark_exported(checkpoint, "cpu", windows[0], empty=False)
+    mark_exported(checkpoint, "cpu", windows[2], empty=True)
     make_gap(checkpoint, "memory", windows[0], NOW)
     handed(checkpoint, windows[4:])
-    checkpoint.ask_again(Repeat(windows[3].start, windows[2].end, NAMES, force=True))
+    request_reexport(
+        checkpoint, ReexportRequest(windows[3].start, windows[2].end, NAMES, force=True)
+    )
     checkpoint.lease_owner, checkpoint.lease_until = "run-1", NOW + 900
     checkpoint.retention_done, checkpoint.deleted_until = "2026-10-31", NOW // DAY_S * DAY_S
     checkpoint.deleted_until -= 30 * DAY_S
@@ -94,9 +113,11 @@ def eventful() -> Checkpoint:
 
 def test_the_document_speaks_to_people() -> None:
     document = json.loads(dump(eventful(), NOW))
-    assert document["version"] == 2
+    assert document["version"] == 3
     assert document["updated"] == "2026-10-31T12:34:00Z"
-    assert document["grids"] == [{"since": "1970-01-01T00:00:00Z", "time_frame": 3600, "step": 60}]
+    assert document["schedules"] == [
+        {"since": "1970-01-01T00:00:00Z", "time_frame": 3600, "step": 60}
+    ]
     (cpu,) = (group for group in document["progress"] if group["metrics"] == ["cpu"])
     assert cpu["exported"] == [
         "2026-10-31T09:00:00Z/2026-10-31T10:00:00Z",
@@ -122,7 +143,7 @@ def test_many_ranges_are_told_by_their_lengths() -> None:
     checkpoint = begun(names=("cpu",))
     hours = [(NOW // DAY_S * DAY_S + at * HOUR, at) for at in range(-60, 0, 3)]
     for start, _ in hours:
-        checkpoint.mark_exported("cpu", Window(start, start + HOUR, 60), empty=False)
+        mark_exported(checkpoint, "cpu", Window(start, start + HOUR, 60), empty=False)
     text = dump(checkpoint, NOW)
     (progress,) = json.loads(text)["progress"]
     assert progress["exported"] == {
@@ -159,16 +180,16 @@ def test_a_reason_that_is_not_there_is_not_guessed_at(number: object) -> None:
     assert "cannot be read" in unreadable(json.dumps(document).encode())
 
 
-def test_a_document_of_the_first_version_is_read() -> None:
-    """As it was written before there was a second one, by the same history."""
-    older = Path(__file__).with_name("data") / "checkpoint-1.json"
-    expected = eventful()
-    expected.deleted_until = 0
-    assert load(older.read_bytes(), "x") == expected
+OLDER = Path(__file__).with_name("data") / "checkpoint-2.json"
 
 
-def test_a_document_of_the_first_version_that_is_spoilt_is_not_read() -> None:
-    whole = (Path(__file__).with_name("data") / "checkpoint-1.json").read_bytes()
+def test_a_document_of_the_version_before_is_read() -> None:
+    """As it was written by the exporter before, after the same history."""
+    assert load(OLDER.read_bytes(), "x") == eventful()
+
+
+def test_a_document_of_the_version_before_that_is_spoilt_is_not_read() -> None:
+    whole = OLDER.read_bytes()
     for spoilt in (whole[:-3], whole.replace(b'"range"', b'"rang"', 1)):
         assert "cannot be read" in unreadable(spoilt)
 
@@ -196,7 +217,7 @@ def test_a_checkpoint_that_was_cut_short_anywhere_is_not_read() -> None:
         assert "cannot be read" in unreadable(whole[:end])
 
 
-@pytest.mark.parametrize("version", [3, 10**30])
+@pytest.mark.parametrize("version", [4, 10**30])
 def test_a_newer_checkpoint_is_left_to_the_newer_exporter(version: int) -> None:
     document = json.loads(dump(eventful(), NOW)) | {"version": version, "unheard of": []}
     message = unreadable(json.dumps(document).encode())
@@ -235,7 +256,7 @@ def says_something(path: tuple[Any, ...], before: object, after: object) -> bool
         return False
     if isinstance(after, str):
         return isinstance(before, str) and not TIMED & set(path)
-    if path == ("labelling",):
+    if path == ("partition",):
         return after is None
     return type(after) is type(before) and (isinstance(after, int) or after == [])
 

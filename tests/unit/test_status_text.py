@@ -7,10 +7,14 @@ from typing import Any, cast
 
 import pytest
 
-from mimir_exporter.checkpoint.checkpoint import Checkpoint
+from mimir_exporter.checkpoint.adopt import adopt_settings
 from mimir_exporter.checkpoint.compact import _forget_empty
 from mimir_exporter.checkpoint.document import dump, load
-from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover, Repeat
+from mimir_exporter.checkpoint.outcomes import mark_exported, mark_failed, record_handover
+from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover, ReexportRequest
+from mimir_exporter.checkpoint.reexports import request_reexport
+from mimir_exporter.checkpoint.state import Checkpoint
+from mimir_exporter.checkpoint.wanted import wanted_windows
 from mimir_exporter.coverage import status as module
 from mimir_exporter.coverage.status import report_status
 from mimir_exporter.errors import SettingsError
@@ -39,10 +43,10 @@ def configure(**variables: str) -> Settings:
 def exported(settings: Settings, until: int = NOW) -> Checkpoint:
     """All is exported that was due `until` then."""
     checkpoint = Checkpoint()
-    checkpoint.adopt(settings, NAMES, min(until, NOW))
-    for window, lacking in list(checkpoint.wanted(NAMES, settings, until)):
+    adopt_settings(checkpoint, settings, NAMES, min(until, NOW))
+    for window, lacking in list(wanted_windows(checkpoint, NAMES, settings, until)):
         for name in lacking:
-            checkpoint.mark_exported(name, window, empty=False)
+            mark_exported(checkpoint, name, window, empty=False)
     return checkpoint
 
 
@@ -51,7 +55,7 @@ def promised(checkpoint: Checkpoint) -> tuple[str, ...]:
         object_key(PREFIX, "eu", name, window.start)
         for name, progress in checkpoint.metrics.items()
         for low, high in progress.exported
-        for window in windows_within(checkpoint.grids, low, high)
+        for window in windows_within(checkpoint.schedules, low, high)
     )
 
 
@@ -115,14 +119,14 @@ def test_all_that_is_due_being_there_is_complete() -> None:
 def test_what_lacks_is_told_by_metric_with_what_is_in_work_and_what_is_given_up() -> None:
     settings = configure()
     checkpoint = exported(settings, until=NOW - 4 * 3600)
-    windows = [window for window, _ in checkpoint.wanted(NAMES, settings, NOW)]
+    windows = [window for window, _ in wanted_windows(checkpoint, NAMES, settings, NOW)]
     assert len(windows) == 4
-    checkpoint.mark_exported("cpu", windows[0], empty=True)
+    mark_exported(checkpoint, "cpu", windows[0], empty=True)
     for attempt in range(GAP_ATTEMPTS):
-        checkpoint.mark_failed("memory", windows[1], "too large", NOW + attempt)
-    checkpoint.hand_over(Handover("running", ((windows[3].start, windows[3].end),), NOW))
-    checkpoint.hand_over(Handover("dead", ((windows[2].start, windows[2].end),), NOW))
-    checkpoint.hand_over(Handover("elsewhere", ((0, 3600),), NOW))
+        mark_failed(checkpoint, "memory", windows[1], "too large", NOW + attempt)
+    record_handover(checkpoint, Handover("running", ((windows[3].start, windows[3].end),), NOW))
+    record_handover(checkpoint, Handover("dead", ((windows[2].start, windows[2].end),), NOW))
+    record_handover(checkpoint, Handover("elsewhere", ((0, 3600),), NOW))
     found = status(checkpoint, settings)
     assert found["outcome"] == "incomplete"
     assert "72 of 76 windows of 2 metrics, 145 of 152 metric by metric" in found["message"]
@@ -157,7 +161,7 @@ def test_what_lacks_is_told_by_metric_with_what_is_in_work_and_what_is_given_up(
         "running": "running",
         "dead": "FAILED",
     }
-    checkpoint.hand_over(Handover("lost", ((windows[0].start, windows[0].end),), NOW))
+    record_handover(checkpoint, Handover("lost", ((windows[0].start, windows[0].end),), NOW))
     (lost,) = (one for one in status(checkpoint, settings)["executions"] if one["name"] == "lost")
     assert lost == {
         "name": "lost",
@@ -228,11 +232,11 @@ def test_a_year_with_much_amiss_stays_small() -> None:
     settings = configure(INITIAL_BACKFILL_DATE="2025-11-01", RETENTION_DAYS="0")
     checkpoint = exported(settings)
     for number in range(1000):
-        window = window_at(checkpoint.grids, unix("2025-11-02") + number * 7 * 3600)
+        window = window_at(checkpoint.schedules, unix("2025-11-02") + number * 7 * 3600)
         name = NAMES[number % 2]
         cut = [(window.start, window.end)]
         checkpoint.metrics[name].exported = subtract(checkpoint.metrics[name].exported, cut)
-        checkpoint.mark_failed(name, window, f"{number} {'x' * 400}", NOW)
+        mark_failed(checkpoint, name, window, f"{number} {'x' * 400}", NOW)
     keys = tuple(
         object_key(PREFIX, f"cluster-{number}", "cpu", unix("2026-10-30T10:00"))
         for number in range(1000)
@@ -342,11 +346,11 @@ def test_a_file_is_not_called_lost_where_the_checkpoint_forgot_whether_it_ever_w
 def test_a_window_without_series_that_is_asked_for_again_lacks_no_file() -> None:
     settings = configure(BACKFILL_DAYS="1h")
     checkpoint = Checkpoint()
-    checkpoint.adopt(settings, NAMES, NOW)
-    window = window_at(checkpoint.grids, unix("2026-10-31T11:00"))
+    adopt_settings(checkpoint, settings, NAMES, NOW)
+    window = window_at(checkpoint.schedules, unix("2026-10-31T11:00"))
     for name in NAMES:
-        checkpoint.mark_exported(name, window, empty=True)
-    checkpoint.ask_again(Repeat(window.start, window.end, NAMES))
+        mark_exported(checkpoint, name, window, empty=True)
+    request_reexport(checkpoint, ReexportRequest(window.start, window.end, NAMES))
     found = status(checkpoint, settings)
     assert found["windows_of_metrics"] == {"exported, asked for again": 2}
     assert found["files"]["missing"] == []

@@ -4,8 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from mimir_exporter.checkpoint.checkpoint import Checkpoint
-from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover, Repeat
+from mimir_exporter.checkpoint.adopt import adopt_settings
+from mimir_exporter.checkpoint.outcomes import (
+    mark_deleted,
+    mark_exported,
+    mark_failed,
+    record_handover,
+)
+from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover, ReexportRequest
+from mimir_exporter.checkpoint.reexports import request_reexport
+from mimir_exporter.checkpoint.state import Checkpoint
+from mimir_exporter.checkpoint.wanted import wanted_windows
 from mimir_exporter.coverage.states import State, survey
 from mimir_exporter.coverage.verdict import Verdict, judge, range_name, spoken
 from mimir_exporter.settings.parsers import parse_month
@@ -37,10 +46,10 @@ def configure(**variables: str) -> Settings:
 def exported(settings: Settings, until: int = NOVEMBER_5, *, empty: bool = False) -> Checkpoint:
     """All is exported that was due `until` then."""
     checkpoint = Checkpoint()
-    checkpoint.adopt(settings, NAMES, until)
-    for window, lacking in list(checkpoint.wanted(NAMES, settings, until)):
+    adopt_settings(checkpoint, settings, NAMES, until)
+    for window, lacking in list(wanted_windows(checkpoint, NAMES, settings, until)):
         for name in lacking:
-            checkpoint.mark_exported(name, window, empty=empty)
+            mark_exported(checkpoint, name, window, empty=empty)
     return checkpoint
 
 
@@ -51,7 +60,7 @@ def ask(
     now: int = NOVEMBER_5,
     names: tuple[str, ...] = NAMES,
 ) -> Verdict:
-    checkpoint.adopt(settings, names, now)
+    adopt_settings(checkpoint, settings, names, now)
     return judge(survey(checkpoint, names, settings, now, span))
 
 
@@ -90,7 +99,7 @@ def forget(checkpoint: Checkpoint, name: str, start: str, hours: int) -> list[Wi
     cut = ((low, low + hours * HOUR_S),)
     progress = checkpoint.metrics[name]
     progress.exported = subtract(progress.exported, cut)
-    return list(windows_within(checkpoint.grids, *cut[0]))
+    return list(windows_within(checkpoint.schedules, *cut[0]))
 
 
 def test_a_complete_month() -> None:
@@ -108,12 +117,12 @@ def test_a_month_with_gaps_and_what_else_can_be_missing() -> None:
     checkpoint = exported(settings)
     for window in forget(checkpoint, "metric_3", "2026-10-20T03:00", 3):
         for attempt in range(GAP_ATTEMPTS):
-            checkpoint.mark_failed("metric_3", window, "too large", NOVEMBER_5 + attempt)
+            mark_failed(checkpoint, "metric_3", window, "too large", NOVEMBER_5 + attempt)
     (failed,) = forget(checkpoint, "metric_4", "2026-10-20T04:00", 1)
-    checkpoint.mark_failed("metric_4", failed, "timeout", NOVEMBER_5)
+    mark_failed(checkpoint, "metric_4", failed, "timeout", NOVEMBER_5)
     forget(checkpoint, "metric_5", "2026-10-21T00:00", 2)
     (held,) = forget(checkpoint, "metric_6", "2026-10-22T00:00", 1)
-    checkpoint.hand_over(Handover("backfill-1", ((held.start, held.end),), NOVEMBER_5))
+    record_handover(checkpoint, Handover("backfill-1", ((held.start, held.end),), NOVEMBER_5))
     assert on_the_page(ask(checkpoint, settings))
     assert said(ask(checkpoint, settings)) == (
         "incomplete. "
@@ -192,7 +201,7 @@ def test_a_month_that_retention_deletes() -> None:
 def test_what_was_deleted_is_not_back_when_retention_is_raised() -> None:
     settings = configure()
     checkpoint = exported(settings)
-    checkpoint.expire(unix("2026-10-16"))
+    mark_deleted(checkpoint, unix("2026-10-16"))
     assert ask(checkpoint, settings).outcome == "partial"
     assert ask(checkpoint, settings, (OCTOBER[0], OCTOBER[0] + HOUR_S)).outcome == "deleted"
 
@@ -222,7 +231,7 @@ def test_what_was_deleted_is_not_back_when_retention_is_raised() -> None:
 def test_a_deleted_day_exported_by_hand_is_there_again(names: tuple[str, ...], answer: str) -> None:
     settings = configure()
     checkpoint = exported(settings)
-    checkpoint.expire(unix("2026-10-16"))
+    mark_deleted(checkpoint, unix("2026-10-16"))
     export_by_hand(checkpoint, "2026-10-05", names)
     assert said(ask(checkpoint, settings)) == f"partial. October 2026 is complete only {answer}"
 
@@ -230,7 +239,7 @@ def test_a_deleted_day_exported_by_hand_is_there_again(names: tuple[str, ...], a
 def test_a_month_is_not_complete_by_a_single_metric_that_was_exported_again() -> None:
     settings = configure()
     checkpoint = exported(settings)
-    checkpoint.expire(unix("2026-11-01"))
+    mark_deleted(checkpoint, unix("2026-11-01"))
     for day in range(1, 32):
         export_by_hand(checkpoint, f"2026-10-{day:02}", NAMES[:1])
     assert said(ask(checkpoint, settings)) == (
@@ -309,9 +318,9 @@ def test_nor_does_it_a_month_that_lies_before_the_beginning_as_a_whole() -> None
 
 
 def export_by_hand(checkpoint: Checkpoint, day: str, names: tuple[str, ...] = NAMES) -> None:
-    for window in windows_within(checkpoint.grids, unix(day), unix(day) + DAY_S):
+    for window in windows_within(checkpoint.schedules, unix(day), unix(day) + DAY_S):
         for name in names:
-            checkpoint.mark_exported(name, window, empty=False)
+            mark_exported(checkpoint, name, window, empty=False)
 
 
 def test_a_month_without_any_series_is_no_success() -> None:
@@ -345,7 +354,7 @@ def test_hours_in_which_no_metric_had_a_series_are_named() -> None:
 def test_what_was_asked_for_again_is_there_meanwhile() -> None:
     settings = configure()
     checkpoint = exported(settings)
-    checkpoint.ask_again(Repeat(*OCTOBER, NAMES[:2]))
+    request_reexport(checkpoint, ReexportRequest(*OCTOBER, NAMES[:2]))
     found = ask(checkpoint, settings)
     assert found.outcome == "complete"
     assert found.notes == ("1,488 windows of metrics are asked for again.",)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from mimir_exporter.timeline.windows import (
     DAY_S,
-    Grid,
     Window,
-    adopt_grid,
+    WindowSchedule,
+    adopt_schedule,
     halves,
     iso,
     window_at,
@@ -36,8 +36,8 @@ def cuts(draw: st.DrawFn) -> tuple[int, int]:
     return step * draw(st.integers(1, DAY_S // step)), step
 
 
-def one_grid(cut: tuple[int, int]) -> tuple[Grid, ...]:
-    return adopt_grid((), *cut, 0)
+def one_grid(cut: tuple[int, int]) -> tuple[WindowSchedule, ...]:
+    return adopt_schedule((), *cut, 0)
 
 
 def moments_of(window: Window) -> range:
@@ -89,10 +89,10 @@ def test_every_step_of_a_day_is_in_just_one_window(cut: tuple[int, int], moment:
     if DAY_S // step_s > 5000:  # many steps take long and show no more
         step_s = 60
         width_s = max(60, width_s // 60 * 60)
-    grids = one_grid((width_s, step_s))
+    schedules = one_grid((width_s, step_s))
     found = [
         at
-        for window in windows_within(grids, midnight, midnight + DAY_S)
+        for window in windows_within(schedules, midnight, midnight + DAY_S)
         for at in moments_of(window)
     ]
     assert found == list(range(midnight, midnight + DAY_S, step_s))
@@ -143,8 +143,8 @@ def coarse(cut: tuple[int, int]) -> tuple[int, int]:
     return (width_s, step_s) if width_s >= 300 else (width_s * (300 // width_s), step_s)
 
 
-def all_windows(grids: Sequence[Grid], end: int) -> list[Window]:
-    return list(windows_within(grids, BEGIN, end))
+def all_windows(schedules: Sequence[WindowSchedule], end: int) -> list[Window]:
+    return list(windows_within(schedules, BEGIN, end))
 
 
 @given(CHANGES)
@@ -155,24 +155,24 @@ def test_a_window_keeps_its_start_and_end_however_the_settings_change(
     changes: list[tuple[int, tuple[int, int]]],
 ) -> None:
     now = BEGIN
-    grids: tuple[Grid, ...] = ()
+    schedules: tuple[WindowSchedule, ...] = ()
     for wait_s, cut in changes:
         now += wait_s
-        begun = window_at(grids, now).end if grids else 0
-        before = all_windows(grids, begun) if grids else []
-        grids = adopt_grid(grids, *coarse(cut), now)
-        assert grids[0].since == 0
-        assert [grid.since for grid in grids] == sorted({grid.since for grid in grids})
+        begun = window_at(schedules, now).end if schedules else 0
+        before = all_windows(schedules, begun) if schedules else []
+        schedules = adopt_schedule(schedules, *coarse(cut), now)
+        assert schedules[0].since == 0
+        assert [grid.since for grid in schedules] == sorted({grid.since for grid in schedules})
         # All windows up to the one of this moment are what they were, however often it is said.
         if begun:
-            assert all_windows(grids, begun) == before
-        assert adopt_grid(grids, *coarse(cut), now) == grids
+            assert all_windows(schedules, begun) == before
+        assert adopt_schedule(schedules, *coarse(cut), now) == schedules
         # From the next midnight on today's settings count, if not from the next window on.
-        window = window_at(grids, now - now % DAY_S + DAY_S)
+        window = window_at(schedules, now - now % DAY_S + DAY_S)
         assert (window.step_s, window.end - window.start <= coarse(cut)[0]) == (cut[1], True)
-    windows = all_windows(grids, now + 2 * DAY_S)
+    windows = all_windows(schedules, now + 2 * DAY_S)
     assert windows[0].start == BEGIN
-    widths = {(grid.since, grid.width_s) for grid in grids}
+    widths = {(grid.since, grid.width_s) for grid in schedules}
     for one, following in itertools.pairwise(windows):
         assert one.end == following.start
         # As a query's steps are: and as wide as its grid has it, but before a midnight.
@@ -182,15 +182,16 @@ def test_a_window_keeps_its_start_and_end_however_the_settings_change(
         assert one.start // DAY_S == (one.end - 1) // DAY_S
         assert one.start <= one.last < one.end <= one.last + one.step_s
     assert all(
-        window_at(grids, one.start) == window_at(grids, one.end - 1) == one for one in windows
+        window_at(schedules, one.start) == window_at(schedules, one.end - 1) == one
+        for one in windows
     )
 
 
 def test_a_change_that_is_taken_back_within_its_window_leaves_no_trace() -> None:
     before = one_grid((3600, 60))
-    changed = adopt_grid(before, 1800, 60, BEGIN + 10)
+    changed = adopt_schedule(before, 1800, 60, BEGIN + 10)
     assert changed != before
-    assert adopt_grid(changed, 3600, 60, BEGIN + 20) == before
+    assert adopt_schedule(changed, 3600, 60, BEGIN + 20) == before
 
 
 @pytest.mark.parametrize(
@@ -211,8 +212,8 @@ def test_a_change_that_is_taken_back_within_its_window_leaves_no_trace() -> None
 def test_a_change_begins_where_windows_of_both_do(
     before: tuple[int, int], after: tuple[int, int], at: str, begins: str
 ) -> None:
-    grids = adopt_grid(one_grid(before), *after, unix(f"2026-10-30T{at}"))
-    assert [iso(grid.since) for grid in grids[1:]] == [begins]
+    schedules = adopt_schedule(one_grid(before), *after, unix(f"2026-10-30T{at}"))
+    assert [iso(grid.since) for grid in schedules[1:]] == [begins]
 
 
 # Halves

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ..checkpoint.checkpoint import Checkpoint
+from ..checkpoint.state import Checkpoint
+from ..checkpoint.wanted import wanted_windows
 from ..errors import ExportError, TooLargeError, TryLaterError
 from ..runs.context import RunContext
-from ..timeline.windows import DAY_S, Grid, Window, iso, window_at, windows_within
+from ..timeline.windows import DAY_S, Window, WindowSchedule, iso, window_at, windows_within
 from .findings import Findings, some
 from .metrics import Count
 from .questions import Questions
@@ -129,9 +130,9 @@ def _look_at_size(
 ) -> None:
     """What a window takes, from how long Mimir works on the largest metric of a whole one."""
     settings = context.settings
-    grids = _grids(context, checkpoint)
-    newest = window_at(grids, questions.settled).start - 1
-    window = window_at(grids, newest)
+    schedules = _grids(context, checkpoint)
+    newest = window_at(schedules, questions.settled).start - 1
+    window = window_at(schedules, newest)
     largest = max(counts, key=lambda name: counts[name].series)
     (metric,) = (one for one in context.catalog if one.name == largest)
     cut, query_s = "", 0.0
@@ -154,7 +155,7 @@ def _look_at_size(
         )
         return
     size = Size.of(counts, window, query_s=query_s, delay_s=settings.query_delay_s)
-    level, found, change = size.judge(_pending(context, checkpoint, grids), questions.budget_s)
+    level, found, change = size.judge(_pending(context, checkpoint, schedules), questions.budget_s)
     findings.add(level, "size", found + cut, change)
 
 
@@ -221,12 +222,14 @@ class Size:
         return "ok", found, ""
 
 
-def _grids(context: RunContext, checkpoint: Checkpoint) -> tuple[Grid, ...]:
-    fresh = Grid(0, context.settings.time_frame_s, context.settings.query_step_s)
-    return checkpoint.grids or (fresh,)
+def _grids(context: RunContext, checkpoint: Checkpoint) -> tuple[WindowSchedule, ...]:
+    fresh = WindowSchedule(0, context.settings.time_frame_s, context.settings.query_step_s)
+    return checkpoint.schedules or (fresh,)
 
 
-def _begin(context: RunContext, checkpoint: Checkpoint, grids: tuple[Grid, ...]) -> int:
+def _begin(
+    context: RunContext, checkpoint: Checkpoint, schedules: tuple[WindowSchedule, ...]
+) -> int:
     """Where the export begins: as recorded, or as a first run now would have it."""
     known = [one.since for name, one in checkpoint.metrics.items() if name in context.names]
     if known:
@@ -234,15 +237,19 @@ def _begin(context: RunContext, checkpoint: Checkpoint, grids: tuple[Grid, ...])
     begin = context.now() - context.settings.backfill_s
     if context.settings.initial_backfill is not None:
         begin = int(context.settings.initial_backfill.timestamp())
-    return window_at(grids, begin).start
+    return window_at(schedules, begin).start
 
 
-def _pending(context: RunContext, checkpoint: Checkpoint, grids: tuple[Grid, ...]) -> int:
+def _pending(
+    context: RunContext, checkpoint: Checkpoint, schedules: tuple[WindowSchedule, ...]
+) -> int:
     now = context.now()
     if checkpoint.metrics:
-        return len(list(checkpoint.wanted(context.names, context.settings, now)))
-    begin = _begin(context, checkpoint, grids)
-    windows: list[Window] = list(windows_within(grids, begin, now - context.settings.settle_time_s))
+        return len(list(wanted_windows(checkpoint, context.names, context.settings, now)))
+    begin = _begin(context, checkpoint, schedules)
+    windows: list[Window] = list(
+        windows_within(schedules, begin, now - context.settings.settle_time_s)
+    )
     return len(windows)
 
 

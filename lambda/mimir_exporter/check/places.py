@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from ..checkpoint.checkpoint import Checkpoint
+from ..checkpoint.state import Checkpoint
+from ..checkpoint.wanted import lag_s, wanted_windows
 from ..errors import ExportError, StopRunError
 from ..runs.context import RunContext
 from ..runs.machine import other_machine
@@ -117,10 +118,10 @@ def _look_at_checkpoint(context: RunContext, findings: Findings) -> Checkpoint:
 
 def _judge_checkpoint(context: RunContext, checkpoint: Checkpoint, findings: Findings) -> None:
     now = context.now()
-    pending = len(list(checkpoint.wanted(context.names, context.settings, now)))
+    pending = len(list(wanted_windows(checkpoint, context.names, context.settings, now)))
     found = [
         f"{len(checkpoint.metrics)} metrics",
-        f"exported up to {iso(now - checkpoint.lag_s(context.names, now))}",
+        f"exported up to {iso(now - lag_s(checkpoint, context.names, now))}",
         f"{pending} windows pending",
         f"{len(checkpoint.handovers)} executions at work",
     ]

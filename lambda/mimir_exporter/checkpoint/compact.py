@@ -1,26 +1,24 @@
-"""Keeping the checkpoint's document small whatever the history: detail goes, never a fact. Pure.
+"""Keeps the checkpoint's document small: drops detail; never marks missing data as exported. Pure.
 
 Usually nothing has to be done: ten thousand gaps that lie apart fit as they are. Beyond that, what
-matters least goes first: old reasons, then which windows had no series, then the exact outline of
-what lies behind retention, of failures and of executions. Last of all, windows that were exported
-between two gaps count as gaps too: they are listed as missing though their files are there, and
-are exported again once a day, which writes the same files. Nothing that is missing ever counts as
-exported.
+matters least goes first: old reasons, then which windows had no series, which were audited (they
+are audited again), and the exact outline of what lies behind retention and of failures. What is
+exported and not deleted, what executions have and what was requested again stays exact.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
-from ..timeline.intervals import Interval, Intervals, close_holes, intersect, subtract, union
+from ..timeline.intervals import Intervals, intersect, subtract, union
 from ..timeline.windows import DAY_S
-from .checkpoint import Checkpoint
 from .document import dump
-from .records import Failure, Repeat, join_repeats, merge_failures
+from .records import Failure, merge_failures
+from .state import Checkpoint
 
-# What `fit` makes of any checkpoint. Where all detail is gone and everything that is bounded by a
-# number of its own is at its bound (a hundred metrics with names of a hundred characters, and
-# twenty more that are out of the catalogue; see checkpoint.py for the others), it takes 90 KB.
-MOST_BYTES = 96_000
+# As large as the document may be before detail goes. Read and written with each change, it then
+# takes a tenth of a second.
+MOST_BYTES = 1_000_000
 REASONS = 24
 REASON_LOST = "See the log of that time: too many different reasons to keep them all."
 # How near to each other two things have to be to become one; the last is ever.
@@ -29,9 +27,8 @@ NEAR_S = (DAY_S // 4, 2 * DAY_S, 14 * DAY_S, 100_000 * DAY_S)
 Step = Callable[[Checkpoint], None]
 
 
-def fit(checkpoint: Checkpoint, now: int) -> bytes:
-    """The document, of MOST_BYTES at most; `checkpoint` has lost what the document had no room
-    for."""
+def shrink_to_limit(checkpoint: Checkpoint, now: int) -> bytes:
+    """The document; `checkpoint` has lost the detail that MOST_BYTES had no room for."""
     body = dump(checkpoint, now)
     for step in _steps(now):
         if len(body) <= MOST_BYTES:
@@ -42,12 +39,12 @@ def fit(checkpoint: Checkpoint, now: int) -> bytes:
 
 
 def _steps(now: int) -> Iterator[Step]:
-    yield lambda one: _forget_reasons(one, now)
-    yield from (lambda one, s=near_s: _forget_empty(one, s) for near_s in NEAR_S)
-    yield from (lambda one, s=near_s: _forget_old_outlines(one, s) for near_s in NEAR_S)
-    yield from (lambda one, s=near_s: _join_failures(one, s, now) for near_s in NEAR_S)
-    yield from (lambda one, s=near_s: _join_pieces(one, s) for near_s in NEAR_S)
-    yield from (lambda one, s=near_s: _give_up_islands(one, s, now) for near_s in NEAR_S)
+    yield partial(_forget_reasons, now=now)
+    for forget in (_forget_empty, _forget_audited, _forget_old_outlines):
+        for near_s in NEAR_S:
+            yield partial(forget, near_s=near_s)
+    for near_s in NEAR_S:
+        yield partial(_join_failures, near_s=near_s, now=now)
 
 
 def _forget_reasons(checkpoint: Checkpoint, now: int) -> None:
@@ -74,6 +71,12 @@ def _forget_empty(checkpoint: Checkpoint, near_s: int) -> None:
         progress.empty = kept
 
 
+def _forget_audited(checkpoint: Checkpoint, near_s: int) -> None:
+    """Forget that short stretches were audited: they are audited again."""
+    for progress in checkpoint.metrics.values():
+        progress.audited = _longer(progress.audited, near_s)
+
+
 def _forget_old_outlines(checkpoint: Checkpoint, near_s: int) -> None:
     """Behind retention, what was exported between two gaps counts as missing; never the newest.
 
@@ -85,6 +88,7 @@ def _forget_old_outlines(checkpoint: Checkpoint, near_s: int) -> None:
         old = intersect(progress.exported, [(0, checkpoint.deleted_until)])
         new = subtract(progress.exported, old)
         progress.exported = union(_longer(old, near_s), new, newest)
+        progress.audited = intersect(progress.audited, progress.exported)
 
 
 def _join_failures(checkpoint: Checkpoint, near_s: int, now: int) -> None:
@@ -108,51 +112,6 @@ def _join_failures(checkpoint: Checkpoint, near_s: int, now: int) -> None:
         else:
             joined.append(one)
     checkpoint.failures = joined
-
-
-def _join_pieces(checkpoint: Checkpoint, near_s: int) -> None:
-    """What executions have, and what is asked for again, is told in fewer ranges.
-
-    An execution then seems to have what lies between its windows: that waits until it is over. A
-    range that was asked for again is done again between its pieces, inside of what was asked for.
-    """
-    checkpoint.handovers = [
-        replace(one, ranges=close_holes(one.ranges, near_s)) for one in checkpoint.handovers
-    ]
-    asks: dict[tuple[Interval, bool], dict[str, list[Interval]]] = {}
-    for repeat in checkpoint.repeats:
-        by_metric = asks.setdefault((repeat.asked, repeat.force), {})
-        for name in repeat.metrics:
-            by_metric.setdefault(name, []).append((repeat.start, repeat.end))
-    pieces: list[Repeat] = []
-    for (asked, force), by_metric in asks.items():
-        whole = [interval for intervals in by_metric.values() for interval in intervals]
-        for name, intervals in by_metric.items():
-            # The last step has one range for all metrics of what was asked for.
-            left = close_holes(whole if near_s == NEAR_S[-1] else intervals, near_s)
-            pieces += [Repeat(*interval, (name,), force, asked) for interval in left]
-    checkpoint.repeats = join_repeats(pieces)
-
-
-def _give_up_islands(checkpoint: Checkpoint, near_s: int, now: int) -> None:
-    """Short stretches that were exported between two gaps count as gaps; never the newest."""
-    failures = list(checkpoint.failures)
-    for name, progress in checkpoint.metrics.items():
-        kept = (*_longer(progress.exported[:-1], near_s), *progress.exported[-1:])
-        islands = subtract(progress.exported, kept)
-        progress.exported = kept
-        progress.empty = intersect(progress.empty, kept)
-        progress.restored = intersect(progress.restored, kept)
-        own = [one for one in checkpoint.failures if one.metric == name]
-        ends = {one.end: one for one in own}
-        for start, end in islands:
-            if start in ends:  # tried again when that one is, and not at once
-                failures += [
-                    replace(ends[start], start=low, end=high)
-                    for low, high in subtract([(start, end)], [(one.start, one.end) for one in own])
-                ]
-    checkpoint.failures = merge_failures(failures, now)
-    _join_failures(checkpoint, near_s, now)
 
 
 def _longer(intervals: Intervals, near_s: int) -> Intervals:

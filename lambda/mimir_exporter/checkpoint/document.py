@@ -14,14 +14,23 @@ from typing import Any, TypeVar
 from .. import __version__
 from ..errors import CheckpointError
 from ..timeline.intervals import Interval, Intervals, union
-from ..timeline.windows import DAY_S, Grid, iso, iso_range
-from .checkpoint import Checkpoint
-from .records import Failure, Handover, Labelling, MetricProgress, Repeat, as_json
+from ..timeline.windows import DAY_S, WindowSchedule, iso, iso_range
+from .records import (
+    Failure,
+    Handover,
+    MetricProgress,
+    PartitionConfig,
+    ReexportRequest,
+    as_json,
+)
+from .state import Checkpoint
 
 T = TypeVar("T")
 
-# 1 had each reason in full in every failure, and every range in full.
-VERSION = 2
+# 2 had other names, and an entry for each range of a reexport request.
+VERSION = 3
+# Intervals of MetricProgress that are left out while there are none.
+RARE_RANGES = ("restored", "audited")
 # So many ranges read better as times than as lengths.
 MANY_RANGES = 12
 _LENGTH = re.compile(r"[1-9][0-9]{0,11}")
@@ -29,75 +38,26 @@ _LENGTH = re.compile(r"[1-9][0-9]{0,11}")
 
 def dump(checkpoint: Checkpoint, now: int) -> bytes:
     """The JSON document; each entry of a list on a line of its own."""
-    labelling = checkpoint.labelling
-    alike: list[tuple[MetricProgress, list[str]]] = []
-    for name, progress in checkpoint.metrics.items():
-        names = next((names for one, names in alike if one == progress), None)
-        if names is None:
-            alike.append((progress, [name]))
-        else:
-            names.append(name)
-    fates: dict[tuple[str, int, int, str], list[Interval]] = {}
-    for failure in checkpoint.failures:
-        fate = (failure.metric, failure.attempts, failure.at, failure.reason)
-        fates.setdefault(fate, []).append((failure.start, failure.end))
     reasons = list(dict.fromkeys(failure.reason for failure in checkpoint.failures))
     document = {
         "version": VERSION,
         "exporter": __version__,
         "updated": iso(now),
         "last_complete": iso(checkpoint.last_complete),
-        "grids": [
-            {"since": iso(grid.since), "time_frame": grid.width_s, "step": grid.step_s}
-            for grid in checkpoint.grids
+        "schedules": [
+            {"since": iso(one.since), "time_frame": one.width_s, "step": one.step_s}
+            for one in checkpoint.schedules
         ],
-        "labelling": None
-        if labelling is None
-        else {
-            "cluster_label": labelling.cluster_label,
-            "cluster_name": labelling.cluster_name,
-            "split_by_cluster": labelling.split,
-            "since": iso(labelling.since),
-        },
-        # Metrics that stand alike, as most always do, share an entry.
-        "progress": [
-            {
-                "metrics": names,
-                "since": iso(one.since),
-                "added": iso(one.added),
-                "exported": _dump_ranges(one.exported),
-                "empty": _dump_ranges(one.empty),
-                # Rare, and younger than this version of the document.
-                **({"empty_known_from": iso(one.empty_known_from)} if one.empty_known_from else {}),
-                **({"restored": _dump_ranges(one.restored)} if one.restored else {}),
-            }
-            for one, names in alike
-        ],
-        "failures": [
-            {
-                "metric": metric,
-                "ranges": _dump_ranges(ranges),
-                "attempts": attempts,
-                "at": iso(at),
-                "reason": reasons.index(reason),
-            }
-            for (metric, attempts, at, reason), ranges in fates.items()
-        ],
+        "partition": _dump_partition(checkpoint.partition),
+        "progress": _dump_progress(checkpoint.metrics),
+        "failures": _dump_failures(checkpoint.failures, reasons),
         # A failure has the number of its reason here: the first is 0.
         "reasons": reasons,
         "executions": [
             {"name": one.name, "started": iso(one.started), "ranges": _dump_ranges(one.ranges)}
             for one in checkpoint.handovers
         ],
-        "repeats": [
-            {
-                "range": _dump_range((one.start, one.end)),
-                "metrics": list(one.metrics),
-                "force": one.force,
-                "asked": _dump_range(one.asked),
-            }
-            for one in checkpoint.repeats
-        ],
+        "reexports": _dump_reexports(checkpoint.reexports),
         "executions_so_far": checkpoint.handed_over,
         "state_machine": checkpoint.machine,
         "lease": {"owner": checkpoint.lease_owner, "until": iso(checkpoint.lease_until)},
@@ -105,6 +65,75 @@ def dump(checkpoint: Checkpoint, now: int) -> bytes:
         "deleted_until": iso(checkpoint.deleted_until),
     }
     return b"{\n" + b",\n".join(_lines(document)) + b"\n}"
+
+
+def _dump_partition(partition: PartitionConfig | None) -> dict[str, Any] | None:
+    if partition is None:
+        return None
+    return {
+        "cluster_label": partition.cluster_label,
+        "cluster_name": partition.cluster_name,
+        "split_by_cluster": partition.split,
+        "since": iso(partition.since),
+    }
+
+
+def _dump_progress(metrics: Mapping[str, MetricProgress]) -> list[dict[str, Any]]:
+    """Metrics with the same progress, as most always have, share an entry."""
+    alike: list[tuple[MetricProgress, list[str]]] = []
+    for name, progress in metrics.items():
+        names = next((names for one, names in alike if one == progress), None)
+        if names is None:
+            alike.append((progress, [name]))
+        else:
+            names.append(name)
+    return [
+        {
+            "metrics": names,
+            "since": iso(one.since),
+            "added": iso(one.added),
+            "exported": _dump_ranges(one.exported),
+            "empty": _dump_ranges(one.empty),
+            **({"empty_known_from": iso(one.empty_known_from)} if one.empty_known_from else {}),
+            **{
+                name: _dump_ranges(ranges) for name in RARE_RANGES if (ranges := getattr(one, name))
+            },
+        }
+        for one, names in alike
+    ]
+
+
+def _dump_failures(failures: Iterable[Failure], reasons: list[str]) -> list[dict[str, Any]]:
+    alike: dict[tuple[str, int, int, str], list[Interval]] = {}
+    for one in failures:
+        key = (one.metric, one.attempts, one.at, one.reason)
+        alike.setdefault(key, []).append((one.start, one.end))
+    return [
+        {
+            "metric": metric,
+            "ranges": _dump_ranges(ranges),
+            "attempts": attempts,
+            "at": iso(at),
+            "reason": reasons.index(reason),
+        }
+        for (metric, attempts, at, reason), ranges in alike.items()
+    ]
+
+
+def _dump_reexports(requests: Iterable[ReexportRequest]) -> list[dict[str, Any]]:
+    alike: dict[tuple[tuple[str, ...], bool, Interval], list[Interval]] = {}
+    for one in requests:
+        key = (one.metrics, one.force, one.asked)
+        alike.setdefault(key, []).append((one.start, one.end))
+    return [
+        {
+            "metrics": list(metrics),
+            "ranges": _dump_ranges(ranges),
+            "force": force,
+            "asked": _dump_range(asked),
+        }
+        for (metrics, force, asked), ranges in alike.items()
+    ]
 
 
 def _lines(document: Mapping[str, Any]) -> Iterator[bytes]:
@@ -135,9 +164,9 @@ def load(text: bytes, where: str) -> Checkpoint:
                 f"The checkpoint {where} is of version {version}, and this exporter knows up to "
                 f"{VERSION}: it was written by a newer exporter; deploy that one again."
             )
-        if type(version) is not int or version not in (1, VERSION):
+        if type(version) is not int or version not in (2, VERSION):
             raise ValueError("version")
-        return _from_document(_upgraded(document) if version == 1 else document)
+        return _from_document(_upgraded(document) if version == 2 else document)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             f"The checkpoint {where} cannot be read ({type(error).__name__}); {advice}"
@@ -145,99 +174,116 @@ def load(text: bytes, where: str) -> Checkpoint:
 
 
 def _upgraded(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A document of version 1 as one of version 2: it had each reason in full, in every failure."""
-    reasons = [_of(str, one["reason"]) for one in _of(list, document["failures"])]
+    """A document of version 2 as one of version 3."""
     return {
         **document,
-        "failures": [
-            {**one, "ranges": [one["range"]], "reason": number}
-            for number, one in enumerate(document["failures"])
+        "schedules": document["grids"],
+        "partition": document["labelling"],
+        "reexports": [
+            {**one, "ranges": [one["range"]]} for one in _require_type(list, document["repeats"])
         ],
-        "reasons": reasons,
-        "repeats": [{**one, "asked": one["range"]} for one in _of(list, document["repeats"])],
-        "deleted_until": iso(0),
-        "state_machine": "",
     }
 
 
 def _from_document(document: Mapping[str, Any]) -> Checkpoint:
-    labelling, lease = document["labelling"], document["lease"]
+    lease = document["lease"]
     return Checkpoint(
-        grids=tuple(_load_grid(grid) for grid in _of(list, document["grids"])),
-        labelling=None
-        if labelling is None
-        else Labelling(
-            _of(str, labelling["cluster_label"]),
-            _of(str, labelling["cluster_name"]),
-            _of(bool, labelling["split_by_cluster"]),
-            _moment(labelling["since"]),
-        ),
+        schedules=_load_schedules(document["schedules"]),
+        partition=_load_partition(document["partition"]),
         metrics={
-            name: MetricProgress(
-                _moment(group["since"]),
-                _moment(group["added"]),
-                load_ranges(group["exported"]),
-                load_ranges(group["empty"]),
-                _moment(group.get("empty_known_from", iso(0))),
-                load_ranges(group.get("restored", [])),
-            )
-            for group in _of(list, document["progress"])
+            name: _load_progress(group)
+            for group in _require_type(list, document["progress"])
             for name in _load_names(group["metrics"])
         },
         failures=sorted(
             Failure(
-                _of(str, one["metric"]),
-                *ranged,
-                _of(int, one["attempts"]),
+                _require_type(str, one["metric"]),
+                *interval,
+                _require_type(int, one["attempts"]),
                 _moment(one["at"]),
                 _load_reason(document["reasons"], one["reason"]),
             )
-            for one in _of(list, document["failures"])
-            for ranged in load_ranges(one["ranges"])
+            for one in _require_type(list, document["failures"])
+            for interval in load_ranges(one["ranges"])
         ),
         handovers=[
-            Handover(_of(str, one["name"]), load_ranges(one["ranges"]), _moment(one["started"]))
-            for one in _of(list, document["executions"])
+            Handover(
+                _require_type(str, one["name"]), load_ranges(one["ranges"]), _moment(one["started"])
+            )
+            for one in _require_type(list, document["executions"])
         ],
-        repeats=[
-            Repeat(
-                *_load_range(one["range"]),
+        reexports=[
+            ReexportRequest(
+                *interval,
                 _load_names(one["metrics"]),
-                _of(bool, one["force"]),
+                _require_type(bool, one["force"]),
                 _load_range(one["asked"]),
             )
-            for one in _of(list, document["repeats"])
+            for one in _require_type(list, document["reexports"])
+            for interval in load_ranges(one["ranges"])
         ],
-        handed_over=_of(int, document["executions_so_far"]),
-        machine=_of(str, document["state_machine"]),
-        lease_owner=_of(str, lease["owner"]),
+        handed_over=_require_type(int, document["executions_so_far"]),
+        machine=_require_type(str, document["state_machine"]),
+        lease_owner=_require_type(str, lease["owner"]),
         lease_until=_moment(lease["until"]),
-        retention_done=_of(str, document["retention_done"]),
+        retention_done=_require_type(str, document["retention_done"]),
         deleted_until=_moment(document["deleted_until"]),
         last_complete=_moment(document["last_complete"]),
     )
 
 
-def _of(kind: type[T], value: object) -> T:
+def _load_partition(partition: Mapping[str, Any] | None) -> PartitionConfig | None:
+    if partition is None:
+        return None
+    return PartitionConfig(
+        _require_type(str, partition["cluster_label"]),
+        _require_type(str, partition["cluster_name"]),
+        _require_type(bool, partition["split_by_cluster"]),
+        _moment(partition["since"]),
+    )
+
+
+def _load_progress(group: Mapping[str, Any]) -> MetricProgress:
+    return MetricProgress(
+        since=_moment(group["since"]),
+        added=_moment(group["added"]),
+        exported=load_ranges(group["exported"]),
+        empty=load_ranges(group["empty"]),
+        empty_known_from=_moment(group.get("empty_known_from", iso(0))),
+        **{name: load_ranges(group.get(name, [])) for name in RARE_RANGES},
+    )
+
+
+def _require_type(kind: type[T], value: object) -> T:
     """`value` if it is of just this type: an object is no list, 1 is not true."""
     if type(value) is not kind:
         raise TypeError(f"{type(value).__name__} in the place of {kind.__name__}")
     return value
 
 
-def _load_grid(grid: Mapping[str, Any]) -> Grid:
-    width_s, step_s = _of(int, grid["time_frame"]), _of(int, grid["step"])
-    if not 0 < step_s <= width_s <= DAY_S:
-        raise ValueError("grid")
-    return Grid(_moment(grid["since"]), width_s, step_s)
+def _load_schedules(schedules: object) -> tuple[WindowSchedule, ...]:
+    loaded = tuple(
+        WindowSchedule(
+            _moment(one["since"]),
+            _require_type(int, one["time_frame"]),
+            _require_type(int, one["step"]),
+        )
+        for one in _require_type(list, schedules)
+    )
+    for one, following in pairwise((*loaded, *loaded[-1:])):
+        # A schedule begins on its own windows, and where a window of the one before ends.
+        fits = not (following.since % DAY_S % one.width_s or one.since % DAY_S % one.width_s)
+        if not (0 < one.step_s <= one.width_s <= DAY_S and one.since <= following.since and fits):
+            raise ValueError("schedule")
+    return loaded
 
 
 def _load_names(names: object) -> tuple[str, ...]:
-    return tuple(_of(str, name) for name in _of(list, names))
+    return tuple(_require_type(str, name) for name in _require_type(list, names))
 
 
 def _moment(text: object) -> int:
-    moment = datetime.fromisoformat(_of(str, text))
+    moment = datetime.fromisoformat(_require_type(str, text))
     if moment.tzinfo is None:
         raise ValueError("a time without its zone")
     return int(moment.timestamp())
@@ -264,7 +310,7 @@ def _dump_ranges(intervals: Iterable[Interval]) -> list[str] | dict[str, Any]:
 
 
 def _load_range(text: object) -> Interval:
-    start, end = map(_moment, _of(str, text).split("/"))
+    start, end = map(_moment, _require_type(str, text).split("/"))
     if start >= end:
         raise ValueError("a range that ends before it starts")
     return start, end
@@ -273,16 +319,16 @@ def _load_range(text: object) -> Interval:
 def load_ranges(ranges: object) -> Intervals:
     """What stands in the document for a set of time. Raises ValueError, TypeError, KeyError."""
     if isinstance(ranges, dict):
-        moment, unit_s = _moment(ranges["from"]), _of(int, ranges["unit_s"])
-        lengths = _of(str, ranges["in_and_out"]).split(" ")
+        moment, unit_s = _moment(ranges["from"]), _require_type(int, ranges["unit_s"])
+        lengths = _require_type(str, ranges["in_and_out"]).split(" ")
         if unit_s <= 0 or len(lengths) % 2 == 0 or not all(map(_LENGTH.fullmatch, lengths)):
             raise ValueError("lengths")
         edges = list(accumulate((int(length) * unit_s for length in lengths), initial=moment))
         return tuple(zip(edges[::2], edges[1::2], strict=True))
-    return union(_load_range(text) for text in _of(list, ranges))
+    return union(_load_range(text) for text in _require_type(list, ranges))
 
 
 def _load_reason(reasons: object, number: object) -> str:
-    if _of(int, number) < 0:  # which would count from the end
+    if _require_type(int, number) < 0:  # which would count from the end
         raise ValueError("reason")
-    return _of(str, _of(list, reasons)[number])  # type: ignore[call-overload]
+    return _require_type(str, _require_type(list, reasons)[number])  # type: ignore[call-overload]

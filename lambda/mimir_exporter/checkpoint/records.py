@@ -1,13 +1,13 @@
-"""What the checkpoint is made of: progress, failures, executions, repetitions. Pure.
+"""What the checkpoint consists of: progress, failures, executions, reexport requests. Pure.
 
-Times are unix seconds. `checkpoint.py` has the rules by which they change.
+Times are unix seconds. `outcomes.py` and `reexports.py` have the rules by which they change.
 """
 
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from ..timeline.intervals import Interval, Intervals, subtract
+from ..timeline.intervals import Interval, Intervals, subtract, union
 from ..timeline.windows import DAY_S
 
 # A window that failed this often is a gap: still listed, alarmed on, and tried once a day.
@@ -30,6 +30,7 @@ class MetricProgress:
     empty: Intervals = ()  # of `exported`: there, and without a single series
     empty_known_from: int = 0  # before this, which windows were empty had no room
     restored: Intervals = ()  # of `exported`: there again, after retention had deleted it
+    audited: Intervals = ()  # of `exported`: the source was asked again and had no more
 
 
 @dataclass(frozen=True, order=True)
@@ -63,10 +64,10 @@ class Handover:
 
 
 @dataclass(frozen=True)
-class Repeat:
-    """A range that was asked for again by hand: what is left of it.
+class ReexportRequest:
+    """What is not done yet of a range that an operator requested again.
 
-    `asked` is the whole of what was asked for; nothing outside of it may be exported with `force`.
+    `asked` is the whole range of the request; nothing outside of it may be exported with `force`.
     """
 
     start: int
@@ -81,7 +82,7 @@ class Repeat:
 
 
 @dataclass(frozen=True)
-class Labelling:
+class PartitionConfig:
     """What decides the folder of a series; files of windows before `since` may lie elsewhere."""
 
     cluster_label: str
@@ -90,8 +91,8 @@ class Labelling:
     since: int = 0
 
 
-def place_of(failure: Failure) -> tuple[str, int]:
-    """Where a record stands among the failures: by metric and start."""
+def sort_key(failure: Failure) -> tuple[str, int]:
+    """The order of the failures: by metric and start."""
     return failure.metric, failure.start
 
 
@@ -109,35 +110,39 @@ def as_json(value: object) -> bytes:
 
 
 def merge_failures(failures: Iterable[Failure], now: int) -> list[Failure]:
-    """Records in order; those of one metric and fate share a time, and touching ones are one.
+    """Records in order; those of one metric that failed alike share a time, and touching ones are
+    one.
 
-    What failed `now` and what failed before stay apart, so that what has been said of now is known.
+    What failed `now` and what failed before stay apart, so that a change that is applied twice
+    still knows what it has recorded.
     """
 
-    def fate(one: Failure) -> tuple[object, ...]:
+    def merge_key(one: Failure) -> tuple[object, ...]:
         together = (one.at // TOGETHER_S, one.at == now)
         return (one.metric, one.attempts, one.reason, *together)
 
-    in_order = sorted(failures, key=place_of)
+    in_order = sorted(failures, key=sort_key)
     latest: dict[tuple[object, ...], int] = {}
     for failure in in_order:
-        latest[fate(failure)] = max(failure.at, latest.get(fate(failure), 0))
+        latest[merge_key(failure)] = max(failure.at, latest.get(merge_key(failure), 0))
     merged: list[Failure] = []
     for failure in in_order:
-        one = replace(failure, at=latest[fate(failure)])
+        one = replace(failure, at=latest[merge_key(failure)])
         last = merged[-1] if merged else None
-        if last and last.end == one.start and fate(last) == fate(one):
+        if last and last.end == one.start and merge_key(last) == merge_key(one):
             merged[-1] = replace(last, end=one.end)
         else:
             merged.append(one)
     return merged
 
 
-def take_away(repeats: Iterable[Repeat], others: Sequence[Repeat]) -> list[Repeat]:
-    """What of `repeats` is in none of `others`."""
-    return join_repeats(
+def subtract_requests(
+    requests: Iterable[ReexportRequest], others: Sequence[ReexportRequest]
+) -> list[ReexportRequest]:
+    """What of `requests` is in none of `others`."""
+    return join_requests(
         replace(one, start=start, end=end, metrics=(name,))
-        for one in repeats
+        for one in requests
         for name in one.metrics
         for start, end in subtract(
             [(one.start, one.end)],
@@ -150,14 +155,19 @@ def take_away(repeats: Iterable[Repeat], others: Sequence[Repeat]) -> list[Repea
     )
 
 
-def join_repeats(pieces: Iterable[Repeat]) -> list[Repeat]:
-    """Pieces of what was asked for that have one range share an entry."""
-    joined: dict[tuple[Interval, bool, int, int], tuple[str, ...]] = {}
+def join_requests(pieces: Iterable[ReexportRequest]) -> list[ReexportRequest]:
+    """The same requests in order: pieces of one request that touch are one, and metrics with the
+    same piece share an entry."""
+    ranges: dict[tuple[Interval, bool, str], list[Interval]] = {}
     for one in pieces:
-        key = (one.asked, one.force, one.start, one.end)
-        joined[key] = tuple(dict.fromkeys((*joined.get(key, ()), *one.metrics)))
-    return [
-        Repeat(start, end, metrics, force, asked)
-        for (asked, force, start, end), metrics in joined.items()
-        if metrics
+        for name in one.metrics:
+            ranges.setdefault((one.asked, one.force, name), []).append((one.start, one.end))
+    metrics: dict[tuple[Interval, bool, Interval], list[str]] = {}
+    for (asked, force, name), intervals in ranges.items():
+        for interval in union(intervals):
+            metrics.setdefault((asked, force, interval), []).append(name)
+    joined = [
+        ReexportRequest(*interval, tuple(names), force, asked)
+        for (asked, force, interval), names in metrics.items()
     ]
+    return sorted(joined, key=lambda one: (one.asked, one.force, one.metrics, one.start))

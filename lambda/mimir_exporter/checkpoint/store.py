@@ -8,9 +8,9 @@ from typing import TypeVar
 from ..errors import CheckpointError
 from ..storage.layout import CHECKPOINT, state_key
 from ..storage.objects import ConditionFailedError, ObjectStore
-from .checkpoint import Checkpoint
-from .compact import fit
+from .compact import shrink_to_limit
 from .document import load
+from .state import Checkpoint
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class CheckpointStore:
         for swap in range(SWAPS):
             checkpoint, etag = self._read()
             result = change(checkpoint)
-            body = fit(checkpoint, int(self._clock()))
+            body = shrink_to_limit(checkpoint, int(self._clock()))
             try:
                 self._bucket.put(
                     self._key,

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
-from ..checkpoint.checkpoint import Checkpoint, keep_from
 from ..checkpoint.records import Failure
+from ..checkpoint.state import Checkpoint
+from ..checkpoint.wanted import keep_from
 from ..settings.settings import Settings
 from ..timeline.intervals import Interval, Intervals, covers, union
-from ..timeline.windows import Grid, count_windows, window_at
+from ..timeline.windows import WindowSchedule, count_windows, window_at
 
 
 class State(StrEnum):
@@ -74,7 +75,7 @@ class Coverage:
     start: int
     end: int
     now: int
-    grids: tuple[Grid, ...]
+    schedules: tuple[WindowSchedule, ...]
     lines: tuple[Line, ...]
     reasons: tuple[Failure, ...]
     executions: Mapping[str, Intervals]
@@ -87,7 +88,7 @@ class Coverage:
 
     def windows(self, start: int, end: int) -> int:
         """How many windows begin in [start, end)."""
-        return count_windows(self.grids, start, end)
+        return count_windows(self.schedules, start, end)
 
     def counts(self) -> Counter[State]:
         """Windows of metrics by state: a window of twenty metrics counts twenty times."""
@@ -128,8 +129,8 @@ def survey(
 
     The checkpoint must have taken in the settings of today (Checkpoint.adopt), as a run does.
     """
-    start = window_at(checkpoint.grids, span[0]).start
-    end = window_at(checkpoint.grids, span[1] - 1).end
+    start = window_at(checkpoint.schedules, span[0]).start
+    end = window_at(checkpoint.schedules, span[1] - 1).end
     held = union(*(handover.ranges for handover in checkpoint.handovers))
     alike: dict[tuple[Span, ...], list[str]] = {}
     for name in names:
@@ -140,7 +141,7 @@ def survey(
         start=start,
         end=end,
         now=now,
-        grids=checkpoint.grids,
+        schedules=checkpoint.schedules,
         lines=tuple(Line(tuple(group), spans) for spans, group in alike.items()),
         reasons=tuple(
             sorted(
@@ -210,14 +211,14 @@ def _facts_of(
         since=progress.since,
         exported=progress.exported,
         # What was deleted stays so when RETENTION_DAYS is raised, until it is exported again.
-        there=checkpoint.there(name),
+        there=checkpoint.stored(name),
         empty=progress.empty,
-        again=union((one.start, one.end) for one in checkpoint.repeats if name in one.metrics),
+        again=union((one.start, one.end) for one in checkpoint.reexports if name in one.metrics),
         gaps=union((one.start, one.end) for one in failures if one.is_gap),
         failed=union((one.start, one.end) for one in failures),
         held=held,
         kept_from=keep_from(settings, now),
-        due_until=window_at(checkpoint.grids, now - settings.settle_time_s).start,
+        due_until=window_at(checkpoint.schedules, now - settings.settle_time_s).start,
     )
 
 

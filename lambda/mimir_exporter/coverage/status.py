@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from ..checkpoint.checkpoint import Checkpoint, keep_from
+from ..checkpoint.adopt import adopt_settings
 from ..checkpoint.records import Failure
+from ..checkpoint.state import Checkpoint
+from ..checkpoint.wanted import keep_from, lag_s
 from ..errors import SettingsError
 from ..runs.context import RunContext
 from ..settings.parsers import parse_flag, parse_month, parse_time
@@ -51,7 +53,7 @@ def report_status(context: RunContext, event: dict[str, Any]) -> dict[str, Any]:
             "function with {} or wait for the schedule.",
         }
     # Only in memory: what the next run will take in counts already.
-    checkpoint.adopt(context.settings, context.names, now)
+    adopt_settings(checkpoint, context.settings, context.names, now)
     span = _range(context, checkpoint, event, now)
     coverage = survey(checkpoint, context.names, context.settings, now, span)
     patience = context.deadline
@@ -68,7 +70,7 @@ def report_status(context: RunContext, event: dict[str, Any]) -> dict[str, Any]:
         "message": verdict.message,
         "range": iso_range(coverage.start, coverage.end),
         "covered": _ranges(coverage.ranges_where(any_of=THERE, all_of=THERE | {State.BEFORE})),
-        "lag_s": checkpoint.lag_s(context.names, now),
+        "lag_s": lag_s(checkpoint, context.names, now),
         "pending_windows": sum(coverage.windows(*one) for one in missing),
         "windows_of_metrics": {
             str(state): counts[state] for state in State if counts[state] and state in DUE
@@ -98,9 +100,9 @@ def _range(
         if asked_start is not None or asked_end is not None:
             raise SettingsError("The event has month and start or end; give one or the other.")
         return parse_month("month", event["month"])
-    newest = window_at(checkpoint.grids, now - context.settings.settle_time_s).start
+    newest = window_at(checkpoint.schedules, now - context.settings.settle_time_s).start
     # What was asked for by hand is wanted too, and may lie before the beginning.
-    begins = [one.start for one in checkpoint.repeats]
+    begins = [one.start for one in checkpoint.reexports]
     begins += [checkpoint.metrics[name].since for name in context.names]
     oldest = min(begins, default=newest)
     start, end = max(oldest, keep_from(context.settings, now)), newest

@@ -122,6 +122,6 @@ def _promised(coverage: Coverage, start: int, end: int) -> Iterator[tuple[str, i
         for span in line.spans:
             low, high = max(span.start, start), min(span.end, end)
             if span.state is _PROMISED and low < high:
-                for window in windows_within(coverage.grids, low, high):
+                for window in windows_within(coverage.schedules, low, high):
                     for metric in line.metrics:
                         yield metric, window.start

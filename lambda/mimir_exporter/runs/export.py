@@ -9,8 +9,10 @@ from aws_lambda_powertools import Logger
 
 from ..answer.spool import Spool
 from ..catalog.metrics import Metric
-from ..checkpoint.checkpoint import Checkpoint
+from ..checkpoint.outcomes import mark_exported, mark_failed
 from ..checkpoint.records import GAP_ATTEMPTS
+from ..checkpoint.reexports import request_for
+from ..checkpoint.state import Checkpoint
 from ..checkpoint.store import CheckpointStore
 from ..errors import QueryError, RejectedError, StopRunError, TryLaterError
 from ..source.fetch import Fetcher, FetchStats
@@ -167,7 +169,7 @@ class Exporter:
         """Whether it was exported, and not given up for now."""
         started = time.monotonic()
         forced = _is_forced(checkpoint, metric.name, window)
-        labelling = checkpoint.labelling
+        labelling = checkpoint.partition
         try:
             with Spool() as spool:
                 fetched = self._fetcher.fetch(metric, window, spool)
@@ -262,10 +264,17 @@ class Exporter:
 
         def record(checkpoint: Checkpoint) -> None:
             for one in done:
-                checkpoint.mark_exported(one.metric, one.window, empty=one.empty, forced=one.forced)
+                mark_exported(
+                    checkpoint, one.metric, one.window, empty=one.empty, forced=one.forced
+                )
             for failure in failed:
-                checkpoint.mark_failed(
-                    failure.metric, failure.window, failure.reason, now, forced=failure.forced
+                mark_failed(
+                    checkpoint,
+                    failure.metric,
+                    failure.window,
+                    failure.reason,
+                    now,
+                    forced=failure.forced,
                 )
 
         self._store.update(record)
@@ -274,7 +283,7 @@ class Exporter:
 
 def _is_forced(checkpoint: Checkpoint, name: str, window: Window) -> bool:
     """Whether a repetition allows files to become less."""
-    repeat = checkpoint.repeat_of(name, window)
+    repeat = request_for(checkpoint, name, window)
     return repeat is not None and repeat.force
 
 
@@ -317,7 +326,7 @@ def _tell_failure(checkpoint: Checkpoint, failure: MetricFailure, *, for_good: b
     name, window = failure.metric, failure.window
     before = checkpoint.failure_of(name, window)
     attempt = min((before.attempts if before else 0) + 1, GAP_ATTEMPTS)
-    is_again = covers(checkpoint.there(name), window.start, window.end)
+    is_again = covers(checkpoint.stored(name), window.start, window.end)
     fields = {
         "attempt": attempt,
         "gap": not is_again and attempt == GAP_ATTEMPTS,

@@ -6,9 +6,11 @@ from hashlib import sha256
 
 from aws_lambda_powertools import Logger
 
-from ..checkpoint.checkpoint import HANDOVERS, Checkpoint
-from ..checkpoint.records import GAP_ATTEMPTS, Handover, Repeat
+from ..checkpoint.outcomes import HANDOVERS, record_execution_end, record_handover
+from ..checkpoint.records import GAP_ATTEMPTS, Handover, ReexportRequest
+from ..checkpoint.state import Checkpoint
 from ..checkpoint.store import CheckpointStore
+from ..checkpoint.wanted import wanted_windows
 from ..settings.settings import Settings
 from ..timeline.intervals import covers, union
 from ..timeline.windows import Window, iso, iso_range
@@ -59,7 +61,7 @@ def hand_over(
             if len(checkpoint.handovers) >= HANDOVERS:
                 return None
             name = execution_name(checkpoint.handed_over + 1, batch)  # noqa: B023
-            checkpoint.hand_over(Handover(name, ranges, now))  # noqa: B023
+            record_handover(checkpoint, Handover(name, ranges, now))  # noqa: B023
             return name
 
         _, name = store.update(record)
@@ -99,16 +101,16 @@ def reconcile_executions(
         if ended == "" or (ended is None and is_new):
             continue
 
-        def record(fresh: Checkpoint) -> list[Repeat]:
+        def record(fresh: Checkpoint) -> list[ReexportRequest]:
             if ended is not None:  # noqa: B023 - called before the loop goes on
-                return fresh.settle(handover, names, settings, now, ended)  # noqa: B023
+                return record_execution_end(fresh, handover, names, settings, now, ended)  # noqa: B023
             fresh.handovers = [one for one in fresh.handovers if one != handover]  # noqa: B023
             return []
 
         checkpoint, given_up = store.update(record)
         left = [
             window
-            for window, _ in checkpoint.wanted(names, settings, now)
+            for window, _ in wanted_windows(checkpoint, names, settings, now)
             if covers(handover.ranges, window.start, window.end)
         ]
         _tell_over(handover, ended or "never started", left)
@@ -126,7 +128,7 @@ def _tell_over(handover: Handover, ended: str, left: Sequence[Window]) -> None:
         logger.info("execution over", extra={**fields, "left": 0})
 
 
-def _tell_given_up(handover: Handover, repeats: Sequence[Repeat]) -> None:
+def _tell_given_up(handover: Handover, repeats: Sequence[ReexportRequest]) -> None:
     """What was asked for by hand and is not done: with the event that asks for it again."""
     for one in repeats:
         event = {

@@ -4,6 +4,8 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
+from ..checkpoint.adopt import adopt_partition
+from ..checkpoint.wanted import due_metrics
 from ..errors import CheckpointError, OutOfTimeError
 from ..settings.parsers import parse_time
 from ..timeline.windows import iso_range, windows_within
@@ -27,12 +29,12 @@ def run_item(context: RunContext, item: dict[str, Any]) -> dict[str, Any]:
         )
     # Only in memory: a deployment may have changed it since the last regular run, and files that
     # were split by the label of before would stay beside the new ones.
-    checkpoint.adopt_labelling(context.settings, context.now())
+    adopt_partition(checkpoint, context.settings, context.now())
     here = {"window": iso_range(start, end)}
     logger.info("item started", extra=here)
     failed, finished = False, True
-    for window in windows_within(checkpoint.grids, start, end):
-        names = checkpoint.lacking(context.names, window, context.now())
+    for window in windows_within(checkpoint.schedules, start, end):
+        names = due_metrics(checkpoint, context.names, window, context.now())
         try:
             failed |= not context.exporter.export_window(checkpoint, window, names)
         except OutOfTimeError:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ..checkpoint.checkpoint import Checkpoint
+from ..checkpoint.state import Checkpoint
 from ..errors import StopRunError
 from ..timeline.bounded import call_within
 from ..timeline.deadline import Deadline

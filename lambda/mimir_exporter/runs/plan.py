@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from aws_lambda_powertools import Logger
 
-from ..checkpoint.checkpoint import Checkpoint
+from ..checkpoint.state import Checkpoint
+from ..checkpoint.wanted import due_windows
 from ..timeline.windows import Window, iso_range
 from .context import RunContext
 
@@ -34,7 +35,7 @@ class Asked:
 
 def plan_run(context: RunContext, checkpoint: Checkpoint, only: Asked | None) -> Plan:
     """What is due and in nobody's hands; `only` limits it."""
-    plan = checkpoint.plan(context.names, context.settings, context.now())
+    plan = due_windows(checkpoint, context.names, context.settings, context.now())
     return list(plan if only is None else limit(only, plan))
 
 

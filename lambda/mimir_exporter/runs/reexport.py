@@ -2,8 +2,11 @@
 
 from typing import Any
 
-from ..checkpoint.checkpoint import Checkpoint, keep_from
-from ..checkpoint.records import Repeat
+from ..checkpoint.adopt import adopt_settings
+from ..checkpoint.records import ReexportRequest
+from ..checkpoint.reexports import request_reexport
+from ..checkpoint.state import Checkpoint
+from ..checkpoint.wanted import keep_from
 from ..errors import SettingsError
 from ..settings.parsers import parse_flag, parse_time
 from ..timeline.intervals import Intervals, subtract
@@ -32,11 +35,11 @@ def run_again(context: RunContext, event: dict[str, Any]) -> Summary:
         )
 
     def record(fresh: Checkpoint) -> Asked:
-        fresh.adopt(context.settings, context.names, context.now())
+        adopt_settings(fresh, context.settings, context.names, context.now())
         newest = context.now() - context.settings.settle_time_s
-        low = window_at(fresh.grids, start).start
-        high = window_at(fresh.grids, min(end, newest) - 1).end
-        high = high if high <= newest else window_at(fresh.grids, newest).start
+        low = window_at(fresh.schedules, start).start
+        high = window_at(fresh.schedules, min(end, newest) - 1).end
+        high = high if high <= newest else window_at(fresh.schedules, newest).start
         if low >= high:
             raise SettingsError(
                 f"{iso(start)}/{iso(end)} holds no whole window that is "
@@ -49,11 +52,11 @@ def run_again(context: RunContext, event: dict[str, Any]) -> Summary:
             )
         lacking: dict[Intervals, list[str]] = {}
         for name in metrics:
-            done = () if again else fresh.there(name)
+            done = () if again else fresh.stored(name)
             lacking.setdefault(subtract([(low, high)], done), []).append(name)
         for ranges, names in lacking.items():
             for one in ranges:
-                fresh.ask_again(Repeat(*one, tuple(names), force, (low, high)))
+                request_reexport(fresh, ReexportRequest(*one, tuple(names), force, (low, high)))
         return Asked(low, high, metrics)
 
     _, only = context.store.update(record)

@@ -2,7 +2,8 @@
 
 from aws_lambda_powertools import Logger
 
-from ..checkpoint.checkpoint import Checkpoint
+from ..checkpoint.state import Checkpoint
+from ..checkpoint.wanted import lag_s, wanted_windows
 from ..errors import CheckpointError, OutOfTimeError, StopRunError, TryLaterError
 from ..source.mimir import Ready
 from ..source.retry import with_retries
@@ -116,7 +117,7 @@ def _unconcluded(context: RunContext, checkpoint: Checkpoint, plan: Plan) -> Sum
         planned=len(plan),
         pending=len(plan) - totals.windows,
         gaps=len(checkpoint.gaps()),
-        lag_s=checkpoint.lag_s(context.names, context.now()),
+        lag_s=lag_s(checkpoint, context.names, context.now()),
     )
 
 
@@ -150,16 +151,16 @@ def _conclude(
                 summary.handed_over = sum(started.values())
                 summary.outcome = "handed over" if started else summary.outcome
             checkpoint = context.store.read()
-    wanted = list(checkpoint.wanted(context.names, context.settings, now))
+    wanted = list(wanted_windows(checkpoint, context.names, context.settings, now))
     summary.pending = len(wanted)
     summary.gaps = len(checkpoint.gaps())
-    summary.lag_s = checkpoint.lag_s(context.names, now)
+    summary.lag_s = lag_s(checkpoint, context.names, now)
     left_over = wanted if only is None else list(limit(only, wanted))
     # A window that has its files from before and failed when it was asked for again is wanted no
     # more, and not what was asked for either.
     if summary.outcome == "complete" and (left_over or totals.failures):
         summary.outcome = "unfinished"
     newest = now - context.settings.settle_time_s
-    summary.covered_until = window_at(checkpoint.grids, newest).start
+    summary.covered_until = window_at(checkpoint.schedules, newest).start
     summary.message = describe(summary, only)
     return summary

@@ -9,7 +9,9 @@ from urllib.parse import quote
 
 from aws_lambda_powertools import Logger
 
-from ..checkpoint.checkpoint import Checkpoint, keep_from
+from ..checkpoint.outcomes import mark_deleted
+from ..checkpoint.state import Checkpoint
+from ..checkpoint.wanted import keep_from
 from ..errors import OutOfTimeError, StopRunError
 from ..settings.settings import Settings
 from ..storage.layout import parse_key
@@ -47,7 +49,7 @@ def retain(context: RunContext, checkpoint: Checkpoint) -> Retained:
     deadline = Deadline(context.deadline.remaining_s() * SHARE)
     deleted = 0
     try:
-        context.store.update(lambda fresh: fresh.expire(keep_from(context.settings, now)))
+        context.store.update(lambda fresh: mark_deleted(fresh, keep_from(context.settings, now)))
         deleted, finished = delete_expired(context.bucket, context.settings, now, deadline)
         if finished:
             context.store.update(lambda fresh: setattr(fresh, "retention_done", today))

@@ -1,9 +1,9 @@
 """Cutting time. Pure; every time is unix seconds, UTC, every range half-open.
 
 A window is known from a moment alone: windows lie on the grid of TIME_FRAME counted from
-midnight and never cross a midnight. A changed TIME_FRAME or QUERY_STEP begins a new grid where
-windows of both begin, and leaves older time on the older grid, so a window keeps its start, its
-end and its files for good, however the settings change.
+midnight and never cross a midnight. A changed TIME_FRAME or QUERY_STEP begins a new schedule
+where windows of both begin, and leaves older time on the older one, so a window keeps its start,
+its end and its files for good, however the settings change.
 """
 
 from bisect import bisect_right
@@ -16,8 +16,8 @@ DAY_S = 86_400
 
 
 @dataclass(frozen=True)
-class Grid:
-    """How time is cut from `since` on, until the next grid begins."""
+class WindowSchedule:
+    """How time is split from `since` on, until the next schedule begins."""
 
     since: int
     width_s: int
@@ -51,62 +51,63 @@ def iso_range(start: float, end: float) -> str:
     return f"{iso(start)}/{iso(end)}"
 
 
-def window_at(grids: Sequence[Grid], moment: int) -> Window:
-    """The window that holds `moment`. `grids` are in the order of their `since`, the first's 0."""
-    index = max(bisect_right([grid.since for grid in grids], moment) - 1, 0)
-    grid = grids[index]
+def window_at(schedules: Sequence[WindowSchedule], moment: int) -> Window:
+    """The window that holds `moment`.
+
+    `schedules` are in the order of their `since`, the first's being 0. Each begins where a window
+    of the one before ends: see adopt_schedule.
+    """
+    schedule = schedules[max(bisect_right([one.since for one in schedules], moment) - 1, 0)]
     midnight = moment - moment % DAY_S
-    start = midnight + (moment - midnight) // grid.width_s * grid.width_s
-    end = min(start + grid.width_s, midnight + DAY_S)
-    if index + 1 < len(grids):
-        end = min(end, grids[index + 1].since)
-    return Window(max(start, grid.since), end, grid.step_s)
+    start = midnight + (moment - midnight) // schedule.width_s * schedule.width_s
+    end = min(start + schedule.width_s, midnight + DAY_S)
+    return Window(start, end, schedule.step_s)
 
 
-def windows_within(grids: Sequence[Grid], start: int, end: int) -> Iterator[Window]:
+def windows_within(schedules: Sequence[WindowSchedule], start: int, end: int) -> Iterator[Window]:
     """The windows from the one that holds `start` on, oldest first, that end by `end`."""
-    window = window_at(grids, start)
+    window = window_at(schedules, start)
     while window.end <= end:
         yield window
-        window = window_at(grids, window.end)
+        window = window_at(schedules, window.end)
 
 
-def count_windows(grids: Sequence[Grid], start: int, end: int) -> int:
+def count_windows(schedules: Sequence[WindowSchedule], start: int, end: int) -> int:
     """How many windows begin in [start, end), without going through them: a year has thousands."""
     count = 0
-    for index, grid in enumerate(grids):
-        low = max(start, grid.since)
-        high = min(end, grids[index + 1].since) if index + 1 < len(grids) else end
-        if low >= high:
-            continue
-        count += _starts_before(grid, high) - _starts_before(grid, low)
-        # A new grid that does not have its own beginning cuts a shorter window there.
-        if low == grid.since and (grid.since % DAY_S) % grid.width_s:
-            count += 1
+    for index, schedule in enumerate(schedules):
+        low = max(start, schedule.since)
+        high = min(end, schedules[index + 1].since) if index + 1 < len(schedules) else end
+        if low < high:
+            count += _starts_before(schedule, high) - _starts_before(schedule, low)
     return count
 
 
-def _starts_before(grid: Grid, moment: int) -> int:
-    """How many windows of the grid, taken as if it had always been, begin before `moment`."""
+def _starts_before(schedule: WindowSchedule, moment: int) -> int:
+    """How many windows of the schedule, taken as if it had always been, begin before `moment`."""
     days, second = divmod(moment, DAY_S)
-    return days * -(-DAY_S // grid.width_s) + -(-second // grid.width_s)
+    return days * -(-DAY_S // schedule.width_s) + -(-second // schedule.width_s)
 
 
-def adopt_grid(grids: Sequence[Grid], width_s: int, step_s: int, now: int) -> tuple[Grid, ...]:
-    """The grids with the settings of today.
+def adopt_schedule(
+    schedules: Sequence[WindowSchedule], width_s: int, step_s: int, now: int
+) -> tuple[WindowSchedule, ...]:
+    """The schedules with the settings of today.
 
-    A change begins after the current window, where windows of both grids begin: so every window
-    starts on a multiple of its step, and none is shorter than its neighbours but before midnight,
-    where all grids begin anew.
+    A change begins after the current window, where windows of both schedules begin: so every
+    window starts on a multiple of its step, and none is shorter than its neighbours but before
+    midnight, where all schedules begin anew.
     """
-    begun = tuple(grid for grid in grids if grid.since <= now) or (Grid(0, width_s, step_s),)
+    begun = tuple(one for one in schedules if one.since <= now)
+    if not begun:
+        return (WindowSchedule(0, width_s, step_s),)
     if (begun[-1].width_s, begun[-1].step_s) == (width_s, step_s):
         return begun
     over = window_at(begun, now).end
     midnight = over - over % DAY_S
     both_s = lcm(begun[-1].width_s, width_s)
     since = midnight + -(-(over - midnight) // both_s) * both_s
-    return (*begun, Grid(min(since, midnight + DAY_S), width_s, step_s))
+    return (*begun, WindowSchedule(min(since, midnight + DAY_S), width_s, step_s))
 
 
 def halves(first: int, last: int, step_s: int) -> tuple[tuple[int, int], tuple[int, int]] | None:

@@ -1,0 +1,120 @@
+"""Taking the settings of today into the checkpoint. Pure; times are unix seconds."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ..errors import CheckpointError, SettingsError
+from ..settings.settings import Settings
+from ..timeline.clock import CLOCK_OFF_S
+from ..timeline.windows import adopt_schedule, iso, window_at
+from .records import MetricProgress, PartitionConfig
+from .reexports import forget_request
+from .state import Checkpoint
+from .wanted import keep_from
+
+# Removed metrics whose progress is retained.
+GONE_METRICS = 20
+# TIME_FRAME and QUERY_STEP may change this often within what RETENTION_DAYS keeps.
+MAX_SCHEDULES = 32
+FOREVER = 1 << 40
+
+
+def adopt_settings(
+    checkpoint: Checkpoint, settings: Settings, names: Iterable[str], now: int
+) -> None:
+    """Take in the schedule, the partition, new metrics and a longer backfill.
+
+    Failures and reexport requests of removed metrics, and of days that retention deletes, are
+    dropped: no run can act on them. Raises SettingsError, and CheckpointError where it was written
+    by a clock that is ahead of this one.
+    """
+    names = tuple(names)
+    _refuse_future(checkpoint, now)
+    _adopt_schedule(checkpoint, settings, now)
+    adopt_partition(checkpoint, settings, now)
+    for name in names:
+        _adopt_metric(checkpoint, settings, name, now)
+    _forget_gone(checkpoint, names)
+    kept_since = keep_from(settings, now)
+    checkpoint.failures = [one for one in checkpoint.failures if one.metric in names]
+    for name in {name for one in checkpoint.reexports for name in one.metrics} - {*names}:
+        forget_request(checkpoint, name, 0, FOREVER)
+    for name in names:
+        checkpoint.forget_failures(name, 0, kept_since)
+        forget_request(checkpoint, name, 0, kept_since)
+
+
+def adopt_partition(checkpoint: Checkpoint, settings: Settings, now: int) -> None:
+    """Take in what decides the folder of a series today."""
+    partition = PartitionConfig(
+        settings.cluster_label, settings.cluster_name, settings.split_by_cluster
+    )
+    if checkpoint.partition is None:
+        checkpoint.partition = partition
+    elif replace(checkpoint.partition, since=0) != partition:
+        checkpoint.partition = replace(partition, since=now)
+
+
+def _refuse_future(checkpoint: Checkpoint, now: int) -> None:
+    """A store that tells the time stops a wrong clock before it writes: storage/bucket.py. Of a
+    store that does not, this is found afterwards: windows that are still to come would never be
+    exported."""
+    until = max(
+        checkpoint.deleted_until,
+        *(one.exported[-1][1] for one in checkpoint.metrics.values() if one.exported),
+        0,
+    )
+    if until > now + CLOCK_OFF_S:
+        raise CheckpointError(
+            f"The checkpoint has windows up to {iso(until)}, and this clock says {iso(now)}: set "
+            "the clock right. If it is, another one was ahead: restore an older checkpoint, or "
+            "delete it; the next run then begins as a first run does, and writes the same files "
+            "again."
+        )
+
+
+def _adopt_metric(checkpoint: Checkpoint, settings: Settings, name: str, now: int) -> None:
+    progress = checkpoint.metrics.setdefault(name, MetricProgress(since=now, added=now))
+    # BACKFILL_DAYS counts from the day the metric came, so that raising it later reaches further
+    # back, and lowering it takes nothing away.
+    begin = progress.added - settings.backfill_s
+    if settings.initial_backfill is not None:
+        begin = int(settings.initial_backfill.timestamp())
+    begin = max(0, min(begin, progress.added))
+    progress.since = min(progress.since, window_at(checkpoint.schedules, begin).start)
+
+
+def _adopt_schedule(checkpoint: Checkpoint, settings: Settings, now: int) -> None:
+    """Add today's schedule. With too many of them, those behind retention are dropped: no window
+    on them is exported again, unless RETENTION_DAYS is raised."""
+    metrics = checkpoint.metrics.values()
+    # A clock that was set back a little does not take back a schedule that has windows.
+    newest = max((one.exported[-1][1] for one in metrics if one.exported), default=0)
+    seen = max(now, min(newest, now + CLOCK_OFF_S))
+    schedules = adopt_schedule(
+        checkpoint.schedules, settings.time_frame_s, settings.query_step_s, seen
+    )
+    restored = [one.restored[0][0] for one in metrics if one.restored]
+    behind = min(checkpoint.deleted_until, *restored, FOREVER)
+    while len(schedules) > MAX_SCHEDULES and schedules[1].since <= behind:
+        schedules = (replace(schedules[1], since=0), *schedules[2:])
+    if len(schedules) > MAX_SCHEDULES:
+        raise SettingsError(
+            f"TIME_FRAME or QUERY_STEP changed {MAX_SCHEDULES} times since "
+            f"{iso(schedules[1].since)}, and windows keep the ones they had; set both back to what "
+            f"they were, {schedules[-2].width_s} and {schedules[-2].step_s}, and check that no "
+            "other exporter has the same S3_PREFIX and CLUSTER_NAME."
+        )
+    checkpoint.schedules = schedules
+
+
+def _forget_gone(checkpoint: Checkpoint, names: Iterable[str]) -> None:
+    """Drop the metrics that left the catalogue longest ago: one that comes back begins as a new
+    one does, and writes the same files again."""
+
+    def newest(name: str) -> int:
+        return max((end for _, end in checkpoint.metrics[name].exported), default=0)
+
+    gone = sorted((name for name in checkpoint.metrics if name not in set(names)), key=newest)
+    for name in gone[: max(0, len(gone) - GONE_METRICS)]:
+        del checkpoint.metrics[name]

@@ -1,0 +1,149 @@
+"""Recording what has happened: exported, failed, handed over, deleted. Pure.
+
+Times are unix seconds.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from ..settings.settings import Settings
+from ..timeline.intervals import covers, intersect, subtract, union
+from ..timeline.windows import Window
+from .records import (
+    GAP_ATTEMPTS,
+    Failure,
+    Handover,
+    ReexportRequest,
+    merge_failures,
+    shorten,
+    subtract_requests,
+)
+from .reexports import forget_request
+from .state import Checkpoint
+from .wanted import wanted_windows
+
+# Executions at work at once: with all items that each may have, a month of windows of a minute.
+HANDOVERS = 50
+
+
+def mark_exported(
+    checkpoint: Checkpoint, name: str, window: Window, *, empty: bool, forced: bool = True
+) -> None:
+    """All objects of this metric-window are written. Raises CheckpointError.
+
+    Not `forced` is what began before `force` was requested: that request stays.
+    """
+    progress = checkpoint.progress_of(name)
+    here = [(window.start, window.end)]
+    had_series = subtract(intersect(here, checkpoint.stored(name)), progress.empty)
+    progress.exported = union(progress.exported, here)
+    if window.start < checkpoint.deleted_until:
+        progress.restored = union(progress.restored, here)
+    progress.audited = subtract(progress.audited, here)
+    progress.empty = subtract(progress.empty, here)
+    if empty and not had_series:  # past the source's retention the older files are all there is
+        progress.empty = union(progress.empty, here)
+    checkpoint.forget_failures(name, window.start, window.end)
+    forget_request(checkpoint, name, window.start, window.end, forced=forced)
+
+
+def mark_audited(checkpoint: Checkpoint, name: str, window: Window) -> None:
+    """The source was asked again and has no more of this exported metric-window."""
+    progress = checkpoint.progress_of(name)
+    here = intersect([(window.start, window.end)], progress.exported)
+    progress.audited = union(progress.audited, here)
+
+
+def mark_failed(
+    checkpoint: Checkpoint,
+    name: str,
+    window: Window,
+    reason: str,
+    now: int,
+    *,
+    forced: bool = True,
+) -> None:
+    """This metric-window failed once more. Recorded twice for one moment, it failed once.
+
+    `forced` as in mark_exported.
+    """
+    mark_all_failed(checkpoint, name, [window], reason, now, forced=forced)
+
+
+def mark_all_failed(
+    checkpoint: Checkpoint,
+    name: str,
+    windows: Sequence[Window],
+    reason: str,
+    now: int,
+    *,
+    forced: bool = True,
+    tried: bool = True,
+) -> None:
+    """`mark_failed` for several windows; not `tried` are those that an execution did not reach."""
+    checkpoint.progress_of(name)
+    stored = checkpoint.stored(name)
+    failed: list[Failure] = []
+    for window in windows:
+        before = checkpoint.failure_of(name, window)
+        attempts = before.attempts if before else 0
+        if before is None or before.at != now:
+            attempts = min(attempts + 1, GAP_ATTEMPTS)
+        checkpoint.forget_failures(name, window.start, window.end)
+        has_files = covers(stored, window.start, window.end)
+        if has_files and (tried or attempts >= GAP_ATTEMPTS):
+            # It has its files from before, so that a reexport is tried once.
+            forget_request(checkpoint, name, window.start, window.end, forced=forced)
+        else:
+            # Before `since`, and for deleted files, only the request says that it is wanted.
+            failed.append(Failure(name, window.start, window.end, attempts, now, shorten(reason)))
+    place = checkpoint.failures_of(name)
+    checkpoint.failures[place] = merge_failures([*checkpoint.failures[place], *failed], now)
+
+
+def mark_deleted(checkpoint: Checkpoint, until: int) -> None:
+    """Retention is about to delete the files of all windows before `until`."""
+    checkpoint.deleted_until = max(checkpoint.deleted_until, until)
+    for progress in checkpoint.metrics.values():
+        progress.restored = subtract(progress.restored, [(0, until)])
+        progress.empty = subtract(progress.empty, [(0, until)])
+        if progress.empty_known_from <= until:
+            progress.empty_known_from = 0
+
+
+def record_handover(checkpoint: Checkpoint, handover: Handover) -> None:
+    """An execution is about to have these ranges."""
+    if all(one.name != handover.name for one in checkpoint.handovers):
+        checkpoint.handovers.append(handover)
+        checkpoint.handed_over += 1
+
+
+def record_execution_end(
+    checkpoint: Checkpoint,
+    handover: Handover,
+    names: Iterable[str],
+    settings: Settings,
+    now: int,
+    ended: str,
+) -> list[ReexportRequest]:
+    """An execution has ended: what it did not export counts as failed once, unless it recorded the
+    failure itself.
+
+    A reexport that it did not reach stays requested; returned are those that GAP_ATTEMPTS
+    executions did not reach, and that are dropped with that.
+    """
+    if handover not in checkpoint.handovers:
+        return []
+    checkpoint.handovers.remove(handover)
+    before = list(checkpoint.reexports)
+    remaining: dict[str, list[Window]] = {}
+    for window, lacking in wanted_windows(checkpoint, names, settings, now):
+        if not covers(handover.ranges, window.start, window.end):
+            continue
+        for name in lacking:
+            known = checkpoint.failure_of(name, window)
+            if known is None or known.at < handover.started:
+                remaining.setdefault(name, []).append(window)
+    for name, windows in remaining.items():
+        reason = f"Execution {handover.name} ended as {ended} before it."
+        mark_all_failed(checkpoint, name, windows, reason, now, tried=False)
+    return subtract_requests(before, checkpoint.reexports)

@@ -1,0 +1,89 @@
+"""What is exported and what is pending: the exporter's whole memory.
+
+This is the state with its look-ups. `records.py` has what it consists of; `adopt.py`,
+`outcomes.py` and `reexports.py` change it, and `wanted.py` derives from it what is to be done.
+`document.py` is its form in S3, `compact.py` bounds that, and `store.py` reads and writes it.
+Times are unix seconds.
+"""
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field, replace
+
+from ..errors import CheckpointError
+from ..timeline.intervals import Intervals, subtract, union
+from ..timeline.windows import Window, WindowSchedule
+from .records import (
+    Failure,
+    Handover,
+    MetricProgress,
+    PartitionConfig,
+    ReexportRequest,
+    sort_key,
+)
+
+
+@dataclass
+class Checkpoint:
+    """What the document holds. Every change can be applied twice and then means the same."""
+
+    schedules: tuple[WindowSchedule, ...] = ()
+    partition: PartitionConfig | None = None
+    metrics: dict[str, MetricProgress] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)  # by metric and start, none overlap
+    handovers: list[Handover] = field(default_factory=list)
+    reexports: list[ReexportRequest] = field(default_factory=list)
+    handed_over: int = 0  # executions so far: makes the name of the next one new
+    machine: str = ""  # ARN of the state machine whose executions `handovers` names
+    lease_owner: str = ""
+    lease_until: int = 0
+    retention_done: str = ""  # the last day on which retention finished
+    deleted_until: int = 0  # retention has deleted the files before this, but for `restored`
+    last_complete: int = 0  # when a run last left nothing pending
+
+    def progress_of(self, name: str) -> MetricProgress:
+        """The progress of a metric that a run works on. Raises CheckpointError without one."""
+        if name not in self.metrics:
+            raise CheckpointError(
+                "The checkpoint was deleted while a run was at work; nothing is lost: the next "
+                "run begins as a first run does, and writes the same files again."
+            )
+        return self.metrics[name]
+
+    def stored(self, name: str) -> Intervals:
+        """What is exported of a metric and not deleted by retention."""
+        progress = self.metrics[name]
+        kept = subtract(progress.exported, [(0, self.deleted_until)])
+        return union(kept, progress.restored)
+
+    def gaps(self) -> list[Failure]:
+        """Failures with a daily try only."""
+        return [failure for failure in self.failures if failure.is_gap]
+
+    def failure_of(self, name: str, window: Window) -> Failure | None:
+        """The record of a failed metric-window."""
+        place = bisect_right(self.failures, (name, window.start), key=sort_key) - 1
+        found = self.failures[place] if place >= 0 else None
+        return found if found and found.metric == name and window.start < found.end else None
+
+    def failures_of(self, name: str) -> slice:
+        """Where the records of a metric are in `failures`."""
+        return slice(
+            bisect_left(self.failures, name, key=_metric_of),
+            bisect_right(self.failures, name, key=_metric_of),
+        )
+
+    def forget_failures(self, name: str, start: int, end: int) -> None:
+        """Take [start, end) out of the records of a metric."""
+        low = bisect_right(self.failures, (name, start), key=sort_key)
+        if low and self.failures[low - 1].metric == name and self.failures[low - 1].end > start:
+            low -= 1
+        high = bisect_left(self.failures, (name, end), key=sort_key)
+        self.failures[low:high] = [
+            replace(failure, start=begin, end=until)
+            for failure in self.failures[low:high]
+            for begin, until in subtract([(failure.start, failure.end)], [(start, end)])
+        ]
+
+
+def _metric_of(failure: Failure) -> str:
+    return failure.metric

@@ -1,0 +1,115 @@
+"""What is to be done, as the checkpoint and the settings have it. Pure; times are unix seconds."""
+
+from collections.abc import Iterable, Iterator
+
+from ..settings.settings import Settings
+from ..timeline.intervals import covers, subtract, union
+from ..timeline.windows import DAY_S, Window, windows_within
+from .reexports import request_for
+from .state import Checkpoint
+
+# A gap is tried again after this.
+GAP_RETRY_S = DAY_S
+
+WindowPlan = Iterator[tuple[Window, tuple[str, ...]]]
+
+
+def keep_from(settings: Settings, now: int) -> int:
+    """The first midnight whose day retention keeps: a day goes once its end is too old."""
+    if not settings.retention_s:
+        return 0
+    horizon = now - settings.retention_s
+    return horizon - horizon % DAY_S
+
+
+def wanted_windows(
+    checkpoint: Checkpoint, names: Iterable[str], settings: Settings, now: int
+) -> WindowPlan:
+    """Windows with the metrics that each still lacks, newest first.
+
+    Only complete windows older than SETTLE_TIME, and none that retention would delete. Includes
+    what an execution has, and gaps whose daily try is not due: see `due_windows`.
+    """
+    names = [name for name in names if name in checkpoint.metrics]
+    if not names:
+        return
+    newest = now - settings.settle_time_s
+    oldest = min(checkpoint.metrics[name].since for name in names)
+    oldest = max(oldest, keep_from(settings, now))
+    missing = {}
+    for name in names:
+        progress = checkpoint.metrics[name]
+        missing[name] = union(
+            subtract([(max(progress.since, oldest), newest)], progress.exported),
+            [(one.start, one.end) for one in checkpoint.reexports if name in one.metrics],
+        )
+    for low, high in reversed(union(*missing.values())):
+        windows = list(windows_within(checkpoint.schedules, low, min(high, newest)))
+        for window in reversed(windows):
+            lacking = tuple(
+                name for name in names if covers(missing[name], window.start, window.end)
+            )
+            if lacking:
+                yield window, lacking
+
+
+def due_windows(
+    checkpoint: Checkpoint, names: Iterable[str], settings: Settings, now: int
+) -> WindowPlan:
+    """What a run may do of what is wanted: nothing that an execution has, nor gaps that were tried
+    within a day."""
+    held = union(*(handover.ranges for handover in checkpoint.handovers))
+    for window, lacking in wanted_windows(checkpoint, names, settings, now):
+        if covers(held, window.start, window.end):
+            continue
+        due = [name for name in lacking if _is_due(checkpoint, name, window, now)]
+        if due:
+            yield window, _least_failed_first(checkpoint, due, window)
+
+
+def due_metrics(
+    checkpoint: Checkpoint, names: Iterable[str], window: Window, now: int
+) -> tuple[str, ...]:
+    """The metrics that this window lacks, those that failed least first; no gaps that were tried
+    within a day."""
+    due = [
+        name
+        for name in names
+        if name in checkpoint.metrics
+        and (_is_wanted(checkpoint, name, window) or request_for(checkpoint, name, window))
+        and _is_due(checkpoint, name, window, now)
+    ]
+    return _least_failed_first(checkpoint, due, window)
+
+
+def lag_s(checkpoint: Checkpoint, names: Iterable[str], now: int) -> int:
+    """Seconds since the end of the newest window of the metric that is furthest behind."""
+    newest = [
+        one.exported[-1][1] if one.exported else one.since
+        for name in names
+        if (one := checkpoint.metrics.get(name))
+    ]
+    return now - min(newest, default=now)
+
+
+def _is_wanted(checkpoint: Checkpoint, name: str, window: Window) -> bool:
+    """Whether a run does it without a request: a window of another metric's reexport may lie
+    before this one's beginning."""
+    progress = checkpoint.metrics[name]
+    return window.start >= progress.since and not covers(
+        progress.exported, window.start, window.end
+    )
+
+
+def _is_due(checkpoint: Checkpoint, name: str, window: Window, now: int) -> bool:
+    failure = checkpoint.failure_of(name, window)
+    # Either way: a try in the future was recorded by a wrong clock.
+    return failure is None or not failure.is_gap or abs(now - failure.at) >= GAP_RETRY_S
+
+
+def _least_failed_first(
+    checkpoint: Checkpoint, names: Iterable[str], window: Window
+) -> tuple[str, ...]:
+    """A metric that always uses up the time then holds back no other."""
+    failures = {name: checkpoint.failure_of(name, window) for name in names}
+    return tuple(sorted(failures, key=lambda name: one.attempts if (one := failures[name]) else 0))
