@@ -66,7 +66,7 @@ UNREADABLE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a list": (lambda _: b"[]", "cannot be read"),
     "a part missing": (without("executions"), "cannot be read"),
     "of a newer exporter": (
-        lambda text: text.replace(b'"version": 2', b'"version": 3'),
+        lambda text: text.replace(b'"version": 3', b'"version": 4'),
         "written by a newer exporter",
     ),
     "ranges that are none": (lambda text: text.replace(b"/2025-", b"-2025-"), "cannot be read"),
