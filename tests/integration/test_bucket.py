@@ -11,7 +11,7 @@ import pytest
 from localcloud.aws import Cloud
 from localcloud.prometheus import Prometheus
 from mimir_exporter.errors import ExportError
-from mimir_exporter.storage import write
+from mimir_exporter.storage import parallel
 from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeProxy
 from tests.integration.deployment import FEW, LAST_END, PREFIX, Function
@@ -185,12 +185,12 @@ def test_nothing_replaces_something_where_mimir_has_nothing_any_more(
     assert group["without_series"] == ["2025-03-01T11:00:00Z/2025-03-01T12:00:00Z"]
 
 
-@pytest.mark.parametrize("small_bytes", [write.SMALL_BYTES, 0], ids=["bytes", "from the spool"])
+@pytest.mark.parametrize("small_bytes", [parallel.SMALL_BYTES, 0], ids=["bytes", "from the spool"])
 def test_what_s3_stores_is_what_was_sent(
     small_bytes: int, function: Function, s3: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each object goes with its checksum, conditions or not: S3 refuses another body."""
-    monkeypatch.setattr(write, "SMALL_BYTES", small_bytes)
+    monkeypatch.setattr(parallel, "SMALL_BYTES", small_bytes)
     assert function.export()["outcome"] == "complete"
     assert export_again(function)["outcome"] == "complete"
     sent = [request for request in s3.requests if request.method == "PUT"]

@@ -18,7 +18,7 @@ AROUND_S = 0.2  # readiness, the lease and the plan, and giving the lease back
 LEASE_S = 130  # a killed run's lease is over by then
 NO_TIME = (
     "This invocation's time was used up before Mimir said that it is ready.",
-    "The time of this invocation is used up.",
+    "Invocation time budget exhausted",
 )
 NO_RESERVE_S = 5.0  # of an invocation's time so much is kept for handing over
 

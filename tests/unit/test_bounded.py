@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Iterator
-from threading import Event
+from functools import partial
+from threading import Event, get_ident
 from typing import cast
 
 import pytest
@@ -14,6 +15,7 @@ from mimir_exporter.storage.bounded import BoundedStore
 from mimir_exporter.storage.objects import ObjectStore
 from mimir_exporter.timeline.bounded import HANGS_S, call_within
 from mimir_exporter.timeline.deadline import Deadline
+from mimir_exporter.timeline.workers import Workers
 from tests.unit.checkpoints import configure
 
 
@@ -63,7 +65,7 @@ def test_an_error_is_handed_on(error: Exception) -> None:
 
 def test_where_just_the_time_was_short_it_is_for_later(hanging: Hanging) -> None:
     store = BoundedStore(cast("ObjectStore", hanging), Deadline(0.05))
-    with pytest.raises(OutOfTimeError, match="time of this invocation is used up"):
+    with pytest.raises(OutOfTimeError, match="Invocation time budget exhausted"):
         store.get("a")
 
 
@@ -75,8 +77,9 @@ def test_who_is_waited_for_in_vain_stops_the_run(
     with pytest.raises(StopRunError) as caught:
         store.get("a")
     assert str(caught.value) == (
-        "The request to read s3://bucket/a had no answer after 0 s, and the time of this "
-        "invocation is used up. Nothing is lost, the next run goes on."
+        "The request to read s3://bucket/a timed out after 0 s, and the invocation time budget is "
+        "exhausted; no action needed if it passes: the next run continues; otherwise check the "
+        "route from the function's subnets to that service [call_timed_out]"
     )
 
 
@@ -86,7 +89,7 @@ def test_after_the_work_there_is_the_reserve_and_then_nothing(hanging: Hanging) 
     store = BoundedStore(cast("ObjectStore", hanging), deadline)
     clock.ahead = 10
     for _ in range(3):  # the first one takes what there is
-        with pytest.raises(StopRunError, match="had no answer"):
+        with pytest.raises(StopRunError, match="timed out"):
             store.get("a")
     clock.ahead = 100
     assert deadline.reserve_s() == 0
@@ -115,3 +118,43 @@ def test_a_secret_that_nobody_gives_holds_no_run() -> None:
     finally:
         release.set()
         mimir.close()
+
+
+def test_threads_are_kept_and_bounded() -> None:
+    workers = Workers(limit=3)
+    seen: set[int] = set()
+
+    def job() -> None:
+        seen.add(get_ident())
+        time.sleep(0.01)
+
+    for future in [workers.submit(job) for _ in range(30)]:
+        future.result(5)
+    assert len(seen) == 3
+
+
+def test_one_after_another_takes_one_thread() -> None:
+    workers = Workers()
+    assert len({workers.submit(get_ident).result(5) for _ in range(20)}) == 1
+
+
+def test_a_thread_that_hangs_is_replaced(hanging: Hanging) -> None:
+    """Or the calls of the next invocation would wait for what the last one gave up."""
+    workers = Workers(limit=1)
+    stuck = workers.submit(lambda: hanging.get("a"))
+    waiting = workers.submit(get_ident)
+    workers.give_up(stuck)
+    assert workers.submit(lambda: 7).result(5) == 7
+    assert waiting.result(5) != get_ident()
+    hanging.release.set()
+    stuck.result(5)
+    assert [workers.submit(partial(pow, n, 1)).result(5) for n in range(5)] == [*range(5)]
+
+
+def test_a_call_within_a_call_takes_no_other_thread() -> None:
+    deadline = Deadline(60)
+
+    def outer() -> bool:
+        return call_within(deadline, get_ident, "inner") == get_ident()
+
+    assert call_within(deadline, outer, "outer")

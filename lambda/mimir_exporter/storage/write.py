@@ -1,8 +1,6 @@
 """Putting a window's files into the bucket, so that nothing there is ever made less."""
 
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
 from urllib.parse import quote
@@ -15,18 +13,11 @@ from ..timeline.deadline import Deadline
 from ..timeline.windows import Window
 from .layout import object_key, object_key_in
 from .objects import ConditionFailedError, ObjectStore
+from .parallel import send_files
 
 # Each lost race means that another export of the same window got further.
 RACES = 20
 
-
-# So many uploads at once: an upload waits for the network far longer than it computes.
-UPLOADS = 8
-# Bodies up to this go as bytes and side by side; larger ones one at a time, from the spool.
-# Those too are one PutObject and not uploads in parts: it is there as a whole or not at all, also
-# under If-None-Match, and the bucket policy has no s3:AbortMultipartUpload to take back what broke
-# off. S3 takes 5 GB in one, some 15 GB of answer for one metric, window and cluster.
-SMALL_BYTES = 1024 * 1024
 # Key, cluster, and bytes written: 0 where the file was kept as it was.
 Upload = tuple[str, str, int]
 
@@ -82,7 +73,12 @@ class Writer:
             done = self._write_one(key, file, body, window, force=force or key in older)
             return key, file.cluster, file.size if done else 0
 
-        for key, cluster, size in _side_by_side(upload, spool.files()):
+        def place(file: ClusterFile) -> str:
+            return self._bucket.where(
+                object_key(self._prefix, file.cluster, metric.name, window.start)
+            )
+
+        for key, cluster, size in send_files(upload, spool.files(), self._deadline, place):
             written.add(key)
             if size:
                 stats.by_cluster[cluster] = size
@@ -145,24 +141,6 @@ class Writer:
             ):
                 found[key] = _samples(stored.metadata)
         return found
-
-
-def _side_by_side(
-    upload: Callable[[ClusterFile, bytes | BinaryIO], Upload],
-    files: Iterator[ClusterFile],
-) -> Iterator[Upload]:
-    """Each upload's result. At most UPLOADS small bodies are held at once."""
-    with ThreadPoolExecutor(UPLOADS) as pool:
-        running: deque[Future[Upload]] = deque()
-        for file in files:
-            if file.size > SMALL_BYTES:
-                yield upload(file, file.body)
-                continue
-            if len(running) >= UPLOADS:
-                yield running.popleft().result()
-            running.append(pool.submit(upload, file, file.body.read()))
-        while running:
-            yield running.popleft().result()
 
 
 def _samples(metadata: Mapping[str, str]) -> int:

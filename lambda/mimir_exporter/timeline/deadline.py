@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from ..errors import OutOfTimeError
+from ..errors.runs import OUT_OF_TIME
 
 # Of the reserve this is for the last log lines: nothing is waited for any more.
 LAST_WORDS_S = 1.5
@@ -47,11 +47,11 @@ class Deadline:
     def check(self) -> None:
         """Raise OutOfTimeError once the time is used up."""
         if self._clock() >= self._end:
-            raise OutOfTimeError("The time of this invocation is used up.")
+            raise OUT_OF_TIME()
 
     def sleep(self, seconds: float, sleep: Callable[[float], None] = time.sleep) -> None:
         """Wait, or raise OutOfTimeError at once where the wait would outlast the time."""
         if seconds >= self.remaining_s():
-            raise OutOfTimeError("The time of this invocation is used up.")
+            raise OUT_OF_TIME()
         if seconds > 0:
             sleep(seconds)
