@@ -7,7 +7,7 @@ UV := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 \
 
 TORTURE_MINUTES ?= 15
 
-.PHONY: help demo test torture check bench synth docs lock audit install clean
+.PHONY: help demo test unit infra integration e2e torture check bench synth docs lock audit install clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target text; \
@@ -16,8 +16,19 @@ help: ## List these targets
 demo: $(READY) ## See it work: three days of four clusters, on this machine (KEEP=1 leaves it running)
 	@KEEP=$(KEEP) $(VENV)/python -m localcloud.demo
 
-test: $(READY) ## Unit, infrastructure, integration and end-to-end tests
-	@$(VENV)/python -m pytest $(ARGS)
+test: unit infra integration e2e ## All tests, lane by lane
+
+unit: $(READY) ## Tests without servers, in parallel
+	@$(VENV)/python -m pytest -n auto tests/unit $(ARGS)
+
+infra: $(READY) ## Tests of the synthesized stack, in parallel
+	@$(VENV)/python -m pytest -n auto tests/infra $(ARGS)
+
+integration: $(READY) ## Tests against Prometheus, MiniStack and other servers that they start
+	@$(VENV)/python -m pytest tests/integration $(ARGS)
+
+e2e: $(READY) ## Tests of whole deployments by the CDK CLI on the local cloud
+	@$(VENV)/python -m pytest tests/e2e $(ARGS)
 
 torture: $(READY) ## Random faults, kills and hostile data for TORTURE_MINUTES=15 (SEED=n: the same again)
 	@TORTURE_MINUTES=$(TORTURE_MINUTES) SEED=$(SEED) $(VENV)/python -m pytest tests/torture --show-capture=no $(ARGS)

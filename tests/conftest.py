@@ -108,12 +108,19 @@ def share_prometheus(make_prometheus: MakePrometheus) -> SharePrometheus:
 
 
 @pytest.fixture(scope="session")
-def make_cloud() -> Iterator[MakeCloud]:
+def clouds() -> list[Cloud]:
+    """Every cloud that `make_cloud` has started, for what is searched at the session's end."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def make_cloud(clouds: list[Cloud]) -> Iterator[MakeCloud]:
     """Starts a MiniStack of its own; with enforce_iam=True roles and policies count."""
     with ExitStack() as running:
 
         def make(*, enforce_iam: bool = False) -> Cloud:
-            return running.enter_context(running_cloud(enforce_iam=enforce_iam))
+            clouds.append(running.enter_context(running_cloud(enforce_iam=enforce_iam)))
+            return clouds[-1]
 
         yield make
 

@@ -26,6 +26,7 @@ from tests.e2e.deployed import (
     WRITER_ID,
     Deployed,
 )
+from tests.leaks import leaks
 from tests.policies import make_writer
 
 SETTINGS = {
@@ -59,7 +60,9 @@ def said() -> Iterator[list[str]]:
 
 
 @pytest.fixture(scope="session")
-def deployed(make_prometheus: MakePrometheus, make_cloud: MakeCloud) -> Iterator[Deployed]:
+def deployed(
+    make_prometheus: MakePrometheus, make_cloud: MakeCloud, said: list[str]
+) -> Iterator[Deployed]:
     """An exporter with everything made by the stack, read by a cost platform's role."""
     # A little more history than is exported, so that the first window is a whole one.
     end_s = int(time.time()) // 60 * 60
@@ -80,7 +83,12 @@ def deployed(make_prometheus: MakePrometheus, make_cloud: MakeCloud) -> Iterator
     exporter.limit_time(FIRST_RUN_S)
     made = Deployed(exporter, prometheus, cdk, settings)
     yield made
+    # Imported here: it is a test's module, which knows the secrets.
+    from tests.e2e.test_secrets import SECRETS, texts_of  # noqa: PLC0415
+
+    found = leaks(SECRETS, texts_of(made, said))
     made.destroy()
+    assert found == []
 
 
 @pytest.fixture(scope="session")

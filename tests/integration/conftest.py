@@ -13,16 +13,33 @@ from aws_lambda_powertools.utilities import parameters
 from localcloud.aws import Cloud
 from localcloud.history import History
 from localcloud.prometheus import Prometheus
-from tests.conftest import SharePrometheus
+from tests.conftest import MakeCloud, SharePrometheus
 from tests.integration.deployment import FEW, NOW, PREFIX, Function, asking
 from tests.integration.faults import Proxy
 from tests.integration.machines import ROLE, execution_arn, executions
-from tests.integration.sandbox import Clock
+from tests.integration.sandbox import SAID, Clock
+from tests.leaks import everything_in, leaks
 
 MakeFunction = Callable[..., Function]
 MakeProxy = Callable[..., Proxy]
 MakeMachine = Callable[[dict[str, Any]], str]
 _numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def session_s_end(make_cloud: MakeCloud, clouds: list[Cloud]) -> Iterator[None]:
+    """At the session's end, whatever tests ran and in whatever order: no secret is in anything
+    that the functions logged, returned, raised or wrote, and each log line is one of docs/logs.md.
+    """
+    yield
+    # Imported here: the tests' own modules know the secrets that they use.
+    from tests.integration.test_log_lines import undocumented  # noqa: PLC0415
+    from tests.integration.test_secrets import SECRETS, found_in  # noqa: PLC0415
+
+    assert found_in(SAID) == []
+    assert undocumented(SAID) == []
+    for cloud in clouds:
+        assert leaks(SECRETS, everything_in(cloud)) == []
 
 
 @pytest.fixture(scope="session")

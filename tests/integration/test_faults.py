@@ -19,6 +19,7 @@ from tests.integration.deployment import Function
 from tests.integration.faults import Exchange, Fault, Proxy, Request
 from tests.integration.matchers import is_by_cluster, selected
 from tests.integration.sandbox import Event
+from tests.some import some
 
 HTML = "<html><head><title>502 Bad Gateway</title></head><body><h1>502</h1>nginx</body></html>"
 PARTIAL = "partial response: store 10.0.0.7 did not answer"
@@ -117,7 +118,7 @@ def test_a_few_waits_are_told_and_all_are_counted(through: Function, proxy: Prox
     assert told["retries"] == told["parts"] > 10
     waits = through.messages("query retried")
     assert len(waits) == 5
-    assert all(line["level"] == "WARNING" and "503" in line["reason"] for line in waits)
+    assert all(line["level"] == "WARNING" and "503" in line["reason"] for line in some(waits))
 
 
 def test_annotations_about_the_query_are_no_warning(
@@ -559,8 +560,10 @@ def test_something_else_that_answers_200_stops_the_run(through: Function, proxy:
 
 def test_requests_name_a_path_and_not_a_proxy(through: Function, proxy: Proxy) -> None:
     through.export()
-    assert all(request.target.startswith("/") for request in proxy.requests)
-    assert all(request.headers["host"] == f"127.0.0.1:{proxy.port}" for request in proxy.requests)
+    assert all(request.target.startswith("/") for request in some(proxy.requests))
+    assert all(
+        request.headers["host"] == f"127.0.0.1:{proxy.port}" for request in some(proxy.requests)
+    )
     (query, *_) = proxy.queries
     assert query.headers["accept-encoding"] == "gzip"
     assert query.headers["cache-control"] == "no-store"

@@ -30,6 +30,7 @@ from tests.integration.machines import (
     wait_for_end,
 )
 from tests.integration.sandbox import Event
+from tests.some import some
 
 SHORT_S = 6.0
 
@@ -61,7 +62,8 @@ def test_what_the_time_does_not_suffice_for_is_handed_over(
     assert starts == sorted(starts, reverse=True)
     assert starts[-1] == LAST_END - 4 * HOUR_S
     assert all(
-        item == {"start": at, "end": at + HOUR_S} for at, item in zip(starts, items, strict=True)
+        item == {"start": at, "end": at + HOUR_S}
+        for at, item in some(zip(starts, items, strict=True))
     )
     assert f"{len(items)} handed over to Step Functions" in result["message"]
 
@@ -193,7 +195,7 @@ def test_what_an_execution_leaves_has_failed_once(
             for one in status_of(function)["failures"]
             if one["range"].startswith("2025-03-01T08:00:00Z")
         ]
-        assert oldest == [attempt - 1] * len(oldest)
+        assert set(oldest) == ({attempt - 1} if attempt > 1 else set())
         function.clock.advance(300)
     assert len(names) == 3
 
@@ -352,7 +354,7 @@ def test_a_thousand_items_are_an_execution(
     names = executions(many.cloud, machine)
     sizes = {name: len(items_of(many.cloud, machine, name)) for name in names}
     assert sorted(sizes.values()) == [expected - 1000, 1000]
-    assert all(len(name) <= 80 for name in names)
+    assert all(len(name) <= 80 for name in some(names))
     assert result["execution"] in names
     items = [item["start"] for name in names for item in items_of(many.cloud, machine, name)]
     assert len(set(items)) == expected

@@ -16,6 +16,7 @@ from tests.integration.deployment import CENTRAL, HOUR_S, LAST_END, NOW, PREFIX,
 from tests.integration.faults import Proxy
 from tests.integration.matchers import is_by_cluster
 from tests.integration.sandbox import Clock
+from tests.some import some
 
 # So many samples may a query hold at once: those that it reads and those that it makes, so two
 # for each series and step. An hour of ten nodes has 1,200, so time is cut; a single step of 34
@@ -57,8 +58,8 @@ def test_what_is_too_large_is_cut_until_it_fits(
     # By cluster as large as it fits, and not every step of each.
     assert max(request.span_s for request in pods) == HOUR_S - 60
     answered = [line["parts"] for line in limited.messages("metric exported")]
-    assert all(parts < 100 for parts in answered)
-    assert all(parts > 10 for parts in answered)
+    assert all(parts < 100 for parts in some(answered))
+    assert all(parts > 10 for parts in some(answered))
 
 
 def test_the_log_tells_of_each_smaller_size_once(limited: Function) -> None:
@@ -135,7 +136,7 @@ def test_clusters_are_asked_for_as_far_back_as_the_query_looks(
     assert own.export()["outcome"] == "complete"
     asked = [r.fields for r in proxy.requests if r.path.endswith("/label/cluster/values")]
     assert asked
-    assert all(int(fields["start"]) <= LAST_END - 7 * HOUR_S for fields in asked)
+    assert all(int(fields["start"]) <= LAST_END - 7 * HOUR_S for fields in some(asked))
     assert own.differences(mimir, 1) == []
 
 

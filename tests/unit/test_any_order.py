@@ -135,7 +135,8 @@ class World:
     def check(self) -> None:
         for spans in self.bucket.values():
             ends = [BEGIN - 99 * DAY_S, *(end for _, end in sorted(spans.items()))]
-            assert all(end <= start for end, start in zip(ends, sorted(spans), strict=False))
+            for end, start in zip(ends, sorted(spans), strict=False):
+                assert end <= start
         seen = load(compact.shrink_to_limit(self.checkpoint, self.now), "x")
         adopt_settings(seen, self.settings, NAMES, self.now)
         span = (BEGIN - 12 * DAY_S, self.now)

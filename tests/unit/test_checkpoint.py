@@ -43,6 +43,7 @@ from mimir_exporter.timeline.clock import CLOCK_OFF_S
 from mimir_exporter.timeline.intervals import covers, subtract, union
 from mimir_exporter.timeline.windows import DAY_S, Window, window_at
 from tests.clocks import unix
+from tests.some import some
 from tests.unit.checkpoints import (
     HOUR,
     NAMES,
@@ -63,7 +64,7 @@ def test_the_first_run_wants_three_days_of_whole_settled_windows_newest_first() 
     plan = list(due_windows(begun(), NAMES, configure(), NOW))
     newest, oldest = unix("2026-10-31T11:00"), unix("2026-10-28T12:00")
     assert starts(plan) == list(range(newest, oldest - 1, -HOUR))
-    assert all(lacking == NAMES for _, lacking in plan)
+    assert all(lacking == NAMES for _, lacking in some(plan))
     assert plan[0][0] == Window(newest, newest + HOUR, 60)
 
 
@@ -163,7 +164,7 @@ def test_a_metric_that_comes_later_has_a_backfill_of_its_own() -> None:
 def test_a_metric_that_is_gone_is_not_asked_for() -> None:
     checkpoint, settings = begun(names=(*NAMES, "mine")), configure()
     assert all(
-        "mine" not in lacking for _, lacking in due_windows(checkpoint, NAMES, settings, NOW)
+        "mine" not in lacking for _, lacking in some(due_windows(checkpoint, NAMES, settings, NOW))
     )
     assert list(due_windows(checkpoint, ("unknown",), settings, NOW)) == []
 
@@ -287,7 +288,7 @@ def test_a_gap_keeps_its_daily_try_while_newer_windows_go_on_failing() -> None:
     daily = waits[GAP_ATTEMPTS - 1 :]
     assert len(daily) >= 2
     # A day, and as much later as failures of one quarter of a day share a record.
-    assert all(DAY_S <= wait <= DAY_S * 5 // 4 + 1800 for wait in daily)
+    assert all(DAY_S <= wait <= DAY_S * 5 // 4 + 1800 for wait in some(daily))
 
 
 def test_a_gap_that_retention_has_overtaken_alarms_nobody() -> None:
@@ -467,7 +468,7 @@ def test_each_metric_of_a_repetition_is_done_for_itself() -> None:
         windows[1]: ("memory",),
         windows[2]: NAMES,
     }
-    assert all(repeat.force for repeat in checkpoint.reexports)
+    assert all(repeat.force for repeat in some(checkpoint.reexports))
 
 
 def test_force_is_not_lost_to_an_earlier_wish_without_it() -> None:

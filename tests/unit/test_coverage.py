@@ -30,6 +30,7 @@ from mimir_exporter.timeline.windows import (
     windows_within,
 )
 from tests.clocks import unix
+from tests.some import some
 from tests.unit.checkpoints import NOW, configure
 
 NAMES = ("cpu", "memory", "labels")
@@ -117,7 +118,7 @@ def test_the_states_are_those_of_the_checkpoint_s_own_rules(
         edges = [span.start for span in line.spans] + [line.spans[-1].end]
         assert (edges[0], edges[-1]) == (coverage.start, coverage.end)
         assert edges == sorted(set(edges))
-        assert all(one.end == edge for one, edge in zip(line.spans, edges[1:], strict=True))
+        assert all(one.end == edge for one, edge in some(zip(line.spans, edges[1:], strict=True)))
     assert sorted(coverage.metrics) == sorted(NAMES)
 
     wanted = {

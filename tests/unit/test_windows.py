@@ -18,6 +18,7 @@ from mimir_exporter.timeline.windows import (
     windows_within,
 )
 from tests.clocks import unix
+from tests.some import some
 
 STEPS = [step for step in range(1, DAY_S + 1) if DAY_S % step == 0]
 MOMENTS = st.integers(0, unix("2100-01-01"))
@@ -183,7 +184,7 @@ def test_a_window_keeps_its_start_and_end_however_the_settings_change(
         assert one.start <= one.last < one.end <= one.last + one.step_s
     assert all(
         window_at(schedules, one.start) == window_at(schedules, one.end - 1) == one
-        for one in windows
+        for one in some(windows)
     )
 
 
