@@ -26,7 +26,7 @@ from .console import Console, readable
 from .coverage.status import report_status
 from .errors import ExportError, SettingsError
 from .runs.context import RunContext
-from .runs.reexport import run_again
+from .runs.reexport import export_range
 from .runs.regular import run_regular
 from .settings.parsers import duration_s, parse_time
 from .settings.settings import load_settings
@@ -38,7 +38,7 @@ COMPLETE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 FINE = ("complete", "fit")
 
 ACTIONS: dict[str, Callable[[RunContext, dict[str, Any]], dict[str, Any]]] = {
-    "export": lambda context, event: run_again(context, event).as_dict(),
+    "export": lambda context, event: export_range(context, event).as_dict(),
     "run": lambda context, _: run_regular(context).as_dict(),
     "check": lambda context, _: run_check(context),
     "status": report_status,

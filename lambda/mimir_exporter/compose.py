@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from .catalog.metrics import Metric, load_catalog
 from .checkpoint.store import CheckpointStore
 from .runs.context import RunContext
-from .runs.export import Exporter
+from .runs.cycle import Exporter
 from .runs.machine import StateMachine
 from .settings.settings import Settings
 from .source.auth import CredentialSource, credential_source

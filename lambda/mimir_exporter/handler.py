@@ -14,11 +14,11 @@ from .compose import DEPENDENCIES, Dependencies, create_context
 from .coverage.status import report_status
 from .errors import ExportError, SettingsError
 from .runs.context import RunContext
-from .runs.export import Totals
-from .runs.item import run_item
-from .runs.reexport import run_again
+from .runs.item import backfill_window
+from .runs.reexport import export_range
 from .runs.regular import run_regular
 from .runs.summary import Summary
+from .runs.totals import Totals
 from .settings.settings import load_settings
 from .timeline.deadline import Deadline
 
@@ -64,7 +64,7 @@ def backfill(
 
     def act() -> Event:
         with _run_context(context, dependencies) as run:
-            result = run_item(run, event)
+            result = backfill_window(run, event)
             _publish(run.exporter.totals)
             return result
 
@@ -74,7 +74,7 @@ def backfill(
 def _act(event: Event, context: LambdaContext, dependencies: Dependencies) -> Event:
     actions: dict[str, Callable[[RunContext], Event]] = {
         "run": lambda run: _finish(run_regular(run)),
-        "export": lambda run: _finish(run_again(run, event)),
+        "export": lambda run: _finish(export_range(run, event)),
         "status": lambda run: _tell_status(report_status(run, event)),
         "check": lambda run: _tell_check(run_check(run)),
     }

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from localcloud.prometheus import Prometheus
-from mimir_exporter.runs.retention import delete_expired
+from mimir_exporter.runs.retention import delete_expired_files
 from mimir_exporter.settings.settings import load_settings
 from mimir_exporter.storage.bucket import Bucket
 from mimir_exporter.storage.layout import object_key
@@ -109,5 +109,8 @@ def test_retention_leaves_the_cronjob_s_files(moved: Function) -> None:
     before = moved.keys()
     bucket = Bucket(moved.cloud.s3, moved.bucket)
     a_year_later = int(moved.clock()) + 366 * 24 * HOUR_S
-    assert delete_expired(bucket, load_settings(moved.env), a_year_later, Deadline(60)) == (0, True)
+    assert delete_expired_files(bucket, load_settings(moved.env), a_year_later, Deadline(60)) == (
+        0,
+        True,
+    )
     assert moved.keys() == before

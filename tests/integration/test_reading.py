@@ -21,7 +21,7 @@ import pytest
 from localcloud.prometheus import Prometheus
 from mimir_exporter.catalog.metrics import load_catalog
 from mimir_exporter.compose import Dependencies, create_context
-from mimir_exporter.runs.reexport import run_again
+from mimir_exporter.runs.reexport import export_range
 from mimir_exporter.settings.settings import load_settings
 from mimir_exporter.storage.folder import LocalFolder
 from mimir_exporter.timeline.deadline import Deadline
@@ -109,7 +109,7 @@ def exports(mimir: Prometheus, tmp_path_factory: pytest.TempPathFactory) -> Path
     local = Dependencies(clock=Clock(NOW), open_bucket=lambda *_: place)
     with create_context(settings, Deadline(120), run_id="reading", dependencies=local) as context:
         asked = {"start": START, "end": LAST_END, "metrics": list(READ)}
-        assert run_again(context, asked).outcome == "complete"
+        assert export_range(context, asked).outcome == "complete"
     return folder
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mimir_exporter.check.amounts import Size
 from mimir_exporter.check.metrics import Count
+from mimir_exporter.check.size import Size
 from mimir_exporter.timeline.windows import Window
 
 HOUR = Window(0, 3600, 60)

@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from mimir_exporter.runs.retention import delete_expired
+from mimir_exporter.runs.retention import delete_expired_files
 from mimir_exporter.settings.settings import load_settings
 from mimir_exporter.storage.layout import object_key, state_key
 from mimir_exporter.storage.objects import Folder, ListedKey, ObjectStore, StoredObject
@@ -48,7 +48,7 @@ class Shelf:
 def expire_within(shelf: Shelf, now: str, days: str, deadline: Deadline) -> tuple[int, bool]:
     required = {"S3_BUCKET": "bucket", "S3_PREFIX": PREFIX, "CLUSTER_NAME": "prod 1"}
     settings = load_settings({**required, "RETENTION_DAYS": days})
-    return delete_expired(cast(ObjectStore, shelf), settings, unix(now), deadline)
+    return delete_expired_files(cast(ObjectStore, shelf), settings, unix(now), deadline)
 
 
 def expire(shelf: Shelf, now: str, days: str = "30") -> int:

@@ -1,9 +1,9 @@
 """Says whether everything the exporter needs is there, and what to change where it is not.
 
 Each thing is tried once, the quick ones first; none takes so long that the others have no turn.
-`findings` is what a thing found is, the other files are what is looked at: `places` the bucket,
+`findings` is what a thing found is, the other files are what is looked at: `bucket` the bucket,
 the checkpoint and the state machine, `endpoint` who we are and who answers, `metrics` what it
-has, and `amounts` how much of it, how late and how far back.
+has, and `size` how much of it, how late and how far back.
 """
 
 from typing import Any
@@ -11,12 +11,12 @@ from typing import Any
 from .. import __version__
 from ..runs.context import RunContext
 from ..storage.layout import state_key
-from .amounts import look_at_amounts
-from .endpoint import look_at_endpoint, look_at_login
+from .bucket import check_aws
+from .endpoint import check_endpoint, check_login
 from .findings import Findings, some
-from .metrics import look_at_metrics
-from .places import look_at_places
-from .questions import Questions
+from .metrics import check_metrics
+from .probe import Probe
+from .size import check_size_and_history
 
 
 def run_check(context: RunContext) -> dict[str, Any]:
@@ -30,12 +30,12 @@ def run_check(context: RunContext) -> dict[str, Any]:
         f"{settings.path_prefix} to "
         f"{context.bucket.where(state_key(settings.prefix, settings.cluster_name, ''))}",
     )
-    checkpoint = look_at_places(context, findings)
+    checkpoint = check_aws(context, findings)
     metrics: dict[str, Any] = {}
-    if look_at_login(context, findings) and look_at_endpoint(context, findings):
-        questions = Questions(context)
-        counts = look_at_metrics(context, questions, findings)
-        look_at_amounts(context, questions, counts, checkpoint, findings)
+    if check_login(context, findings) and check_endpoint(context, findings):
+        probe = Probe(context)
+        counts = check_metrics(context, probe, findings)
+        check_size_and_history(context, probe, counts, checkpoint, findings)
         metrics = {name: count.as_dict() for name, count in counts.items()}
     result = findings.as_dict()
     result["report"] += [_line(name, metric) for name, metric in metrics.items()]

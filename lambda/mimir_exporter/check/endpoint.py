@@ -16,7 +16,7 @@ SKEW_S = 60
 RENEW_DAYS = 14
 
 
-def look_at_login(context: RunContext, findings: Findings) -> bool:
+def check_login(context: RunContext, findings: Findings) -> bool:
     """Whether there is one to ask with, be it none."""
     try:
         login = describe_credentials(context.settings, context.credentials)
@@ -37,7 +37,7 @@ def look_at_login(context: RunContext, findings: Findings) -> bool:
     return True
 
 
-def look_at_endpoint(context: RunContext, findings: Findings) -> bool:
+def check_endpoint(context: RunContext, findings: Findings) -> bool:
     """Whether it can be asked for more."""
     share_s = context.deadline.remaining_s() / 3
     try:
@@ -58,13 +58,13 @@ def look_at_endpoint(context: RunContext, findings: Findings) -> bool:
     findings.add(
         "ok", "endpoint", f"{context.settings.origin} is ready: {ready.path} says so{before}"
     )
-    _look_at_server(context, findings)
-    _look_at_certificate(context, findings)
-    _look_at_clock(context, findings)
+    _check_server(context, findings)
+    _check_certificate(context, findings)
+    _check_clock(context, findings)
     return True
 
 
-def _look_at_server(context: RunContext, findings: Findings) -> None:
+def _check_server(context: RunContext, findings: Findings) -> None:
     try:
         with context.mimir.within(context.deadline.remaining_s() / 3):
             info = context.mimir.build_info()
@@ -77,7 +77,7 @@ def _look_at_server(context: RunContext, findings: Findings) -> None:
     findings.add("ok", "server", said if info else "does not say what it is")
 
 
-def _look_at_certificate(context: RunContext, findings: Findings) -> None:
+def _check_certificate(context: RunContext, findings: Findings) -> None:
     ends = context.mimir.certificate_ends
     if ends is None:
         return
@@ -94,7 +94,7 @@ def _look_at_certificate(context: RunContext, findings: Findings) -> None:
         )
 
 
-def _look_at_clock(context: RunContext, findings: Findings) -> None:
+def _check_clock(context: RunContext, findings: Findings) -> None:
     if context.mimir.date is None:
         return
     text, came = context.mimir.date

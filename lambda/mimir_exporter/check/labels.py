@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from ..runs.context import RunContext
 from .findings import Findings, some
-from .questions import Questions
+from .probe import Probe
 
 Counts = Mapping[str, Mapping[str, int]]
 
@@ -27,19 +27,17 @@ KINDS = {
 }
 
 
-def look_at_labels(
-    context: RunContext, questions: Questions, counts: Counts, findings: Findings
-) -> None:
+def check_labels(context: RunContext, probe: Probe, counts: Counts, findings: Findings) -> None:
     """Judge the labels of what has series. Raises the errors of the endpoint."""
-    _look_at_cluster_label(context, questions, counts, findings)
+    _check_cluster_label(context, probe, counts, findings)
     if counts.get("memory_usage") or counts.get("cpu_usage"):
-        _look_at_node_label(context, questions, findings)
+        _check_node_label(context, probe, findings)
     if KINDS.keys() & counts.keys():
-        _look_at_kubernetes_labels(questions, counts, findings)
+        _check_kubernetes_labels(probe, counts, findings)
 
 
-def _look_at_cluster_label(
-    context: RunContext, questions: Questions, counts: Counts, findings: Findings
+def _check_cluster_label(
+    context: RunContext, probe: Probe, counts: Counts, findings: Findings
 ) -> None:
     label = context.settings.cluster_label
     without = {name: clusters[""] for name, clusters in counts.items() if clusters.get("")}
@@ -57,28 +55,28 @@ def _look_at_cluster_label(
         "(external_labels), or leave it where that is their cluster"
     )
     if not named:
-        other = _other_label(label, questions)
+        other = _other_label(label, probe)
         if other:
             name, values = other
             change = f"set CLUSTER_LABEL_NAME to {name}, which has the values {some(values)}"
     findings.add("warning", "cluster label", found, change)
 
 
-def _other_label(label: str, questions: Questions) -> tuple[str, list[str]] | None:
+def _other_label(label: str, probe: Probe) -> tuple[str, list[str]] | None:
     """A label that might be meant, with its values: known names first, then whatever sounds so."""
-    present = [name for name in questions.label_names() if name != label]
+    present = [name for name in probe.label_names() if name != label]
     sounding = [name for name in present if "cluster" in name and not name.startswith("label_")]
     for name in [*(name for name in OTHER_NAMES if name in present), *sorted(sounding)]:
         # On what every cluster has. A service's cluster_ip, for one, is not there.
         selector = f'{{__name__=~"kube_node_info|container_memory_working_set_bytes",{name}!=""}}'
-        values = questions.label_values_now(name, selector)
+        values = probe.label_values_now(name, selector)
         if values:
             return name, values
     return None
 
 
-def _look_at_node_label(context: RunContext, questions: Questions, findings: Findings) -> None:
-    without = questions.count(USAGE)
+def _check_node_label(context: RunContext, probe: Probe, findings: Findings) -> None:
+    without = probe.count(USAGE)
     if not without:
         findings.add("ok", "node label", "node is on every series of cAdvisor")
         return
@@ -96,7 +94,7 @@ def _look_at_node_label(context: RunContext, questions: Questions, findings: Fin
         f'label_replace(kube_node_info,"instance_host","$1","{name}","(.*)")'
         for name in ("internal_ip", "node")
     )
-    lost = questions.count(
+    lost = probe.count(
         f"{instances} unless on ({label},instance_host) count by ({label},instance_host)({nodes})"
     )
     add = "add node where the kubelets are scraped (relabel __meta_kubernetes_node_name to node)"
@@ -115,7 +113,7 @@ def _look_at_node_label(context: RunContext, questions: Questions, findings: Fin
         )
 
 
-def _look_at_kubernetes_labels(questions: Questions, counts: Counts, findings: Findings) -> None:
+def _check_kubernetes_labels(probe: Probe, counts: Counts, findings: Findings) -> None:
     bare: list[str] = []
     absent: list[str] = []
     kinds: list[str] = []
@@ -124,7 +122,7 @@ def _look_at_kubernetes_labels(questions: Questions, counts: Counts, findings: F
             continue
         if not counts[name]:
             absent.append(series)
-        elif not any(one.startswith("label_") for one in questions.label_names(series)):
+        elif not any(one.startswith("label_") for one in probe.label_names(series)):
             bare.append(series)
         else:
             continue

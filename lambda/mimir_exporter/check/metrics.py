@@ -11,8 +11,8 @@ from ..errors import ExportError, OutOfTimeError, QueryError, RejectedError, Sto
 from ..runs.context import RunContext
 from ..timeline.windows import iso
 from .findings import Findings, some
-from .labels import look_at_labels
-from .questions import Questions
+from .labels import check_labels
+from .probe import Probe
 
 TOP_CLUSTERS = 20
 GROUPS = 5  # of clusters, each with a finding of its own
@@ -64,13 +64,11 @@ class Count:
         }
 
 
-def look_at_metrics(
-    context: RunContext, questions: Questions, findings: Findings
-) -> dict[str, Count]:
+def check_metrics(context: RunContext, probe: Probe, findings: Findings) -> dict[str, Count]:
     """Count every metric's series and judge them; the counts by metric."""
     counts: dict[str, Count] = {}
     for metric in context.catalog:
-        counts[metric.name] = _count(context, questions, metric, findings)
+        counts[metric.name] = _count(context, probe, metric, findings)
         if findings.last.what == "query API":
             return counts
     known = {name: count for name, count in counts.items() if not count.error}
@@ -83,17 +81,17 @@ def look_at_metrics(
         )
         return counts
     if not any(count.series for count in known.values()):
-        _say_there_is_none(len(known), questions, findings)
+        _say_there_is_none(len(known), probe, findings)
         return counts
     _say_how_much(known, findings)
     try:
-        _explain_empty(context, questions, known, findings)
+        _explain_empty(context, probe, known, findings)
         _explain_lacking_clusters(context, known, findings)
         from_ksm = [metric.name for metric in context.catalog if source_of(metric) == KSM]
         has_ksm = any(name in known and known[name].series for name in from_ksm)
-        look_at_labels(
+        check_labels(
             context,
-            questions,
+            probe,
             # Without kube-state-metrics that is the cause, and said already.
             {name: one.by_cluster for name, one in known.items() if has_ksm or name not in LABELS},
             findings,
@@ -105,21 +103,21 @@ def look_at_metrics(
 
 def source_of(metric: Metric) -> str:
     """Which exporter makes what the metric is made from, or "" for something else."""
-    places = {
+    bucket = {
         metric.query.find(begin): source
         for begin, source in SOURCES.items()
         if begin in metric.query
     }
-    return places[min(places)] if places else ""
+    return bucket[min(bucket)] if bucket else ""
 
 
-def _count(context: RunContext, questions: Questions, metric: Metric, findings: Findings) -> Count:
+def _count(context: RunContext, probe: Probe, metric: Metric, findings: Findings) -> Count:
     label = context.settings.cluster_label
     what = f"metric {metric.name}"
     started = time.monotonic()
     count = Count(no_label=f"(no {label} label)")
     try:
-        count.by_cluster = questions.count(metric.promql(label))
+        count.by_cluster = probe.count(metric.promql(label))
     except (StopRunError, RejectedError) as error:
         findings.add_error("query API" if isinstance(error, StopRunError) else what, error)
         count.error = str(error)
@@ -152,7 +150,7 @@ def _say_how_much(counts: Mapping[str, Count], findings: Findings) -> None:
     )
 
 
-def _say_there_is_none(metrics: int, questions: Questions, findings: Findings) -> None:
+def _say_there_is_none(metrics: int, probe: Probe, findings: Findings) -> None:
     """Nothing ever is another tenant or place; nothing any more is a source that has stopped."""
     found = f"none of the {metrics} metrics has a series"
     change = (
@@ -160,7 +158,7 @@ def _say_there_is_none(metrics: int, questions: Questions, findings: Findings) -
         "to this endpoint"
     )
     try:
-        newest = questions.newest_sample("kube_node_info")
+        newest = probe.newest_sample("kube_node_info")
     except ExportError:
         newest = None
     if newest is not None:
@@ -170,7 +168,7 @@ def _say_there_is_none(metrics: int, questions: Questions, findings: Findings) -
 
 
 def _explain_empty(
-    context: RunContext, questions: Questions, counts: Mapping[str, Count], findings: Findings
+    context: RunContext, probe: Probe, counts: Mapping[str, Count], findings: Findings
 ) -> None:
     """One finding for each cause, and not one for each metric."""
     empty = [
@@ -197,7 +195,7 @@ def _explain_empty(
             )
             left = {name: one for name, one in left.items() if name not in of_source}
     requests = [name for name in REQUESTS if name in left]
-    if requests and _explain_requests(questions, requests, findings):
+    if requests and _explain_requests(probe, requests, findings):
         left = {name: one for name, one in left.items() if name not in requests}
     left = {name: one for name, one in left.items() if name not in LABELS}  # see labels.py
     if "pvc_usage" in left and counts.get("pvc_info", Count()).series:
@@ -233,10 +231,10 @@ def _explain_empty(
         )
 
 
-def _explain_requests(questions: Questions, names: list[str], findings: Findings) -> bool:
+def _explain_requests(probe: Probe, names: list[str], findings: Findings) -> bool:
     """Whether it is known why nothing is left of the requests once they are joined by phase."""
-    if not questions.has_series('kube_pod_container_resource_requests{container!="",node!=""}'):
-        if questions.has_series("kube_pod_container_resource_requests_cpu_cores"):
+    if not probe.has_series('kube_pod_container_resource_requests{container!="",node!=""}'):
+        if probe.has_series("kube_pod_container_resource_requests_cpu_cores"):
             findings.add(
                 "warning",
                 "requests",
@@ -245,7 +243,7 @@ def _explain_requests(questions: Questions, names: list[str], findings: Findings
             )
             return True
         return False
-    if questions.has_series('kube_pod_status_phase{phase=~"Pending|Running"}==1'):
+    if probe.has_series('kube_pod_status_phase{phase=~"Pending|Running"}==1'):
         found = "the requests and kube_pod_status_phase have no namespace and pod in common"
         change = "scrape kube-state-metrics with honor_labels, so that both keep their own labels"
     else:

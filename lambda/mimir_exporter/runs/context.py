@@ -10,7 +10,7 @@ from ..source.auth import CredentialSource
 from ..source.mimir import Mimir
 from ..storage.objects import ObjectStore
 from ..timeline.deadline import Deadline
-from .export import Exporter
+from .cycle import Exporter
 from .machine import StateMachine
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import partial
 from hashlib import sha256
 
 from aws_lambda_powertools import Logger
@@ -52,19 +53,7 @@ def hand_over(
     names: dict[str, int] = {}
     for first in range(0, len(windows), max_items):
         batch = windows[first : first + max_items]
-        ranges = union((window.start, window.end) for window in batch)
-
-        def record(checkpoint: Checkpoint) -> str | None:
-            for known in checkpoint.handovers:
-                if known.ranges == ranges:  # noqa: B023
-                    return known.name
-            if len(checkpoint.handovers) >= HANDOVERS:
-                return None
-            name = execution_name(checkpoint.handed_over + 1, batch)  # noqa: B023
-            record_handover(checkpoint, Handover(name, ranges, now))  # noqa: B023
-            return name
-
-        _, name = store.update(record)
+        _, name = store.update(partial(_record_handover, batch=batch, now=now))
         if name is None:
             logger.warning("enough executions at work", extra={"executions": HANDOVERS})
             break
@@ -84,6 +73,20 @@ def hand_over(
     return names
 
 
+def _record_handover(checkpoint: Checkpoint, *, batch: Sequence[Window], now: int) -> str | None:
+    """The name of the execution that gets `batch`, once it is in the checkpoint; None where
+    HANDOVERS are at work."""
+    ranges = union((window.start, window.end) for window in batch)
+    for known in checkpoint.handovers:
+        if known.ranges == ranges:
+            return known.name
+    if len(checkpoint.handovers) >= HANDOVERS:
+        return None
+    name = execution_name(checkpoint.handed_over + 1, batch)
+    record_handover(checkpoint, Handover(name, ranges, now))
+    return name
+
+
 def reconcile_executions(
     checkpoint: Checkpoint,
     store: CheckpointStore,
@@ -92,7 +95,7 @@ def reconcile_executions(
     settings: Settings,
     now: int,
 ) -> Checkpoint:
-    """Take back what ended executions have left; the checkpoint after that."""
+    """Take back the windows that ended executions did not export; the checkpoint after that."""
     names = tuple(names)
     for handover in list(checkpoint.handovers):
         ended = machine.ending(handover.name)
@@ -100,50 +103,61 @@ def reconcile_executions(
         is_new = abs(now - handover.started) < START_GRACE_S
         if ended == "" or (ended is None and is_new):
             continue
-
-        def record(fresh: Checkpoint) -> list[ReexportRequest]:
-            if ended is not None:  # noqa: B023 - called before the loop goes on
-                return record_execution_end(fresh, handover, names, settings, now, ended)  # noqa: B023
-            fresh.handovers = [one for one in fresh.handovers if one != handover]  # noqa: B023
-            return []
-
-        checkpoint, given_up = store.update(record)
-        left = [
+        if ended is None:
+            checkpoint, _ = store.update(partial(_forget, handover=handover))
+            abandoned: list[ReexportRequest] = []
+        else:
+            checkpoint, abandoned = store.update(
+                partial(
+                    record_execution_end,
+                    handover=handover,
+                    names=names,
+                    settings=settings,
+                    now=now,
+                    ended=ended,
+                )
+            )
+        remaining = [
             window
             for window, _ in wanted_windows(checkpoint, names, settings, now)
             if covers(handover.ranges, window.start, window.end)
         ]
-        _tell_over(handover, ended or "never started", left)
-        _tell_given_up(handover, given_up)
+        _log_end(handover, ended or "never started", remaining)
+        _log_abandoned(handover, abandoned)
     return checkpoint
 
 
-def _tell_over(handover: Handover, ended: str, left: Sequence[Window]) -> None:
+def _forget(checkpoint: Checkpoint, *, handover: Handover) -> None:
+    """The execution was never started: its windows are free again."""
+    checkpoint.handovers = [known for known in checkpoint.handovers if known != handover]
+
+
+def _log_end(handover: Handover, ended: str, remaining: Sequence[Window]) -> None:
     fields = {"execution": handover.name, "ended": ended}
-    for window in left:
+    for window in remaining:
         logger.warning("window came back", extra={"window": str(window), **fields})
-    if left:
-        logger.warning("execution over", extra={**fields, "left": len(left)})
+    if remaining:
+        logger.warning("execution over", extra={**fields, "left": len(remaining)})
     else:
         logger.info("execution over", extra={**fields, "left": 0})
 
 
-def _tell_given_up(handover: Handover, repeats: Sequence[ReexportRequest]) -> None:
-    """What was asked for by hand and is not done: with the event that asks for it again."""
-    for one in repeats:
+def _log_abandoned(handover: Handover, repeats: Sequence[ReexportRequest]) -> None:
+    """A reexport that was not done, with the event that requests it again."""
+    for repeat in repeats:
         event = {
             "action": "export",
-            "start": iso(one.start),
-            "end": iso(one.end),
-            "metrics": list(one.metrics),
-            **({"force": True} if one.force else {}),
+            "start": iso(repeat.start),
+            "end": iso(repeat.end),
+            "metrics": list(repeat.metrics),
+            **({"force": True} if repeat.force else {}),
         }
         logger.error(
             "repetition given up",
             extra={
                 "execution": handover.name,
-                "range": iso_range(one.start, one.end),
-                "metrics": list(one.metrics),
+                "range": iso_range(repeat.start, repeat.end),
+                "metrics": list(repeat.metrics),
                 "reason": f"{GAP_ATTEMPTS} executions were over before they had exported it again; "
                 "its files from before stay. See in Step Functions why they ended, then invoke "
                 f"the function with {json.dumps(event)}",

@@ -1,4 +1,4 @@
-"""An item of the Map: what one window still lacks."""
+"""One item of the Map: the metrics that one window still lacks."""
 
 from typing import Any
 
@@ -14,11 +14,11 @@ from .context import RunContext
 logger = Logger()
 
 
-def run_item(context: RunContext, item: dict[str, Any]) -> dict[str, Any]:
+def backfill_window(context: RunContext, item: dict[str, Any]) -> dict[str, Any]:
     """Export what one window still lacks: {"start", "end"} in unix seconds.
 
-    `finished` false asks to be called again with the same item: something was exported and the
-    time ran out. `failed` says that a metric of the window was given up for now.
+    `finished` false: the time ran out after something was exported, and the state machine invokes
+    the function again with the same item. `failed`: a metric of the window failed.
     """
     start, end = (int(parse_time(key, item.get(key)).timestamp()) for key in ("start", "end"))
     checkpoint = context.store.read()
@@ -50,7 +50,7 @@ def run_item(context: RunContext, item: dict[str, Any]) -> dict[str, Any]:
         "failed": failed,
         "metrics": totals.metrics,
         "samples": totals.samples,
-        "failures": [one.metric for one in totals.failures],
+        "failures": [failure.metric for failure in totals.failures],
     }
     if not finished:
         logger.info("item goes on", extra=here | result)

@@ -39,7 +39,7 @@ def take_lease(context: RunContext) -> tuple[Checkpoint, bool]:
 
     checkpoint, (leased, other) = context.store.update(record)
     if other:
-        _tell_of_another(other)
+        _log_other_exporter(other)
     return checkpoint, leased
 
 
@@ -54,12 +54,12 @@ def renew_lease(context: RunContext, checkpoint: Checkpoint) -> None:
             fresh.lease_until = _lease_end(context, context.now())
 
     context.store.update(record)
-    # Where somebody else has it by now, nothing is wrong but the load on Mimir.
+    # If another run holds the lease by now, only extra queries result.
     checkpoint.lease_until = _lease_end(context, context.now())
 
 
-def give_back_lease(context: RunContext, *, complete: bool) -> None:
-    """The run is over; `complete` says that it left nothing pending."""
+def release_lease(context: RunContext, *, complete: bool) -> None:
+    """End the run; `complete`: it left nothing pending."""
 
     def record(fresh: Checkpoint) -> None:
         if fresh.lease_owner == context.run_id:
@@ -78,7 +78,7 @@ def _lease_end(context: RunContext, now: int) -> int:
     return now + int(min(LEASE_S, context.deadline.remaining_s())) + LEASE_MARGIN_S
 
 
-def _tell_of_another(machine: str) -> None:
+def _log_other_exporter(machine: str) -> None:
     logger.warning(
         "checkpoint of another exporter",
         extra={

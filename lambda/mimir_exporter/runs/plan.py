@@ -16,7 +16,7 @@ Plan = Sequence[tuple[Window, tuple[str, ...]]]
 
 
 @dataclass(frozen=True)
-class Asked:
+class ExportScope:
     """What a run is limited to: whole windows of [start, end), and these metrics."""
 
     start: int
@@ -26,30 +26,30 @@ class Asked:
     def __str__(self) -> str:
         return iso_range(self.start, self.end)
 
-    def of(self, window: Window, names: Sequence[str]) -> tuple[str, ...]:
-        """The metrics of this window that are asked for."""
+    def select(self, window: Window, names: Sequence[str]) -> tuple[str, ...]:
+        """The metrics of this window that are in the scope."""
         if not (self.start <= window.start and window.end <= self.end):
             return ()
         return tuple(name for name in names if name in self.metrics)
 
 
-def plan_run(context: RunContext, checkpoint: Checkpoint, only: Asked | None) -> Plan:
-    """What is due and in nobody's hands; `only` limits it."""
+def plan_run(context: RunContext, checkpoint: Checkpoint, scope: ExportScope | None) -> Plan:
+    """What is due and not with an execution, within `scope`."""
     plan = due_windows(checkpoint, context.names, context.settings, context.now())
-    return list(plan if only is None else limit(only, plan))
+    return list(plan if scope is None else limit_plan(scope, plan))
 
 
-def limit(
-    only: Asked, plan: Iterable[tuple[Window, tuple[str, ...]]]
+def limit_plan(
+    scope: ExportScope, plan: Iterable[tuple[Window, tuple[str, ...]]]
 ) -> Iterator[tuple[Window, tuple[str, ...]]]:
-    """What of a plan is asked for."""
+    """What of a plan is within `scope`."""
     for window, names in plan:
-        if asked := only.of(window, names):
-            yield window, asked
+        if selected := scope.select(window, names):
+            yield window, selected
 
 
-def tell_plan(plan: Plan) -> None:
-    """The line that says how much is due."""
+def log_plan(plan: Plan) -> None:
+    """How much is due."""
     fields: dict[str, object] = {
         "windows": len(plan),
         "metrics": sum(len(names) for _, names in plan),

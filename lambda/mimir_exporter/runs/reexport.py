@@ -12,12 +12,12 @@ from ..settings.parsers import parse_flag, parse_time
 from ..timeline.intervals import Intervals, subtract
 from ..timeline.windows import iso, iso_range, window_at
 from .context import RunContext
-from .plan import Asked
+from .plan import ExportScope
 from .regular import run_regular
 from .summary import Summary
 
 
-def run_again(context: RunContext, event: dict[str, Any]) -> Summary:
+def export_range(context: RunContext, event: dict[str, Any]) -> Summary:
     """Export a range again: `start`, `end`, optional `metrics`, `force` and `again`.
 
     `again` false leaves alone what is exported already. The range is widened to whole windows. It
@@ -26,7 +26,7 @@ def run_again(context: RunContext, event: dict[str, Any]) -> Summary:
     """
     start = int(parse_time("start", event.get("start")).timestamp())
     end = int(parse_time("end", event.get("end")).timestamp())
-    metrics = _asked_metrics(context, event.get("metrics"))
+    metrics = _selected_metrics(context, event.get("metrics"))
     force = parse_flag("force", event.get("force", False))
     again = parse_flag("again", event.get("again", True))
     if start >= end:
@@ -34,7 +34,7 @@ def run_again(context: RunContext, event: dict[str, Any]) -> Summary:
             f"start is {iso(start)} and end is {iso(end)}; start has to be before end."
         )
 
-    def record(fresh: Checkpoint) -> Asked:
+    def record(fresh: Checkpoint) -> ExportScope:
         adopt_settings(fresh, context.settings, context.names, context.now())
         newest = context.now() - context.settings.settle_time_s
         low = window_at(fresh.schedules, start).start
@@ -57,27 +57,27 @@ def run_again(context: RunContext, event: dict[str, Any]) -> Summary:
         for ranges, names in lacking.items():
             for one in ranges:
                 request_reexport(fresh, ReexportRequest(*one, tuple(names), force, (low, high)))
-        return Asked(low, high, metrics)
+        return ExportScope(low, high, metrics)
 
-    _, only = context.store.update(record)
-    summary = run_regular(context, only)
+    _, scope = context.store.update(record)
+    summary = run_regular(context, scope)
     if summary.outcome == "skipped":
         summary.message = (
-            f"{only} is recorded; another run is at work, and the next "
+            f"{scope} is recorded; another run is at work, and the next "
             "regular run exports it again."
         )
     return summary
 
 
-def _asked_metrics(context: RunContext, asked: object) -> tuple[str, ...]:
-    if asked is None:
+def _selected_metrics(context: RunContext, names: object) -> tuple[str, ...]:
+    if names is None:
         return context.names
-    if not isinstance(asked, list) or not asked:
-        raise SettingsError(f"metrics is {asked!r}; a list of metric names is allowed.")
-    for name in asked:
+    if not isinstance(names, list) or not names:
+        raise SettingsError(f"metrics is {names!r}; a list of metric names is allowed.")
+    for name in names:
         if name not in context.names:
             raise SettingsError(
                 f"metrics names {name!r}, which the catalogue does not have; it has "
                 f"{', '.join(context.names)}."
             )
-    return tuple(asked)
+    return tuple(names)

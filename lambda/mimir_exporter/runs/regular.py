@@ -1,4 +1,4 @@
-"""The regular run: what is due is exported, and what the time does not suffice for handed over."""
+"""The regular run: exports what is due, and hands over what does not fit into the time."""
 
 from aws_lambda_powertools import Logger
 
@@ -10,18 +10,18 @@ from ..source.retry import with_retries
 from ..timeline.windows import iso, window_at
 from .context import RunContext
 from .handover import hand_over, reconcile_executions
-from .lease import give_back_lease, renew_lease, take_lease
-from .plan import Asked, Plan, limit, plan_run, tell_plan
-from .retention import retain
+from .lease import release_lease, renew_lease, take_lease
+from .plan import ExportScope, Plan, limit_plan, log_plan, plan_run
+from .retention import delete_expired
 from .summary import Summary, describe
 
 logger = Logger()
 
 
-def run_regular(context: RunContext, only: Asked | None = None) -> Summary:
-    """Export what is due, newest first; hand over what the time does not suffice for.
+def run_regular(context: RunContext, scope: ExportScope | None = None) -> Summary:
+    """Export what is due, newest first; hand over what does not fit into the time.
 
-    `only` limits the run. Raises StopRunError when nothing can be done at all.
+    `scope` limits the run. Raises StopRunError when nothing can be done at all.
     """
     started = context.clock()
     checkpoint, leased = take_lease(context)
@@ -44,29 +44,29 @@ def run_regular(context: RunContext, only: Asked | None = None) -> Summary:
             )
         ready = _wait_until_ready(context)
         logger.info("endpoint ready", extra={"path": ready.path, "before": ready.before})
-        retained = retain(context, checkpoint)
-        plan = plan_run(context, checkpoint, only)
-        tell_plan(plan)
-        left_off = _work(context, checkpoint, plan)
+        expired = delete_expired(context, checkpoint)
+        plan = plan_run(context, checkpoint, scope)
+        log_plan(plan)
+        stop_error = _export_plan(context, checkpoint, plan)
         try:
-            summary = _conclude(context, plan, only, left_off)
+            summary = _conclude(context, plan, scope, stop_error)
         except (OutOfTimeError, StopRunError) as error:
-            summary = _unconcluded(context, checkpoint, plan)
-            summary.stop(only, StopRunError(str(error)))
-        summary.deleted = retained.deleted
-        if retained.error is not None and summary.error is None:
-            summary.stop(only, retained.error)
+            summary = _summarize_without_checkpoint(context, checkpoint, plan)
+            summary.stop(scope, StopRunError(str(error)))
+        summary.deleted = expired.deleted
+        if expired.error is not None and summary.error is None:
+            summary.stop(scope, expired.error)
         summary.seconds = context.clock() - started
         return summary
     finally:
         complete = summary is not None and summary.error is None and not summary.pending
-        give_back_lease(context, complete=complete)
+        release_lease(context, complete=complete)
 
 
 def _wait_until_ready(context: RunContext) -> Ready:
     """Which path says so; see Mimir.find_ready. Raises StopRunError."""
 
-    def tell(error: TryLaterError, attempt: int, wait_s: float) -> None:
+    def log_wait(error: TryLaterError, attempt: int, wait_s: float) -> None:
         logger.warning(
             "endpoint not ready",
             extra={"attempt": attempt, "wait_s": round(wait_s, 1), "reason": str(error)},
@@ -74,7 +74,7 @@ def _wait_until_ready(context: RunContext) -> Ready:
 
     try:
         return with_retries(
-            context.mimir.find_ready, context.deadline, jitter=context.jitter, waiting=tell
+            context.mimir.find_ready, context.deadline, jitter=context.jitter, waiting=log_wait
         )
     except TryLaterError as error:
         raise StopRunError(f"{error} Nothing was exported, the next run tries again.") from error
@@ -85,10 +85,10 @@ def _wait_until_ready(context: RunContext) -> Ready:
         ) from error
 
 
-def _work(
+def _export_plan(
     context: RunContext, checkpoint: Checkpoint, plan: Plan
 ) -> OutOfTimeError | StopRunError | None:
-    """Do the plan; what stopped it before its end, if something did."""
+    """Export what is planned; the error that stopped it before its end, if there was one."""
     stopped: OutOfTimeError | StopRunError | None = None
     try:
         for window, names in plan:
@@ -107,8 +107,10 @@ def _work(
     return stopped
 
 
-def _unconcluded(context: RunContext, checkpoint: Checkpoint, plan: Plan) -> Summary:
-    """What is known of a run that could not look at its checkpoint again."""
+def _summarize_without_checkpoint(
+    context: RunContext, checkpoint: Checkpoint, plan: Plan
+) -> Summary:
+    """The summary of a run that could not read its checkpoint again."""
     totals = context.exporter.totals
     return Summary(
         "stopped",
@@ -124,26 +126,26 @@ def _unconcluded(context: RunContext, checkpoint: Checkpoint, plan: Plan) -> Sum
 def _conclude(
     context: RunContext,
     plan: Plan,
-    only: Asked | None,
-    left_off: OutOfTimeError | StopRunError | None,
+    scope: ExportScope | None,
+    stop_error: OutOfTimeError | StopRunError | None,
 ) -> Summary:
-    """Hand over what is left where time was what lacked, and say how things stand."""
+    """Hand over the remaining windows where the time did not suffice, and sum up the run."""
     now = context.now()
     totals = context.exporter.totals
     checkpoint = context.store.read()
     summary = Summary("complete", "", totals, planned=len(plan))
-    if isinstance(left_off, StopRunError):
-        summary.outcome, summary.error = "stopped", left_off
-    elif left_off is not None:
+    if isinstance(stop_error, StopRunError):
+        summary.outcome, summary.error = "stopped", stop_error
+    elif stop_error is not None:
         summary.outcome = "unfinished"
-        left = [
+        remaining = [
             window
-            for window, names in plan_run(context, checkpoint, only)
+            for window, names in plan_run(context, checkpoint, scope)
             if not set(names) <= context.exporter.rejected
         ]
-        if context.machine is not None and left:
+        if context.machine is not None and remaining:
             try:
-                started = hand_over(context.store, context.machine, left, now)
+                started = hand_over(context.store, context.machine, remaining, now)
             except StopRunError as error:
                 summary.outcome, summary.error = "stopped", error
             else:
@@ -155,12 +157,12 @@ def _conclude(
     summary.pending = len(wanted)
     summary.gaps = len(checkpoint.gaps())
     summary.lag_s = lag_s(checkpoint, context.names, now)
-    left_over = wanted if only is None else list(limit(only, wanted))
-    # A window that has its files from before and failed when it was asked for again is wanted no
-    # more, and not what was asked for either.
-    if summary.outcome == "complete" and (left_over or totals.failures):
+    in_scope = wanted if scope is None else list(limit_plan(scope, wanted))
+    # A window whose reexport failed keeps its files from before and is not wanted any more, but it
+    # is not exported again either.
+    if summary.outcome == "complete" and (in_scope or totals.failures):
         summary.outcome = "unfinished"
     newest = now - context.settings.settle_time_s
     summary.covered_until = window_at(checkpoint.schedules, newest).start
-    summary.message = describe(summary, only)
+    summary.message = describe(summary, scope)
     return summary

@@ -25,42 +25,40 @@ logger = Logger()
 # A run deletes before it exports, so that a bucket whose runs are all full does not grow for ever,
 # and for a quarter of its time at most, so that the newest windows do not wait for it.
 SHARE = 0.25
-# A deletion waits for the network far longer than it computes: so many folders at once.
+# Folders that are cleared at once: a deletion waits for the network far longer than it computes.
 FOLDERS = 8
 
 
 @dataclass(frozen=True)
-class Retained:
-    """How many files a run deleted, and what stopped it from deleting, if something did."""
+class ExpiryResult:
+    """How many files a run deleted, and the error that stopped it, if there was one."""
 
     deleted: int = 0
     error: StopRunError | None = None
 
 
-def retain(context: RunContext, checkpoint: Checkpoint) -> Retained:
-    """Delete what is too old, once a day, by as many runs as it takes.
-
-    The checkpoint says so first: files that are gone are never without their reason.
-    """
+def delete_expired(context: RunContext, checkpoint: Checkpoint) -> ExpiryResult:
+    """Delete files older than RETENTION_DAYS, once a day, by as many runs as it takes."""
     now = context.now()
     today = iso(now)[:10]
     if not context.settings.retention_s or checkpoint.retention_done == today:
-        return Retained()
+        return ExpiryResult()
     deadline = Deadline(context.deadline.remaining_s() * SHARE)
     deleted = 0
     try:
+        # Record the cutoff before deleting: no file is missing without its reason.
         context.store.update(lambda fresh: mark_deleted(fresh, keep_from(context.settings, now)))
-        deleted, finished = delete_expired(context.bucket, context.settings, now, deadline)
+        deleted, finished = delete_expired_files(context.bucket, context.settings, now, deadline)
         if finished:
             context.store.update(lambda fresh: setattr(fresh, "retention_done", today))
     except OutOfTimeError:
         pass  # the next run goes on
     except StopRunError as error:
-        return Retained(deleted, error)
-    return Retained(deleted)
+        return ExpiryResult(deleted, error)
+    return ExpiryResult(deleted)
 
 
-def delete_expired(
+def delete_expired_files(
     bucket: ObjectStore, settings: Settings, now: int, deadline: Deadline
 ) -> tuple[int, bool]:
     """Delete this exporter's files of expired days; how many, and whether all of them.
@@ -71,7 +69,6 @@ def delete_expired(
     Raises StopRunError.
     """
     keep = datetime.fromtimestamp(keep_from(settings, now), UTC).date()
-    source = quote(settings.cluster_name, safe="")
 
     def open_folder(name: str) -> Folder:
         # A thousand clusters with nothing to delete are a thousand listings too.
@@ -79,20 +76,7 @@ def delete_expired(
         return bucket.list(name)
 
     def clear(folder: str) -> tuple[int, bool]:
-        deleted = 0
-        try:
-            for key in open_folder(folder).keys:
-                if not parse_key(settings.prefix, key):
-                    continue
-                deadline.check()
-                # One request for many files would not be less: each has to be asked whose it is.
-                stored = bucket.head(key)
-                if stored is not None and stored.metadata.get("source") == source:
-                    bucket.delete(key)
-                    deleted += 1
-        except OutOfTimeError:
-            return deleted, False
-        return deleted, True
+        return _clear_folder(bucket, settings, folder, deadline)
 
     deleted, finished = 0, True
     try:
@@ -107,6 +91,28 @@ def delete_expired(
         if deleted:
             logger.info("expired files deleted", extra={"objects": deleted, "finished": finished})
     return deleted, finished
+
+
+def _clear_folder(
+    bucket: ObjectStore, settings: Settings, folder: str, deadline: Deadline
+) -> tuple[int, bool]:
+    """Delete this exporter's files of a folder; how many, and whether all of them."""
+    source = quote(settings.cluster_name, safe="")
+    deleted = 0
+    try:
+        deadline.check()
+        for key in bucket.list(folder).keys:
+            if not parse_key(settings.prefix, key):
+                continue
+            deadline.check()
+            # One request for many files would not be less: each has to be asked whose it is.
+            stored = bucket.head(key)
+            if stored is not None and stored.metadata.get("source") == source:
+                bucket.delete(key)
+                deleted += 1
+    except OutOfTimeError:
+        return deleted, False
+    return deleted, True
 
 
 def _expired_days(open_folder: Callable[[str], Folder], prefix: str, keep: date) -> Iterator[str]:

@@ -1,12 +1,13 @@
 """What a run came to, in numbers and in a sentence."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import StopRunError
 from ..timeline.windows import iso
-from .export import Totals
-from .plan import Asked
+from .plan import ExportScope
+from .totals import Totals
 
 
 @dataclass
@@ -52,44 +53,56 @@ class Summary:
             "seconds": round(self.seconds, 1),
             "query_s": round(totals.query_s, 1),
             "failures": [
-                {"metric": one.metric, "window": str(one.window), "reason": one.reason}
-                for one in totals.failures[:20]
+                {
+                    "metric": failure.metric,
+                    "window": str(failure.window),
+                    "reason": failure.reason,
+                }
+                for failure in totals.failures[:20]
             ],
         }
 
-    def stop(self, only: Asked | None, error: StopRunError) -> None:
-        """It did not come to its end."""
+    def stop(self, scope: ExportScope | None, error: StopRunError) -> None:
+        """The error that ended the run before its end."""
         self.outcome, self.error = "stopped", error
-        self.message = describe(self, only)
+        self.message = describe(self, scope)
 
 
-def describe(summary: Summary, only: Asked | None) -> str:
-    """The sentence; `only` is what the run was limited to."""
+def describe(summary: Summary, scope: ExportScope | None) -> str:
+    """The sentence; `scope` is what the run was limited to."""
+    return "; ".join([*_done(summary), *_state(summary, scope)]) + "."
+
+
+def _done(summary: Summary) -> Iterator[str]:
+    """What the run did, and what stopped it."""
     totals = summary.totals
-    did = f"{totals.windows} of {summary.planned} windows exported"
-    if not summary.planned:
-        did = "Nothing was due"
-    parts = [did]
+    if summary.planned:
+        yield f"{totals.windows} of {summary.planned} windows exported"
+    else:
+        yield "Nothing was due"
     if summary.error is not None:
-        parts.append(str(summary.error).rstrip("."))
+        yield str(summary.error).rstrip(".")
     if summary.handed_over:
-        parts.append(f"{summary.handed_over} handed over to Step Functions")
+        yield f"{summary.handed_over} handed over to Step Functions"
     if totals.failures:
         metrics = sorted({failure.metric for failure in totals.failures})
-        parts.append(f"failed: {', '.join(metrics[:5])} ({totals.failures[0].reason.rstrip('.')})")
+        yield f"failed: {', '.join(metrics[:5])} ({totals.failures[0].reason.rstrip('.')})"
     if totals.empty_windows:
-        parts.append(
+        yield (
             f"{len(totals.empty_windows)} windows had no series of any metric: if that is a "
             "surprise, check the tenant and the data source, then export them again"
         )
+
+
+def _state(summary: Summary, scope: ExportScope | None) -> Iterator[str]:
+    """What is missing after the run."""
     if summary.gaps:
-        parts.append(f"{summary.gaps} gaps; ask for the status")
-    if only is not None and summary.outcome == "complete":
-        parts.append(f"{only} is exported")
+        yield f"{summary.gaps} gaps; ask for the status"
+    if scope is not None and summary.outcome == "complete":
+        yield f"{scope} is exported"
         if summary.pending:
-            parts.append(f"{summary.pending} windows outside of it are pending")
+            yield f"{summary.pending} windows outside of it are pending"
     elif summary.pending:
-        parts.append(f"{summary.pending} windows are pending")
+        yield f"{summary.pending} windows are pending"
     elif summary.covered_until:
-        parts.append(f"everything up to {iso(summary.covered_until)} is exported")
-    return "; ".join(parts) + "."
+        yield f"everything up to {iso(summary.covered_until)} is exported"

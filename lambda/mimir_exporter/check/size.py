@@ -10,7 +10,7 @@ from ..runs.context import RunContext
 from ..timeline.windows import DAY_S, Window, WindowSchedule, iso, window_at, windows_within
 from .findings import Findings, some
 from .metrics import Count
-from .questions import Questions
+from .probe import Probe
 
 # A sample with its share of its series' labels, as measured in docs/performance.md: rather more
 # than less, as labels differ.
@@ -26,22 +26,22 @@ POINTS = 100
 HALF = 0.5
 
 
-def look_at_amounts(
+def check_size_and_history(
     context: RunContext,
-    questions: Questions,
+    probe: Probe,
     counts: Mapping[str, Count],
     checkpoint: Checkpoint,
     findings: Findings,
 ) -> None:
-    """Ask a handful of questions of what has been counted. What cannot be asked is said."""
+    """How much there is of what has been counted; what cannot be queried is a warning."""
     full = {name: count for name, count in counts.items() if count.series}
     if not full:
         return
     steps: dict[str, Callable[[], None]] = {
-        "late data": lambda: _look_at_lateness(context, questions, full, findings),
+        "late data": lambda: _check_lateness(context, probe, full, findings),
         # Before the other range query, so that it has no wait for QUERY_DELAY in it.
-        "size": lambda: _look_at_size(context, questions, full, checkpoint, findings),
-        "history": lambda: _look_at_history(context, questions, full, checkpoint, findings),
+        "size": lambda: _check_size(context, probe, full, checkpoint, findings),
+        "history": lambda: _check_history(context, probe, full, checkpoint, findings),
     }
     for what, step in steps.items():
         try:
@@ -52,21 +52,21 @@ def look_at_amounts(
             )
 
 
-def _look_at_lateness(
-    context: RunContext, questions: Questions, counts: Mapping[str, Count], findings: Findings
+def _check_lateness(
+    context: RunContext, probe: Probe, counts: Mapping[str, Count], findings: Findings
 ) -> None:
     """Whether samples are there once a window is exported; and if not, how late they come."""
     settle_s = context.settings.settle_time_s
     label = context.settings.cluster_label
-    ages = questions.values(
-        f"time() - max by ({label})(max_over_time(timestamp(kube_node_info)[1h:1m]))", questions.now
+    ages = probe.values(
+        f"time() - max by ({label})(max_over_time(timestamp(kube_node_info)[1h:1m]))", probe.now
     )
     late = {cluster: age for cluster, age in ages.items() if age > settle_s}
     # The same metrics an hour earlier: what had series then and has half of them now is late too.
     for metric in context.catalog:
         if metric.name not in ("memory_usage", "node_info") or metric.name not in counts:
             continue
-        earlier = questions.count(metric.promql(label), questions.settled - 3600)
+        earlier = probe.count(metric.promql(label), probe.evaluation_time - 3600)
         for cluster, series in earlier.items():
             if counts[metric.name].by_cluster.get(cluster, 0) < series * HALF:
                 late.setdefault(cluster, settle_s)
@@ -91,9 +91,9 @@ def _look_at_lateness(
     )
 
 
-def _look_at_history(
+def _check_history(
     context: RunContext,
-    questions: Questions,
+    probe: Probe,
     counts: Mapping[str, Count],
     checkpoint: Checkpoint,
     findings: Findings,
@@ -102,8 +102,8 @@ def _look_at_history(
     begin = _begin(context, checkpoint, _grids(context, checkpoint))
     smallest = min(counts, key=lambda name: counts[name].series)
     (metric,) = (one for one in context.catalog if one.name == smallest)
-    step_s = max(300, -(-(questions.settled - begin) // (POINTS * 300)) * 300)
-    first = questions.first_moment(
+    step_s = max(300, -(-(probe.evaluation_time - begin) // (POINTS * 300)) * 300)
+    first = probe.first_moment(
         f"count({metric.promql(context.settings.cluster_label)})", begin, step_s
     )
     if first is None or first < begin + 2 * step_s:
@@ -111,7 +111,7 @@ def _look_at_history(
             "ok", "history", f"there is data from {iso(begin)} on, where the export begins"
         )
         return
-    days = max(0.0, (questions.now - first) / DAY_S)
+    days = max(0.0, (probe.now - first) / DAY_S)
     findings.add(
         "warning",
         "history",
@@ -121,9 +121,9 @@ def _look_at_history(
     )
 
 
-def _look_at_size(
+def _check_size(
     context: RunContext,
-    questions: Questions,
+    probe: Probe,
     counts: Mapping[str, Count],
     checkpoint: Checkpoint,
     findings: Findings,
@@ -131,13 +131,13 @@ def _look_at_size(
     """What a window takes, from how long Mimir works on the largest metric of a whole one."""
     settings = context.settings
     schedules = _grids(context, checkpoint)
-    newest = window_at(schedules, questions.settled).start - 1
+    newest = window_at(schedules, probe.evaluation_time).start - 1
     window = window_at(schedules, newest)
     largest = max(counts, key=lambda name: counts[name].series)
     (metric,) = (one for one in context.catalog if one.name == largest)
     cut, query_s = "", 0.0
     try:
-        query_s = questions.work_s(
+        query_s = probe.work_s(
             f"count({metric.promql(settings.cluster_label)})",
             window.start,
             window.last,
@@ -155,7 +155,7 @@ def _look_at_size(
         )
         return
     size = Size.of(counts, window, query_s=query_s, delay_s=settings.query_delay_s)
-    level, found, change = size.judge(_pending(context, checkpoint, schedules), questions.budget_s)
+    level, found, change = size.judge(_pending(context, checkpoint, schedules), probe.budget_s)
     findings.add(level, "size", found + cut, change)
 
 

@@ -3,13 +3,12 @@
 import heapq
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from aws_lambda_powertools import Logger
 
 from ..answer.spool import Spool
 from ..catalog.metrics import Metric
-from ..checkpoint.outcomes import mark_exported, mark_failed
 from ..checkpoint.records import GAP_ATTEMPTS
 from ..checkpoint.reexports import request_for
 from ..checkpoint.state import Checkpoint
@@ -20,60 +19,15 @@ from ..storage.write import Writer, WriteStats
 from ..timeline.deadline import Deadline
 from ..timeline.intervals import covers
 from ..timeline.windows import Window
+from .progress import ProgressRecorder
+from .totals import MetricFailure, Totals
 
 logger = Logger()
 
-# So many metrics in a row that only waiting could cure are no longer their own fault.
+# Abort after this many consecutive retryable failures: the endpoint is down.
 BUSY_STREAK = 3
-# A window that takes long keeps what it has done at least this often.
-SAVE_EVERY_S = 60.0
-# So many clusters, the largest, are named with their bytes in a metric's log line.
+# The largest clusters, which a metric's log line names with their bytes.
 TOP_CLUSTERS = 5
-
-
-@dataclass(frozen=True)
-class MetricFailure:
-    """One metric of one window that was given up for now, and why.
-
-    `forced`: a repetition with `force` was tried.
-    """
-
-    metric: str
-    window: Window
-    reason: str
-    forced: bool = False
-
-
-@dataclass(frozen=True)
-class _Done:
-    """One metric of one window whose objects are written, and that is to be recorded."""
-
-    metric: str
-    window: Window
-    empty: bool
-    forced: bool
-
-
-@dataclass
-class Totals:
-    """What a run did. `bytes` are compressed, as written; `raw_bytes` are as Mimir sent them.
-
-    `query_s` is as in FetchStats.
-    """
-
-    windows: int = 0
-    metrics: int = 0
-    objects: int = 0
-    kept: int = 0
-    series: int = 0
-    samples: int = 0
-    bytes: int = 0
-    raw_bytes: int = 0
-    retries: int = 0
-    cuts: int = 0
-    query_s: float = 0.0
-    failures: list[MetricFailure] = field(default_factory=list)
-    empty_windows: list[Window] = field(default_factory=list)
 
 
 class Exporter:
@@ -92,57 +46,51 @@ class Exporter:
         self._catalog: Mapping[str, Metric] = {metric.name: metric for metric in catalog}
         self._fetcher = fetcher
         self._writer = writer
-        self._store = store
+        self._progress = ProgressRecorder(store, clock=clock)
         self._deadline = deadline
-        self._clock = clock
-        self._done: list[_Done] = []
-        self._failed: list[MetricFailure] = []
-        self._busy: list[MetricFailure] = []
-        self._saved_at = clock()
         self.rejected: set[str] = set()
-        self.at_work: tuple[Window, str] | None = None
+        self.current: tuple[Window, str] | None = None
         self.totals = Totals()
 
     def export_window(self, checkpoint: Checkpoint, window: Window, names: Iterable[str]) -> bool:
         """Export these metrics of one window; whether each of them was.
 
-        `checkpoint` says what was asked for again and where older files may lie. A metric that
-        Mimir rejected is not asked for again in this run. Raises StopRunError and
-        OutOfTimeError; what was done until then is saved.
+        `checkpoint` is the one that the plan was made of: it says which reexports there are and
+        where older files may lie. A metric that Mimir rejected is skipped for the rest of the run.
+        Raises StopRunError and OutOfTimeError; what was exported until then is recorded.
         """
         with logger.append_context_keys(window=str(window)):
             return self._export_metrics(checkpoint, window, tuple(names))
 
     def _export_metrics(
-        self, checkpoint: Checkpoint, window: Window, asked: tuple[str, ...]
+        self, checkpoint: Checkpoint, window: Window, names: tuple[str, ...]
     ) -> bool:
         started, before, done = time.monotonic(), replace(self.totals), list[str]()
         failures = len(self.totals.failures)
         try:
-            for name in asked:
+            for name in names:
                 if name in self.rejected:
                     continue
                 self._deadline.check()
-                self.at_work = (window, name)
+                self.current = (window, name)
                 with logger.append_context_keys(metric=name):
                     if self._export_metric(checkpoint, window, self._catalog[name]):
                         done.append(name)
-                if self._clock() - self._saved_at > SAVE_EVERY_S:
-                    self._save()
+                self._progress.save_if_due()
         finally:
-            self._save()
-            failed = [one.metric for one in self.totals.failures[failures:]]
-            self._tell_window(asked, done, failed, before, time.monotonic() - started)
+            self._progress.save()
+            failed = [failure.metric for failure in self.totals.failures[failures:]]
+            self._log_window(names, done, failed, before, time.monotonic() - started)
         if len(done) == len(self._catalog) and before.samples == self.totals.samples:
             self.totals.empty_windows.append(window)
             logger.warning("window empty", extra={"metrics": len(done)})
-        complete = done == list(asked)
-        self.totals.windows += complete and bool(asked)
+        complete = done == list(names)
+        self.totals.windows += complete and bool(names)
         return complete
 
-    def _tell_window(
+    def _log_window(
         self,
-        asked: tuple[str, ...],
+        names: tuple[str, ...],
         done: list[str],
         failed: list[str],
         before: Totals,
@@ -158,15 +106,15 @@ class Exporter:
             "bytes": totals.bytes - before.bytes,
             "seconds": round(seconds, 3),
         }
-        if done == list(asked):
+        if done == list(names):
             if done:
                 logger.info("window exported", extra=fields)
             return
-        left = [name for name in asked if name not in {*done, *failed}]
-        logger.info("window incomplete", extra={**fields, "failed": failed, "left": left})
+        remaining = [name for name in names if name not in {*done, *failed}]
+        logger.info("window incomplete", extra={**fields, "failed": failed, "left": remaining})
 
     def _export_metric(self, checkpoint: Checkpoint, window: Window, metric: Metric) -> bool:
-        """Whether it was exported, and not given up for now."""
+        """Whether it was exported; if not, its failure is recorded."""
         started = time.monotonic()
         forced = _is_forced(checkpoint, metric.name, window)
         labelling = checkpoint.partition
@@ -181,113 +129,67 @@ class Exporter:
                     sweep=labelling is not None and window.start < labelling.since,
                 )
         except QueryError as error:
-            self._give_up(checkpoint, metric, window, error)
+            self._handle_failure(checkpoint, metric, window, error)
             return False
-        self._settle_busy()
-        self._done.append(_Done(metric.name, window, spool.samples == 0, forced))
-        self._count(spool, fetched, written)
-        _tell_metric(spool, fetched, written, time.monotonic() - started)
+        self._progress.add_exported(metric.name, window, empty=spool.samples == 0, forced=forced)
+        self.totals.add_metric(spool, fetched, written)
+        _log_metric(spool, fetched, written, time.monotonic() - started)
         return True
 
-    def _count(self, spool: Spool, fetched: FetchStats, written: WriteStats) -> None:
-        totals = self.totals
-        totals.metrics += 1
-        totals.objects += written.objects
-        totals.kept += written.kept
-        totals.series += spool.series
-        totals.samples += spool.samples
-        totals.bytes += written.bytes
-        totals.raw_bytes += spool.raw_bytes
-        totals.retries += fetched.retries
-        totals.cuts += fetched.cuts
-        totals.query_s += fetched.query_s
-
-    def _give_up(
+    def _handle_failure(
         self, checkpoint: Checkpoint, metric: Metric, window: Window, error: QueryError
     ) -> None:
         forced = _is_forced(checkpoint, metric.name, window)
         failure = MetricFailure(metric.name, window, str(error), forced)
-        _tell_failure(checkpoint, failure, for_good=isinstance(error, RejectedError))
+        _log_failure(checkpoint, failure, for_good=isinstance(error, RejectedError))
         self.totals.failures.append(failure)
         if isinstance(error, TryLaterError):
-            self._busy.append(failure)
-            if len(self._busy) >= BUSY_STREAK:
-                # Not these metrics' fault: they keep their attempts for when they have one.
-                self._busy.clear()
+            if self._progress.defer_failure(failure) >= BUSY_STREAK:
+                self._progress.drop_deferred_failures()
                 raise StopRunError(
                     f"{BUSY_STREAK} metrics in a row got no answer; the last reason: {error} "
                     "Nothing is lost, the next run goes on."
                 ) from error
             return
-        self._settle_busy()
-        self._failed.append(failure)
+        self._progress.add_failure(failure)
         if isinstance(error, RejectedError):
             self.rejected.add(metric.name)
 
     def finish(self) -> None:
-        """Save what is not saved yet; the run is over."""
-        self._settle_busy()
-        self._save()
-
-    def _settle_busy(self) -> None:
-        self._failed += self._busy
-        self._busy.clear()
+        """Save the remaining records: the run is over. Raises CheckpointError."""
+        self._progress.record_deferred_failures()
+        self._progress.save()
 
     def fail_slow(self, checkpoint: Checkpoint) -> bool:
-        """Record that a metric needs more than a whole invocation, if one does.
+        """Record that a metric-window needs more than a whole invocation, if one does.
 
-        To be called when the time ran out: without a single metric done, asking for the same one
-        again would not end. After one that failed it had not the whole of it, and is asked for
-        first the next time.
+        To be called when the time ran out. Without a single metric exported, the next invocation
+        would begin with the same one and not end either. After a metric that failed it had only a
+        part of the time, and is queried first the next time.
         """
-        if self.totals.metrics or self.totals.failures or self.at_work is None:
+        if self.totals.metrics or self.totals.failures or self.current is None:
             return False
-        window, name = self.at_work
+        window, name = self.current
         reason = (
             "One metric of one window takes longer than the function may run; set a smaller "
             "TIME_FRAME, a longer timeout_s or more memory_mb."
         )
         failure = MetricFailure(name, window, reason, _is_forced(checkpoint, name, window))
         with logger.append_context_keys(window=str(window), metric=name):
-            _tell_failure(checkpoint, failure, for_good=True)
+            _log_failure(checkpoint, failure, for_good=True)
         self.totals.failures.append(failure)
-        self._failed.append(failure)
-        self._save()
+        self._progress.add_failure(failure)
+        self._progress.save()
         return True
-
-    def _save(self) -> None:
-        self._saved_at = self._clock()
-        done, failed = self._done, self._failed
-        if not done and not failed:
-            return
-        now = int(self._clock())
-
-        def record(checkpoint: Checkpoint) -> None:
-            for one in done:
-                mark_exported(
-                    checkpoint, one.metric, one.window, empty=one.empty, forced=one.forced
-                )
-            for failure in failed:
-                mark_failed(
-                    checkpoint,
-                    failure.metric,
-                    failure.window,
-                    failure.reason,
-                    now,
-                    forced=failure.forced,
-                )
-
-        self._store.update(record)
-        self._done, self._failed = [], []
 
 
 def _is_forced(checkpoint: Checkpoint, name: str, window: Window) -> bool:
-    """Whether a repetition allows files to become less."""
+    """Whether a reexport lets files get fewer samples."""
     repeat = request_for(checkpoint, name, window)
     return repeat is not None and repeat.force
 
 
-def _tell_metric(spool: Spool, fetched: FetchStats, written: WriteStats, seconds: float) -> None:
+def _log_metric(spool: Spool, fetched: FetchStats, written: WriteStats, seconds: float) -> None:
     largest = heapq.nlargest(
         TOP_CLUSTERS, written.by_cluster.items(), key=lambda item: (item[1], item[0])
     )
@@ -321,8 +223,8 @@ def _tell_metric(spool: Spool, fetched: FetchStats, written: WriteStats, seconds
         )
 
 
-def _tell_failure(checkpoint: Checkpoint, failure: MetricFailure, *, for_good: bool) -> None:
-    """The line of a metric that was given up; `for_good` where waiting alone does not cure it."""
+def _log_failure(checkpoint: Checkpoint, failure: MetricFailure, *, for_good: bool) -> None:
+    """`for_good`: waiting alone does not fix it."""
     name, window = failure.metric, failure.window
     before = checkpoint.failure_of(name, window)
     attempt = min((before.attempts if before else 0) + 1, GAP_ATTEMPTS)

@@ -25,7 +25,7 @@ NOT_ANSWERED = "(ReadTimeoutError)"
 OF_A_CONNECTION = "endpoint URL"
 
 
-def look_at_places(context: RunContext, findings: Findings) -> Checkpoint:
+def check_aws(context: RunContext, findings: Findings) -> Checkpoint:
     """All of them; what needs a bucket that cannot be reached is not tried.
 
     The checkpoint that was found, or one as before the first run.
@@ -33,9 +33,9 @@ def look_at_places(context: RunContext, findings: Findings) -> Checkpoint:
     checkpoint = Checkpoint()
     if context.settings.role_arn and not findings.attempt("role", lambda: _assume(context)):
         findings.add("warning", "bucket", "not tried without the role", "see role")
-    elif _look_at_bucket(context, findings):
-        checkpoint = _look_at_checkpoint(context, findings)
-    _look_at_machine(context, findings)
+    elif _check_bucket(context, findings):
+        checkpoint = _check_checkpoint(context, findings)
+    _check_machine(context, findings)
     return checkpoint
 
 
@@ -49,7 +49,7 @@ def _assume(context: RunContext) -> str:
     return f"{context.settings.role_arn} is assumed"
 
 
-def _look_at_bucket(context: RunContext, findings: Findings) -> bool:
+def _check_bucket(context: RunContext, findings: Findings) -> bool:
     """Whether it is worth asking for the checkpoint: it was reached at all."""
     bucket, settings = context.bucket, context.settings
     key = state_key(settings.prefix, settings.cluster_name, PROBE)
@@ -103,7 +103,7 @@ def _look_at_bucket(context: RunContext, findings: Findings) -> bool:
     return NOT_ANSWERED not in failed
 
 
-def _look_at_checkpoint(context: RunContext, findings: Findings) -> Checkpoint:
+def _check_checkpoint(context: RunContext, findings: Findings) -> Checkpoint:
     try:
         checkpoint = context.store.read()
     except ExportError as error:
@@ -148,7 +148,7 @@ def _judge_checkpoint(context: RunContext, checkpoint: Checkpoint, findings: Fin
         )
 
 
-def _look_at_machine(context: RunContext, findings: Findings) -> None:
+def _check_machine(context: RunContext, findings: Findings) -> None:
     machine = context.machine
     if machine is None:
         findings.add("ok", "state machine", "none: what a run has no time for waits for the next")

@@ -1,0 +1,104 @@
+"""Records in the checkpoint what a run exported and what failed, a few metric-windows at a time."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..checkpoint.outcomes import mark_exported, mark_failed
+from ..checkpoint.state import Checkpoint
+from ..checkpoint.store import CheckpointStore
+from ..timeline.windows import Window
+from .totals import MetricFailure
+
+# A window that takes long is saved at least this often.
+SAVE_EVERY_S = 60.0
+
+
+@dataclass(frozen=True)
+class _PendingRecord:
+    """A metric-window whose objects are all written, not yet in the checkpoint."""
+
+    metric: str
+    window: Window
+    empty: bool
+    forced: bool
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Changes that are written together. Another writer's version may come in between: then they
+    are applied to that one, so a second application changes nothing."""
+
+    exported: tuple[_PendingRecord, ...]
+    failed: tuple[MetricFailure, ...]
+    now: int
+
+    def apply(self, checkpoint: Checkpoint) -> None:
+        for record in self.exported:
+            mark_exported(
+                checkpoint, record.metric, record.window, empty=record.empty, forced=record.forced
+            )
+        for failure in self.failed:
+            mark_failed(
+                checkpoint,
+                failure.metric,
+                failure.window,
+                failure.reason,
+                self.now,
+                forced=failure.forced,
+            )
+
+
+class ProgressRecorder:
+    """Collects records and writes them to the checkpoint.
+
+    A failure that may be the endpoint's fault is deferred: it is recorded once another
+    metric-window shows that the endpoint answers, and dropped where the run aborts because it
+    does not.
+    """
+
+    def __init__(self, store: CheckpointStore, *, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._clock = clock
+        self._saved_at = clock()
+        self._exported: list[_PendingRecord] = []
+        self._failed: list[MetricFailure] = []
+        self._deferred: list[MetricFailure] = []
+
+    def add_exported(self, metric: str, window: Window, *, empty: bool, forced: bool) -> None:
+        """All objects of this metric-window are written."""
+        self.record_deferred_failures()
+        self._exported.append(_PendingRecord(metric, window, empty, forced))
+
+    def add_failure(self, failure: MetricFailure) -> None:
+        """A failure of the metric-window itself."""
+        self.record_deferred_failures()
+        self._failed.append(failure)
+
+    def defer_failure(self, failure: MetricFailure) -> int:
+        """A failure that may be the endpoint's; how many there are in a row."""
+        self._deferred.append(failure)
+        return len(self._deferred)
+
+    def drop_deferred_failures(self) -> None:
+        """The endpoint is down: its failures count against no metric."""
+        self._deferred.clear()
+
+    def record_deferred_failures(self) -> None:
+        """The endpoint answers: the deferred failures are the metric-windows' own."""
+        self._failed += self._deferred
+        self._deferred.clear()
+
+    def save_if_due(self) -> None:
+        """Save where the last time is SAVE_EVERY_S ago."""
+        if self._clock() - self._saved_at > SAVE_EVERY_S:
+            self.save()
+
+    def save(self) -> None:
+        """Write what has been added. Raises CheckpointError."""
+        self._saved_at = self._clock()
+        if not self._exported and not self._failed:
+            return
+        batch = _Batch(tuple(self._exported), tuple(self._failed), int(self._clock()))
+        self._store.update(batch.apply)
+        self._exported, self._failed = [], []

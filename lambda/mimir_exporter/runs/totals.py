@@ -1,0 +1,57 @@
+"""What a run did, in numbers."""
+
+from dataclasses import dataclass, field
+
+from ..answer.spool import Spool
+from ..source.fetch import FetchStats
+from ..storage.write import WriteStats
+from ..timeline.windows import Window
+
+
+@dataclass(frozen=True)
+class MetricFailure:
+    """A metric-window that failed and is left for a later run.
+
+    `forced`: it was tried for a reexport with `force`.
+    """
+
+    metric: str
+    window: Window
+    reason: str
+    forced: bool = False
+
+
+@dataclass
+class Totals:
+    """Sums over a run. `bytes` are compressed, as written; `raw_bytes` are as Mimir sent them.
+
+    `metrics` counts exported metric-windows, `windows` those exported whole; `query_s` is as in
+    FetchStats.
+    """
+
+    windows: int = 0
+    metrics: int = 0
+    objects: int = 0
+    kept: int = 0
+    series: int = 0
+    samples: int = 0
+    bytes: int = 0
+    raw_bytes: int = 0
+    retries: int = 0
+    cuts: int = 0
+    query_s: float = 0.0
+    failures: list[MetricFailure] = field(default_factory=list)
+    empty_windows: list[Window] = field(default_factory=list)
+
+    def add_metric(self, spool: Spool, fetched: FetchStats, written: WriteStats) -> None:
+        """Count one exported metric-window."""
+        self.metrics += 1
+        self.objects += written.objects
+        self.kept += written.kept
+        self.series += spool.series
+        self.samples += spool.samples
+        self.bytes += written.bytes
+        self.raw_bytes += spool.raw_bytes
+        self.retries += fetched.retries
+        self.cuts += fetched.cuts
+        self.query_s += fetched.query_s
