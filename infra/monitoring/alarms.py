@@ -98,8 +98,8 @@ class Alarms(Construct):
             0,
             "A metric of a window failed too often and is a gap in the files; it is tried once a "
             f"day. Ask which one, and why: {status} where `failures` has it with `gap` true. "
-            "Correct the cause, then export the range again with the event of events/"
-            "export-again.json. Act before Mimir's retention has passed it.",
+            "Correct the cause, then export the range with the event of events/export.json. "
+            "Act before Mimir's retention has passed it.",
         )
 
     def _watch_function(self, function: ExporterFunction, what: str) -> None:

@@ -10,39 +10,30 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import boto3
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError
 
-from .check import run_check
+from .actions import ACTIONS, Action, Result
 from .compose import DEPENDENCIES, Dependencies, create_context
 from .console import Console, readable
-from .coverage.status import report_status
 from .errors import ExportError, SettingsError
-from .runs.context import RunContext
-from .runs.reexport import export_range
-from .runs.regular import run_regular
-from .settings.parsers import duration_s, parse_time
+from .events import Json, parse_moment, parse_names
+from .runs.summary import Summary
+from .settings.parsers import duration_s
 from .settings.settings import load_settings
 from .timeline.deadline import Deadline
 
 logger = Logger()
 
 COMPLETE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
-FINE = ("complete", "fit")
-
-ACTIONS: dict[str, Callable[[RunContext, dict[str, Any]], dict[str, Any]]] = {
-    "export": lambda context, event: export_range(context, event).as_dict(),
-    "run": lambda context, _: run_regular(context).as_dict(),
-    "check": lambda context, _: run_check(context),
-    "status": report_status,
-}
+FINE = ("complete", "ready")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -72,9 +63,10 @@ def main(argv: Sequence[str]) -> int:
 
 def _act(
     options: argparse.Namespace, environ: MutableMapping[str, str], console: Console
-) -> dict[str, Any] | str:
+) -> Json | str:
     """The action's result; a sentence if Ctrl-C ended it."""
-    event = _event(options)
+    action = ACTIONS[options.action]
+    work = action.read(_event(action, options))
     deadline = Deadline.open_ended()
     if options.seconds:
         deadline = Deadline(duration_s("--for", options.seconds, "seconds"))
@@ -86,34 +78,37 @@ def _act(
         settings,
         deadline,
         run_id=run_id,
-        interactive=options.action == "check",
+        interactive=action.interactive,
         dependencies=_dependencies(options),
     ) as context:
         try:
-            return ACTIONS[options.action](context, event)
+            return _as_json(work(context))
         except KeyboardInterrupt:
             console.end()
             totals = context.exporter.totals
             return (
                 f"Interrupted: {totals.metrics} metrics of windows are exported and recorded, in "
-                f"{totals.objects} files; the same command goes on with the rest."
+                f"{totals.objects} files; the same command continues with the rest."
             )
 
 
-def _event(options: argparse.Namespace) -> dict[str, Any]:
+def _as_json(result: Result) -> Json:
+    return result.as_dict() if isinstance(result, Summary) else result
+
+
+def _event(action: Action, options: argparse.Namespace) -> Json:
     """The event that asks the function for the same."""
-    event: dict[str, Any] = {}
-    for key, name in (("start", "from"), ("end", "to")):
-        value = getattr(options, key, None)
-        if value is not None:
-            event[key] = int(parse_time(f"--{name}", value).timestamp())
-    if options.action == "export":
+    event: dict[str, object] = {
+        name: value
+        for name in (*action.keys, *action.refused)
+        if (value := getattr(options, name)) not in (None, False)
+    }
+    for name, key in action.keys.items():
+        if key.parse is parse_moment and name in event:
+            # Under the name that the command line has for it.
+            event[name] = parse_moment(f"--{key.option or name}", event[name])
+    if "end" in action.keys and action.keys["end"].required:
         event.setdefault("end", int(time.time()))
-        event |= {"force": options.force, "again": options.again or options.force}
-        if options.metrics is not None:
-            event["metrics"] = [name for name in options.metrics.split(",") if name]
-    if options.action == "status":
-        event |= {"files": options.files, "month": options.month}
     return event
 
 
@@ -191,36 +186,44 @@ def _parser() -> argparse.ArgumentParser:
         "--for",
         dest="seconds",
         metavar="TIME",
-        help="stop after that long, such as 10m; the next run goes on",
+        help="stop after that long, such as 10m; the next run continues",
     )
     parser = _Parser(
         prog="python -m mimir_exporter",
         description="Exports cost metrics from a Prometheus HTTP API to S3 or to a folder. "
         "Settings are the variables of docs/settings.md.",
     )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    export = actions.add_parser(
-        "export", parents=[common, limited], help="export what a range of time still lacks"
-    )
-    _add_range(export, required=True)
-    export.add_argument("--metrics", metavar="A,B", help="only these of the catalogue")
-    export.add_argument("--again", action="store_true", help="what is exported already, too")
-    export.add_argument(
-        "--force", action="store_true", help="again, and also where files would get fewer samples"
-    )
-    actions.add_parser("run", parents=[common, limited], help="a regular run: all that is due")
-    actions.add_parser("check", parents=[common], help="say whether everything works")
-    status = actions.add_parser("status", parents=[common], help="what is exported and missing")
-    _add_range(status, required=False)
-    status.add_argument("--month", metavar="2026-10", help="instead of a range")
-    status.add_argument("--files", action="store_true", help="count all files of the range")
+    commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for action in ACTIONS.values():
+        parents = [common, limited] if action.resumable else [common]
+        _add_keys(commands.add_parser(action.name, parents=parents, help=action.help), action)
     return parser
 
 
-def _add_range(parser: argparse.ArgumentParser, *, required: bool) -> None:
-    form = "2026-10-31, 2026-10-31T06:00:00Z or unix seconds; UTC"
-    parser.add_argument("--from", dest="start", required=required, metavar="TIME", help=form)
-    parser.add_argument("--to", dest="end", metavar="TIME", help="the range's end; default: now")
+def _add_keys(parser: argparse.ArgumentParser, action: Action) -> None:
+    """An option for each key of the event. Those that the action refuses are read and not shown:
+    the error says which action takes them."""
+    for name, key in action.keys.items():
+        option = f"--{key.option or name.replace('_', '-')}"
+        if not key.metavar:
+            parser.add_argument(option, dest=name, action="store_true", help=key.help)
+            continue
+        # The range's end is now where it is not given.
+        required = key.required and name != "end"
+        parser.add_argument(
+            option,
+            dest=name,
+            metavar=key.metavar,
+            required=required,
+            help=f"{key.help}; default: now" if name == "end" and key.required else key.help,
+            type=_names if key.parse is parse_names else str,
+        )
+    for name in action.refused:
+        parser.add_argument(f"--{name}", action="store_true", help=argparse.SUPPRESS)
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
 
 
 def _end(sentence: str, status: int) -> int:

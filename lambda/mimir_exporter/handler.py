@@ -3,20 +3,18 @@
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import cast
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from .check import run_check
+from .actions import read_event
 from .compose import DEPENDENCIES, Dependencies, create_context
-from .coverage.status import report_status
-from .errors import ExportError, SettingsError
+from .errors import ExportError
+from .events import CheckResult, Json, read_item
 from .runs.context import RunContext
 from .runs.item import backfill_window
-from .runs.reexport import export_range
-from .runs.regular import run_regular
 from .runs.summary import Summary
 from .runs.totals import Totals
 from .settings.settings import load_settings
@@ -25,80 +23,50 @@ from .timeline.deadline import Deadline
 logger = Logger()
 metrics = Metrics()
 
-Event = dict[str, Any]
-
-# What an event of each action may have besides.
-_KEYS: Mapping[str, tuple[str, ...]] = {
-    "run": (),
-    "export": ("start", "end", "metrics", "force", "again"),
-    "status": ("month", "start", "end", "files"),
-    "check": (),
-}
-_KNOWN = (
-    "{} (a regular run) and the actions "
-    f"{', '.join(name for name in _KEYS if name != 'run')} are known."
-)
-
 
 @logger.inject_lambda_context(clear_state=True)
 def export(
-    event: Event, context: LambdaContext, *, dependencies: Dependencies = DEPENDENCIES
-) -> Event:
+    event: object, context: LambdaContext, *, dependencies: Dependencies = DEPENDENCIES
+) -> Json:
     """The regular function: a run, or the action that the event names.
 
     Returns a small summary. Raises ExportError, one sentence that says what to change, when the
     work could not be done at all: the invocation then counts as failed.
     """
     logger.append_keys(run=context.aws_request_id)
-    return _answered(lambda: _act(event, context, dependencies))
+    return _handle_errors(lambda: _act(event, context, dependencies))
 
 
 @logger.inject_lambda_context(clear_state=True)
 def backfill(
-    event: Event, context: LambdaContext, *, dependencies: Dependencies = DEPENDENCIES
-) -> Event:
-    """One item of the Map: {"start", "end"} of a window in unix seconds, and the `execution`."""
+    event: object, context: LambdaContext, *, dependencies: Dependencies = DEPENDENCIES
+) -> Json:
+    """One item of the Map, as BackfillItem has it."""
     logger.append_keys(run=context.aws_request_id)
-    if event.get("execution"):
-        logger.append_keys(execution=event["execution"])
 
-    def act() -> Event:
+    def act() -> Json:
+        item = read_item(event)
+        if item.execution:
+            logger.append_keys(execution=item.execution)
         with _run_context(context, dependencies) as run:
-            result = backfill_window(run, event)
+            result = backfill_window(run, item)
             _publish(run.exporter.totals)
             return result
 
-    return _answered(act)
+    return _handle_errors(act)
 
 
-def _act(event: Event, context: LambdaContext, dependencies: Dependencies) -> Event:
-    actions: dict[str, Callable[[RunContext], Event]] = {
-        "run": lambda run: _finish(run_regular(run)),
-        "export": lambda run: _finish(export_range(run, event)),
-        "status": lambda run: _tell_status(report_status(run, event)),
-        "check": lambda run: _tell_check(run_check(run)),
-    }
-    action = event.get("action", "run") if isinstance(event, dict) else event
-    if not isinstance(action, str) or action not in actions:
-        raise SettingsError(f"The event's action is {action!r}; {_KNOWN}")
-    _refuse_unknown_keys(action, event)
-    with _run_context(context, dependencies, interactive=action == "check") as run:
-        return actions[action](run)
-
-
-def _refuse_unknown_keys(action: str, event: Event) -> None:
-    """A key with a typing error would be left out of what is done, and nobody would know."""
-    if "action" not in event and "detail-type" in event:
-        return  # as a rule of EventBridge sends it
-    unknown = [key for key in event if key != "action" and key not in _KEYS[action]]
-    if unknown and "action" not in event:
-        raise SettingsError(f"The event has {unknown[0]!r} and no action; {_KNOWN}")
-    if unknown:
-        allowed = f"may have {', '.join(_KEYS[action])}" if _KEYS[action] else "has nothing else"
-        raise SettingsError(
-            f"The event has {unknown[0]!r}, which is unknown; with the action {action!r} it "
-            f"{allowed}."
-        )
+def _act(event: object, context: LambdaContext, dependencies: Dependencies) -> Json:
+    action, work = read_event(event)
+    with _run_context(context, dependencies, interactive=action.interactive) as run:
+        result = work(run)
+    if isinstance(result, Summary):
+        return _finish_run(result)
+    if log := _LOG.get(action.name):
+        log(result)
+    else:
+        _log_action(action.name, result)
+    return result
 
 
 def _run_context(
@@ -113,8 +81,8 @@ def _run_context(
     )
 
 
-def _answered(act: Callable[[], Event]) -> Event:
-    """The result of `act`; an error is logged once, here, and raised without its traceback."""
+def _handle_errors(act: Callable[[], Json]) -> Json:
+    """The result of `act`; an error is logged here, once, and raised without its traceback."""
     try:
         return act()
     except ExportError as error:
@@ -131,7 +99,7 @@ def _answered(act: Callable[[], Event]) -> Event:
     raise failure.with_traceback(None) from None
 
 
-def _finish(summary: Summary) -> Event:
+def _finish_run(summary: Summary) -> Json:
     """Log and measure a run; then its result, or the error that stopped it."""
     result = summary.as_dict()
     # `message` is the log line's own; the run's sentence has the name that errors have too.
@@ -149,23 +117,30 @@ def _finish(summary: Summary) -> Event:
     return result
 
 
-def _tell_status(result: Event) -> Event:
+def _log_action(action: str, result: Json) -> None:
+    fields = {"action": action, "outcome": result["outcome"], "reason": result["message"]}
+    logger.info("action finished", extra=fields)
+
+
+def _log_status(result: Json) -> None:
     logger.info(
         "status reported", extra={"outcome": result["outcome"], "reason": result["message"]}
     )
-    return result
 
 
-def _tell_check(result: Event) -> Event:
-    """The outcome, and a line for each finding that asks for something."""
-    for found in result["findings"]:
-        fields = {name: found[name] for name in ("what", "found", "change")}
-        if found["level"] == "error":
+def _log_check(result: Json) -> None:
+    """The outcome, and a line for each finding that needs a change."""
+    for finding in cast(CheckResult, result)["findings"]:
+        fields = {"what": finding["what"], "found": finding["found"], "change": finding["change"]}
+        if finding["level"] == "error":
             logger.error("check found", extra=fields)
-        elif found["level"] == "warning":
+        elif finding["level"] == "warning":
             logger.warning("check found", extra=fields)
     logger.info("check finished", extra={"outcome": result["outcome"], "reason": result["message"]})
-    return result
+
+
+# By action; what is not a run's.
+_LOG: Mapping[str, Callable[[Json], None]] = {"status": _log_status, "check": _log_check}
 
 
 def _publish(totals: Totals) -> None:

@@ -32,7 +32,7 @@ CHECKPOINT = f"{PREFIX}/monitoring/checkpoint.json"
 
 def test_check_finds_it_fit(deployed: Deployed) -> None:
     result = deployed.exporter.invoke({"action": "check"})
-    assert result["outcome"] == "fit", result
+    assert result["outcome"] == "ready", result
     assert {finding["level"] for finding in result["findings"]} <= {"ok", "warning"}
     assert set(result["metrics"]) == {metric.name for metric in load_catalog()}
     assert deployed.exporter.list_keys() == []
@@ -40,7 +40,7 @@ def test_check_finds_it_fit(deployed: Deployed) -> None:
 
 def test_status_before_the_first_run_says_that_nothing_is_there(deployed: Deployed) -> None:
     assert "Nothing has been exported yet" in deployed.exporter.draw_coverage({})
-    assert deployed.exporter.invoke({"action": "status"})["outcome"] == "nothing yet"
+    assert deployed.exporter.invoke({"action": "status"})["outcome"] == "nothing_yet"
 
 
 def test_the_first_run_exports_some_and_hands_over_the_rest(deployed: Deployed) -> None:
@@ -49,7 +49,7 @@ def test_the_first_run_exports_some_and_hands_over_the_rest(deployed: Deployed) 
     result = deployed.exporter.invoke()
     deployed.results.append(result)
     windows = result["windows"]
-    assert result["outcome"] == "handed over", result
+    assert result["outcome"] == "handed_over", result
     due_s = on_border(deployed.first_s - SETTLE_TIME_S) - on_border(deployed.first_s - DAYS * DAY_S)
     assert windows["planned"] == due_s // TIME_FRAME_S
     assert windows["exported"] > 0
@@ -119,7 +119,7 @@ def test_exporting_a_range_again_writes_the_same_objects(deployed: Deployed) -> 
     exporter = deployed.exporter
     end = on_border(deployed.last_s - SETTLE_TIME_S)
     before = {key: exporter.read(key) for key in versions(exporter) if f"/{end - 7200}_" in key}
-    result = exporter.invoke({"action": "export", "start": end - 7200, "end": end - 3600})
+    result = exporter.invoke({"action": "reexport", "start": end - 7200, "end": end - 3600})
     assert result["outcome"] == "complete", result
     assert result["windows"]["exported"] == 1
     assert {key: exporter.read(key) for key in before} == before

@@ -39,7 +39,7 @@ def test_every_file_of_events_is_an_example(schema: dict[str, Any]) -> None:
     assert {name: one["value"] for name, one in examples.items()} == {
         path.stem: json.loads(path.read_text("utf-8")) for path in files
     }
-    assert {"run", "check", "status", "export-again"} <= set(examples)
+    assert {"run", "check", "status", "export", "reexport"} <= set(examples)
     assert content["openapi"] == "3.0.0"
     assert content["components"]["schemas"]["Event"]["type"] == "object"
 

@@ -89,11 +89,11 @@ class Sandbox:
         self, event: Event | None = None, *, seconds: float = 60.0, request_id: str = ""
     ) -> Event:
         """Invoke the regular function with `seconds` to run; its result."""
-        return self._invoke(handler.export, event or {}, seconds, request_id)
+        return dict(self._invoke(handler.export, event or {}, seconds, request_id))
 
     def backfill(self, item: Event, *, seconds: float = 60.0) -> Event:
         """Invoke the backfill function for one item of the Map; its result."""
-        return self._invoke(handler.backfill, item, seconds, "")
+        return dict(self._invoke(handler.backfill, item, seconds, ""))
 
     def coverage(self, event: Event | None = None) -> str:
         """Invoke the function of the coverage map; its HTML."""

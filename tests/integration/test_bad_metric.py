@@ -46,7 +46,7 @@ def test_a_bad_metric_fails_alone_becomes_a_gap_and_comes_back(
     # Corrected: a manual export does not wait for that day.
     corrected = broken.with_env(EXTRA_METRICS=CORRECT)
     event = {
-        "action": "export",
+        "action": "reexport",
         "start": WINDOW[:20],
         "end": WINDOW[21:],
         "metrics": ["pods_by_node"],

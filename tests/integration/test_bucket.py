@@ -19,7 +19,7 @@ from tests.integration.faults import Exchange, Proxy, Request
 from tests.integration.sandbox import Event
 
 FILE = f"{PREFIX}/prod-eu/end=20250401/day=1/metric=node_info/1740826800_node_info.json.gz"
-AGAIN = {"action": "export", "start": LAST_END - 3600, "end": LAST_END}
+AGAIN = {"action": "reexport", "start": LAST_END - 3600, "end": LAST_END}
 S3_ERROR = "<Error><Code>{}</Code><Message>{}</Message></Error>"
 
 

@@ -100,7 +100,7 @@ def sick(module_function: MakeFunction, make_prometheus: MakePrometheus) -> Even
 
 
 def test_each_cause_is_one_finding(sick: Event) -> None:
-    assert sick["outcome"] == "fit"
+    assert sick["outcome"] == "ready"
     assert levels(sick) == {
         "cluster label": "warning",
         "clusters lacking": "warning",
@@ -111,7 +111,7 @@ def test_each_cause_is_one_finding(sick: Event) -> None:
         "late data": "warning",
         "history": "warning",
     }
-    assert sick["message"].startswith("Fit to run; 8 to look at, the first: ")
+    assert sick["message"].startswith("Ready, 8 warnings: ")
 
 
 def test_the_worst_stands_first(sick: Event) -> None:
@@ -211,7 +211,7 @@ def test_a_source_that_is_missing_is_one_finding(
     prometheus = make_prometheus()
     push(prometheus, lambda labels: None if is_from(labels, gone) else labels)
     result = check(make_function(PORT=str(prometheus.port), BACKFILL_DAYS="2h"))
-    assert result["outcome"] == "fit"
+    assert result["outcome"] == "ready"
     assert levels(result) == {source: "warning", "cluster label": "warning"}
     assert f"metrics of {source} has a series" in found(result, source)["found"]
 
@@ -222,7 +222,7 @@ def test_no_series_at_all_is_not_fit(
     prometheus = make_prometheus()
     result = check(make_function(PORT=str(prometheus.port)))
     assert levels(result) == {"metrics": "error"}
-    assert result["message"] == "Not fit to run: metrics: none of the 20 metrics has a series."
+    assert result["message"] == "Not ready: metrics: none of the 20 metrics has a series."
     assert "tenant" in found(result, "metrics")["change"]
 
 
@@ -285,7 +285,7 @@ def test_without_a_single_answer_it_is_not_fit(through: Function, proxy: Proxy) 
     proxy.spoil(faults.never_answer, lambda request: "kube" in request.fields.get("query", ""))
     ready = replace(through, metrics=("pod_info", "node_info"))
     result = ready.export({"action": "check"}, seconds=11)
-    assert (result["outcome"], found(result, "metrics")["level"]) == ("unfit", "error")
+    assert (result["outcome"], found(result, "metrics")["level"]) == ("not_ready", "error")
     assert "none of the 2 metrics could be counted" in found(result, "metrics")["found"]
     assert found(result, "bucket delete")["level"] == "ok"
 
@@ -340,7 +340,7 @@ def test_the_probe_goes_though_it_cannot_be_read(function: Function, make_proxy:
         on_probe("GET"),
     )
     result = check(function)
-    assert result["outcome"] == "unfit"
+    assert result["outcome"] == "not_ready"
     assert levels(result)["bucket read"] == "error"
     assert function.keys() == {}
 

@@ -84,7 +84,7 @@ def test_an_unreadable_checkpoint_stops_everything_and_is_left_as_it_was(
     ways: dict[str, Callable[[], Event]] = {
         "run": small.export,
         "status": lambda: small.export({"action": "status"}),
-        "export": lambda: small.export({"action": "export", **span}),
+        "export": lambda: small.export({"action": "reexport", **span}),
         "item": lambda: small.backfill(span),
     }
     whole = small.read(small.checkpoint_key)
@@ -109,7 +109,7 @@ def test_without_its_checkpoint_a_run_is_a_first_run_that_writes_the_same_files(
     small.export()
     before = small.file_keys()
     small.delete(small.checkpoint_key)
-    assert small.export({"action": "status"})["outcome"] == "nothing yet"
+    assert small.export({"action": "status"})["outcome"] == "nothing_yet"
     result = small.export()
     assert (result["outcome"], result["windows"]["exported"]) == ("complete", 3)
     assert small.file_keys() == before

@@ -166,7 +166,7 @@ def test_the_page_shows_the_one_map_that_fits_the_window(
 def test_the_map_and_the_status_agree(bucket_with_a_gap: Function) -> None:
     status = bucket_with_a_gap.export({"action": "status", "month": "2025-03"})
     assert status["outcome"] == "incomplete"
-    assert status["windows_of_metrics"]["gap"] == 2
+    assert status["metric_windows"]["gap"] == 2
     html = bucket_with_a_gap.coverage({"month": "2025-03"})
     headline = status["message"].partition(":")[0]
     assert headline in html

@@ -54,7 +54,7 @@ def test_a_range_is_exported_again(span: Event, small: Function, mimir: Promethe
     lost = [key for key in small.file_keys() if start_of(key) == LAST_END - HOUR_S]
     for key in lost:
         small.delete(key)
-    result = small.export({"action": "export", **span})
+    result = small.export({"action": "reexport", **span})
     assert (result["outcome"], result["windows"]["exported"]) == ("complete", 1)
     assert result["objects"] == len(lost)
     assert small.differences(mimir, 3) == []
@@ -75,7 +75,7 @@ def test_force_that_is_asked_for_while_a_run_is_at_work_is_done_by_the_next(
         exchange.send(exchange.forward())
 
     proxy.spoil(ask, lambda request: request.is_query, times=1)
-    single.export({"action": "export", **HOUR_ISO})
+    single.export({"action": "reexport", **HOUR_ISO})
     assert [one["force"] for one in single.checkpoint()["reexports"]] == [True]
     assert single.export()["windows"]["exported"] == 1
     assert single.checkpoint()["reexports"] == []
@@ -86,14 +86,42 @@ def test_only_the_metrics_that_were_asked_for_are_exported_again(
 ) -> None:
     through.export()
     proxy.heal()
-    result = through.export({"action": "export", **HOUR_ISO, "metrics": ["node_info"]})
+    result = through.export({"action": "reexport", **HOUR_ISO, "metrics": ["node_info"]})
     assert (result["outcome"], len(proxy.queries)) == ("complete", 1)
     assert through.checkpoint()["reexports"] == []
 
 
+def test_an_export_adds_only_what_the_range_lacks(
+    through: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    through.export()
+    one = min(through.file_keys())
+    through.delete(one)  # the checkpoint has it still: it is not missing
+    proxy.heal()
+    two_hours = {"start": LAST_END - 2 * HOUR_S, "end": LAST_END}
+    result = through.export({"action": "export", **two_hours})
+    assert (result["outcome"], result["windows"]["exported"]) == ("complete", 1)
+    assert len(proxy.queries) == len(FEW)
+    assert one not in through.file_keys()
+    assert through.export({"action": "reexport", **two_hours})["windows"]["exported"] == 2
+    assert through.differences(mimir, 2) == []
+
+
+def test_an_export_that_finds_nothing_missing_names_reexport(
+    through: Function, proxy: Proxy
+) -> None:
+    through.export()
+    proxy.heal()
+    result = through.export({"action": "export", **HOUR_ISO})
+    assert (result["outcome"], result["windows"]["planned"]) == ("complete", 0)
+    assert result["message"].startswith("Nothing is missing in 2025-03-01T11:00:00Z/")
+    assert "reexport" in result["message"]
+    assert proxy.requests == []
+
+
 def test_a_range_before_the_backfill_is_exported(small: Function, mimir: Prometheus) -> None:
     small.export()
-    result = small.export({"action": "export", "start": LAST_END - 6 * HOUR_S, "end": LAST_END})
+    result = small.export({"action": "reexport", "start": LAST_END - 6 * HOUR_S, "end": LAST_END})
     assert (result["outcome"], result["windows"]["exported"]) == ("complete", 6)
     assert small.differences(mimir, 6) == []
 
@@ -106,7 +134,7 @@ def test_a_range_before_the_backfill_that_fails_is_not_forgotten(
         faults.error(422, "no"), lambda r: r.is_query and "kube_pod_info" in r.fields["query"]
     )
     result = through.export(
-        {"action": "export", "start": LAST_END - 3 * HOUR_S, "end": LAST_END - 2 * HOUR_S}
+        {"action": "reexport", "start": LAST_END - 3 * HOUR_S, "end": LAST_END - 2 * HOUR_S}
     )
     assert result["outcome"] == "unfinished"
     assert [one["metric"] for one in result["failures"]] == ["pod_info"]
@@ -127,7 +155,7 @@ def test_a_range_that_fails_when_it_is_exported_again_is_not_called_complete(
     proxy.spoil(
         faults.error(422, "no"), lambda r: r.is_query and "kube_pod_info" in r.fields["query"]
     )
-    result = through.export({"action": "export", **HOUR_ISO})
+    result = through.export({"action": "reexport", **HOUR_ISO})
     assert (result["outcome"], result["windows"]["pending"]) == ("unfinished", 0)
     assert "is exported" not in result["message"].split("failed: pod_info")[0]
     assert through.file_keys() == before
@@ -135,7 +163,7 @@ def test_a_range_that_fails_when_it_is_exported_again_is_not_called_complete(
 
 def test_a_manual_export_may_be_the_first_run(small: Function, mimir: Prometheus) -> None:
     """It does what was asked for; the rest is the next regular run's."""
-    result = small.export({"action": "export", **HOUR_ISO})
+    result = small.export({"action": "reexport", **HOUR_ISO})
     assert (result["outcome"], result["windows"]["exported"]) == ("complete", 1)
     assert small.differences(mimir, 1) == []
     assert small.export()["windows"]["exported"] == 2
@@ -150,7 +178,7 @@ def test_what_does_not_fit_into_a_manual_export_is_done_by_the_next_run(
     for key in before:
         through.delete(key)
     proxy.spoil(faults.late(0.6))
-    result = through.export({"action": "export", **HOUR_ISO}, seconds=6)
+    result = through.export({"action": "reexport", **HOUR_ISO}, seconds=6)
     assert result["outcome"] == "unfinished"
     proxy.heal()
     assert through.export()["outcome"] == "complete"
@@ -164,14 +192,17 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"start": "yesterday", "end": "2025-03-01"}, "Invalid start 'yesterday'"),
     ({"start": True, "end": "2025-03-01"}, "Invalid start True"),
     ({"start": [], "end": {}}, "Invalid start []"),
-    ({"start": "2025-03-01", "end": "2025-02-28"}, "start has to be before end"),
-    ({"start": LAST_END, "end": LAST_END}, "start has to be before end"),
-    ({"start": "2025-03-01T12:00", "end": "2025-03-02"}, "no whole window that is 600 s old"),
-    ({"start": "2026-03-01", "end": "2026-03-02"}, "no whole window"),
-    ({**HOUR_ISO, "metrics": ["node_info", "nodes"]}, "'nodes', which the catalogue does not have"),
-    ({**HOUR_ISO, "metrics": []}, "a list of metric names is allowed"),
-    ({**HOUR_ISO, "metrics": "node_info"}, "a list of metric names is allowed"),
-    ({**HOUR_ISO, "metrics": [7]}, "metrics names 7"),
+    ({"start": "2025-03-01", "end": "2025-02-28"}, "its start is not before its end"),
+    ({"start": LAST_END, "end": LAST_END}, "its start is not before its end"),
+    (
+        {"start": "2025-03-01T12:00", "end": "2025-03-02"},
+        "older than SETTLE_TIME (600 s)",
+    ),
+    ({"start": "2026-03-01", "end": "2026-03-02"}, "No complete window"),
+    ({**HOUR_ISO, "metrics": ["node_info", "nodes"]}, "Unknown metric 'nodes'"),
+    ({**HOUR_ISO, "metrics": []}, "expected a list of metric names"),
+    ({**HOUR_ISO, "metrics": "node_info"}, "expected a list of metric names"),
+    ({**HOUR_ISO, "metrics": [7]}, "Invalid metrics [7]"),
     ({**HOUR_ISO, "force": "yes"}, "Invalid force 'yes'"),
 ]
 
@@ -181,9 +212,8 @@ def test_a_wrong_event_changes_nothing_and_says_what_is_allowed(
     event: dict[str, Any], says: str, small: Function
 ) -> None:
     with pytest.raises(SettingsError) as caught:
-        small.export({"action": "export", **event})
+        small.export({"action": "reexport", **event})
     assert says in str(caught.value)
-    assert str(caught.value).endswith(".")
     assert "\n" not in str(caught.value)
     assert small.keys() == {}
 
@@ -192,7 +222,7 @@ def test_a_wrong_event_changes_nothing_and_says_what_is_allowed(
 def test_an_unknown_event_lists_the_known_ones(event: Any, small: Function) -> None:
     with pytest.raises(SettingsError) as caught:
         small.export(event)
-    for known in ("{} (a regular run)", "export", "status", "check"):
+    for known in ("{} for a regular run", "export", "reexport", "status", "check"):
         assert known in str(caught.value)
     assert small.keys() == {}
 
@@ -200,12 +230,20 @@ def test_an_unknown_event_lists_the_known_ones(event: Any, small: Function) -> N
 @pytest.mark.parametrize(
     ("event", "says"),
     [
-        ({"acton": "check"}, "has 'acton' and no action; {} (a regular run) and the actions"),
-        ({"key1": "value1"}, "has 'key1' and no action"),
-        ({"action": "export", **HOUR_ISO, "metric": ["pod_info"]}, "may have start, end, metrics"),
-        ({"action": "status", "mont": "2025-03"}, "has 'mont', which is unknown"),
+        (
+            {"acton": "check"},
+            "in the event; add an action: {} is a regular run",
+        ),
+        ({"key1": "value1"}, "Unknown key 'key1'"),
+        (
+            {"action": "reexport", **HOUR_ISO, "metric": ["pod_info"]},
+            "have start, end, metrics, force",
+        ),
+        ({"action": "export", **HOUR_ISO, "force": True}, "use reexport, which exports all of"),
+        ({"action": "export", **HOUR_ISO, "again": False}, "use reexport, which exports all of"),
+        ({"action": "status", "mont": "2025-03"}, "Unknown key 'mont'"),
         ({"action": "status", "files": "yes"}, "Invalid files 'yes': expected true or false"),
-        ({"action": "check", "force": True}, "with the action 'check' it has nothing else"),
+        ({"action": "check", "force": True}, "the action 'check' takes no other keys"),
     ],
 )
 def test_a_key_that_is_unknown_is_not_left_out(event: Event, says: str, small: Function) -> None:
@@ -230,7 +268,7 @@ def test_the_ready_made_events_are_known(path: Path, small: Function) -> None:
         event |= HOUR_ISO
     if "month" in event:
         event["month"] = "2025-03"
-    assert small.export(event)["outcome"] in ("complete", "fit", "partial")
+    assert small.export(event)["outcome"] in ("complete", "ready", "partial")
 
 
 # Check
@@ -238,7 +276,7 @@ def test_the_ready_made_events_are_known(path: Path, small: Function) -> None:
 
 def test_check_finds_nothing_wrong_with_what_is_well(small: Function) -> None:
     result = small.export({"action": "check"})
-    assert result["outcome"] == "fit"
+    assert result["outcome"] == "ready"
     assert [one["level"] for one in result["findings"]].count("error") == 0
     assert finding(result, "endpoint")["found"].endswith(
         "/prometheus/api/v1/query says so; before it /-/ready answered 404, /ready answered 404"
@@ -259,7 +297,7 @@ def test_check_finds_nothing_wrong_with_what_is_well(small: Function) -> None:
 def test_check_says_what_is_wrong_with_a_metric(small: Function) -> None:
     extra = json.dumps({"broken": "sum(", "nothing": 'up{job="none"}'})
     result = small.with_env(EXTRA_METRICS=extra).export({"action": "check"})
-    assert result["outcome"] == "unfit"
+    assert result["outcome"] == "not_ready"
     assert "parse error" in finding(result, "metric broken")["found"]
     assert finding(result, "metric broken")["level"] == "error"
     assert finding(result, "your own metrics")["level"] == "warning"
@@ -305,8 +343,8 @@ def test_check_says_what_is_wrong_and_what_to_change(
     proxy: Proxy,
 ) -> None:
     result = spoil(through, proxy).export({"action": "check"})
-    assert result["outcome"] == "unfit"
-    assert result["message"].startswith("Not fit to run: ")
+    assert result["outcome"] == "not_ready"
+    assert result["message"].startswith("Not ready: ")
     found = finding(result, what)
     assert found["level"] == "error"
     assert says in found["found"] + found["change"]
@@ -331,7 +369,7 @@ def test_a_bucket_that_is_not_there_is_said_once(small: Function) -> None:
 
 
 def test_status_tells_what_is_exported_and_what_is_not(small: Function) -> None:
-    assert small.export({"action": "status"})["outcome"] == "nothing yet"
+    assert small.export({"action": "status"})["outcome"] == "nothing_yet"
     small.export()
     status = small.export({"action": "status"})
     assert status["outcome"] == "complete"
@@ -385,7 +423,7 @@ def test_status_misses_a_file_that_somebody_deleted(small: Function) -> None:
     assert "the bucket lacks 1 file that the checkpoint promises" in status["message"]
     (named,) = status["files"]["missing"]
     assert named == lost[0].replace(f"{PREFIX}/{lost[0].split('/')[2]}/", f"{PREFIX}/*/")
-    small.export({"action": "export", **HOUR_ISO})
+    small.export({"action": "reexport", **HOUR_ISO})
     assert small.export({"action": "status", "files": True})["outcome"] == "complete"
     assert set(lost) <= set(small.file_keys())
 

@@ -80,4 +80,4 @@ def test_the_right_login_exports_and_a_missing_one_says_what_to_check(
     allowed = function.with_env(**login)
     assert allowed.export()["outcome"] == "complete"
     assert allowed.differences(mimir, 1) == []
-    assert allowed.export({"action": "check"})["outcome"] == "fit"
+    assert allowed.export({"action": "check"})["outcome"] == "ready"

@@ -52,7 +52,7 @@ def test_what_the_time_does_not_suffice_for_is_handed_over(
     machine = make_machine(WAITING)
     function = slow.with_env(BACKFILL_STATE_MACHINE_ARN=machine)
     result = function.export(seconds=SHORT_S)
-    assert result["outcome"] == "handed over"
+    assert result["outcome"] == "handed_over"
     assert executions(function.cloud, machine) == [result["execution"]]
     items = items_of(function.cloud, machine, result["execution"])
     assert result["windows"]["handed_over"] == result["windows"]["pending"] == len(items)
@@ -74,7 +74,7 @@ def test_what_the_time_does_not_suffice_for_is_handed_over(
     assert (result["outcome"], result["windows"]["pending"]) == ("unfinished", len(items))
     assert proxy.queries == []
     assert [one["status"] for one in status_of(function)["executions"]] == ["running"]
-    waiting = status_of(function)["windows_of_metrics"]["in Step Functions"]
+    waiting = status_of(function)["metric_windows"]["in_work"]
     assert f"; {waiting} are in Step Functions." in status_of(function)["message"]
 
     # Its items do the work, and it ends.
@@ -187,7 +187,7 @@ def test_what_an_execution_leaves_has_failed_once(
     names = set()
     for attempt in range(1, 4):
         result = function.export(seconds=SHORT_S)
-        assert result["outcome"] == "handed over"
+        assert result["outcome"] == "handed_over"
         names.add(result["execution"])
         wait_for_end(function.cloud, machine)
         oldest = [
@@ -211,7 +211,7 @@ def exported(slow: Function, proxy: Proxy) -> Function:
     return slow
 
 
-AGAIN = {"action": "export", "start": LAST_END - 4 * HOUR_S, "end": LAST_END}
+AGAIN = {"action": "reexport", "start": LAST_END - 4 * HOUR_S, "end": LAST_END}
 
 
 def test_what_was_asked_for_again_is_done_though_its_execution_was_aborted(
@@ -222,7 +222,7 @@ def test_what_was_asked_for_again_is_done_though_its_execution_was_aborted(
     proxy.heal()
     proxy.spoil(faults.late(2), lambda request: request.is_query)
     result = function.export(AGAIN, seconds=SHORT_S)
-    assert result["outcome"] == "handed over"
+    assert result["outcome"] == "handed_over"
     left = result["windows"]["handed_over"]
     stop(function.cloud, function.env["BACKFILL_STATE_MACHINE_ARN"])
     proxy.heal()
@@ -250,7 +250,7 @@ def test_what_was_asked_for_again_in_vain_is_said_with_the_way_to_ask_anew(
     event = json.loads(line["reason"][line["reason"].index("{") :])
     assert (line["level"], line["metrics"]) == ("ERROR", ["node_info", "pod_info"])
     assert event == {
-        "action": "export",
+        "action": "reexport",
         "start": "2025-03-01T11:00:00Z",
         "end": "2025-03-01T12:00:00Z",
         "metrics": ["node_info", "pod_info"],
@@ -292,11 +292,11 @@ def test_an_execution_that_never_started_is_handed_over_again(
     # It may be about to start: not before some time has passed is it known that it did not.
     aws.heal()
     assert function.export(seconds=SHORT_S)["windows"]["planned"] == 0
-    assert [one["status"] for one in status_of(function)["executions"]] == ["never started"]
+    assert [one["status"] for one in status_of(function)["executions"]] == ["never_started"]
     function.clock.advance(180)
     result = function.export(seconds=SHORT_S)
-    assert function.messages("execution over")[0]["ended"] == "never started"
-    assert result["outcome"] == "handed over"
+    assert function.messages("execution over")[0]["ended"] == "never_started"
+    assert result["outcome"] == "handed_over"
     assert executions(function.cloud, machine) == [result["execution"]]
     assert result["execution"] != recorded["name"]
     # That was nobody's failure.
@@ -311,7 +311,7 @@ def test_an_answer_that_was_lost_does_not_start_a_second_execution(
     aws.spoil(faults.lose_answer, starts_execution, times=1)
     function = slow.with_env(BACKFILL_STATE_MACHINE_ARN=machine, AWS_ENDPOINT_URL=aws.url)
     result = function.export(seconds=SHORT_S)
-    assert result["outcome"] == "handed over"
+    assert result["outcome"] == "handed_over"
     assert len([request for request in aws.requests if starts_execution(request)]) == 2
     assert executions(function.cloud, machine) == [result["execution"]]
 

@@ -142,7 +142,8 @@ def test_the_same_command_again_does_what_is_left(command: Command, tmp_path: Pa
     before = files_of(tmp_path)
     again = command.run(*few)
     assert (again.status, again.result["windows"]["planned"]) == (0, 0)
-    assert command.run(*few, "--again").result["windows"]["exported"] == HOURS
+    assert again.result["message"].endswith("to export it again, use reexport.")
+    assert command.run("reexport", *few[1:]).result["windows"]["exported"] == HOURS
     assert files_of(tmp_path) == before
     other = command.run(*few[:-4], "--metrics", "node_info,pod_info", "--folder", str(tmp_path))
     assert {line["metric"] for line in other.messages("metric exported")} == {"pod_info"}
@@ -164,7 +165,7 @@ def test_what_ctrl_c_leaves_is_done_by_the_same_command(
         process.kill()
     assert (process.returncode, out) == (130, "")
     assert errors.splitlines()[-1].startswith("Interrupted: ")
-    assert errors.splitlines()[-1].endswith("the same command goes on with the rest.")
+    assert errors.splitlines()[-1].endswith("the same command continues with the rest.")
     rest = command.run(*few)
     assert (rest.status, rest.result["outcome"]) == (0, "complete")
     assert len(rest.messages("metric exported")) <= len(FEW) * HOURS - 4
@@ -198,13 +199,13 @@ def test_check_and_status_are_the_function_s(command: Command, tmp_path: Path) -
     here = ("--folder", str(tmp_path))
     found = command.run("check", *here)
     # The history ends long before this process's clock: no series is a finding, and the only one.
-    assert (found.status, found.result["outcome"]) == (1, "unfit")
+    assert (found.status, found.result["outcome"]) == (1, "not_ready")
     assert {one["what"] for one in found.result["findings"] if one["level"] == "error"} == {
         "metrics"
     }
     assert f"{tmp_path}/{PREFIX}/{CENTRAL}/probe.json" in json.dumps(found.result)
     status = command.run("status", *here)
-    assert (status.status, status.result["outcome"]) == (1, "nothing yet")
+    assert (status.status, status.result["outcome"]) == (1, "nothing_yet")
     command.run("export", *RANGE, "--metrics", "node_info", *here)
     one = command.run("status", "--from", FROM, "--to", str(LAST_END), "--files", *here)
     assert one.status == (0 if one.result["outcome"] == "complete" else 1)
@@ -222,6 +223,8 @@ WRONG: dict[str, tuple[tuple[str, ...], dict[str, str], str]] = {
         {},
         "Invalid --from 'monday': expected a time such as",
     ),
+    "again": (("export", "--from", "2025-03-01", "--again"), {}, "export takes no 'again': "),
+    "force": (("export", "--from", "2025-03-01", "--force"), {}, "export takes no 'force': "),
     "no place": (("run",), {}, "S3_BUCKET is not set; set it, or give a folder with --folder."),
     "no credentials": (("run",), NOWHERE, "There are no AWS credentials; set AWS_PROFILE, or "),
     "no such profile": (

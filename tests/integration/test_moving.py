@@ -89,7 +89,7 @@ def test_what_was_not_deleted_stands_twice_until_it_is(moved: Function, mimir: P
     assert wrong
     assert all("pvc_info" in one for one in some(wrong))
     delete_from_midnight_on(moved)
-    again = {"action": "export", "start": MIDNIGHT, "end": MIDNIGHT + 12 * HOUR_S}
+    again = {"action": "reexport", "start": MIDNIGHT, "end": MIDNIGHT + 12 * HOUR_S}
     assert moved.export(again)["outcome"] == "complete"
     before, after = files_of(moved)
     assert whole(moved, mimir, before) == []

@@ -80,7 +80,7 @@ def test_everything_works_within_the_policy(
     assert [one for one in check["findings"] if one["level"] == "error"] == []
     assert function.export()["outcome"] == "complete"
     assert function.differences(mimir, 1) == []
-    again = {"action": "export", "start": LAST_END - 3600, "end": LAST_END, "force": True}
+    again = {"action": "reexport", "start": LAST_END - 3600, "end": LAST_END, "force": True}
     assert function.export(again)["outcome"] == "complete"
     relabelled = function.with_env(CLUSTER_LABEL_NAME="node")
     assert relabelled.export(again)["outcome"] == "complete"
@@ -112,12 +112,12 @@ def test_a_role_with_an_external_id_writes_the_bucket(
     # The check says so, and all the rest that it knows.
     check = wrong.export({"action": "check"})
     (role,) = (one for one in check["findings"] if one["what"] == "role")
-    assert (check["outcome"], role["level"]) == ("unfit", "error")
+    assert (check["outcome"], role["level"]) == ("not_ready", "error")
     assert "ROLE_EXTERNAL_ID" in role["change"]
     assert check["metrics"]["node_info"]["series"] == 10
     right = function.export({"action": "check"})
     assert (right["outcome"], f"{arn} is assumed") == (
-        "fit",
+        "ready",
         next(one["found"] for one in right["findings"] if one["what"] == "role"),
     )
     assert "\n" not in str(caught.value)
@@ -147,7 +147,7 @@ def test_a_bucket_of_somebody_else_is_named(function: Function, strict: Cloud) -
     for words in (f"s3://{BUCKET}/", "AccessDenied", "the function's role", "bucket policy"):
         assert words in str(caught.value)
     check = function.export({"action": "check"})
-    assert check["outcome"] == "unfit"
+    assert check["outcome"] == "not_ready"
     assert {one["what"] for one in check["findings"] if one["level"] == "error"} >= {
         "bucket write",
         "bucket list",

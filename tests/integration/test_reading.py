@@ -21,7 +21,8 @@ import pytest
 from localcloud.prometheus import Prometheus
 from mimir_exporter.catalog.metrics import load_catalog
 from mimir_exporter.compose import Dependencies, create_context
-from mimir_exporter.runs.reexport import export_range
+from mimir_exporter.events import ExportEvent
+from mimir_exporter.runs.reexport import export_missing
 from mimir_exporter.settings.settings import load_settings
 from mimir_exporter.storage.folder import LocalFolder
 from mimir_exporter.timeline.deadline import Deadline
@@ -108,8 +109,8 @@ def exports(mimir: Prometheus, tmp_path_factory: pytest.TempPathFactory) -> Path
     place = LocalFolder(folder / "exports")
     local = Dependencies(clock=Clock(NOW), open_bucket=lambda *_: place)
     with create_context(settings, Deadline(120), run_id="reading", dependencies=local) as context:
-        asked = {"start": START, "end": LAST_END, "metrics": list(READ)}
-        assert export_range(context, asked).outcome == "complete"
+        event = ExportEvent(START, LAST_END, tuple(READ))
+        assert export_missing(context, event).outcome == "complete"
     return folder
 
 

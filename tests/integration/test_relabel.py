@@ -13,7 +13,7 @@ from tests.integration.deployment import CENTRAL, HOUR_S, LAST_END, PREFIX, Func
 from tests.integration.sandbox import Clock
 
 AGAIN: dict[str, Any] = {
-    "action": "export",
+    "action": "reexport",
     "start": LAST_END - 3 * HOUR_S,
     "end": LAST_END,
 }
@@ -119,7 +119,7 @@ def test_old_windows_keep_their_grid(make_function: MakeFunction, mimir: Prometh
     assert_on_both_grids(finer, mimir, border)
     # Asked for again, each window is what it was; a part of one is the whole.
     before = finer.file_keys()
-    again = {"action": "export", "start": border - 1800, "end": border + 1800}
+    again = {"action": "reexport", "start": border - 1800, "end": border + 1800}
     result = finer.export(again)
     assert (result["outcome"], result["windows"]["exported"]) == ("complete", 3)
     assert finer.file_keys() == before

@@ -58,10 +58,10 @@ def test_deleted_days_come_back_by_hand_when_retention_is_longer(function: Funct
     span = {"start": LAST_END - 3 * HOUR_S, "end": LAST_END}
     status = {"action": "status", "files": True, **span}
     assert longer.export(status)["outcome"] == "deleted"
-    longer.export({"action": "export", "again": False, **span})
+    longer.export({"action": "export", **span})
     assert old.items() <= longer.file_keys().items()
     assert longer.export(status)["outcome"] == "complete"
-    assert longer.export({"action": "export", "again": False, **span})["windows"]["planned"] == 0
+    assert longer.export({"action": "export", **span})["windows"]["planned"] == 0
 
 
 WINDOW = "1740740400_node_info.json.gz"
@@ -150,7 +150,7 @@ def test_a_run_that_hands_over_deletes_too(
     full = function.with_env(PORT=str(slow.port), BACKFILL_STATE_MACHINE_ARN=make_machine(WAITING))
     function.clock.advance(13 * HOUR_S)
     result = full.export(seconds=7)
-    assert (result["outcome"], result["deleted"]) == ("handed over", len(old))
+    assert (result["outcome"], result["deleted"]) == ("handed_over", len(old))
     assert not old.keys() & function.keys().keys()
     assert function.checkpoint()["retention_done"] == "2025-03-02"
 

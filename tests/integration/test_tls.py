@@ -69,7 +69,7 @@ def test_an_authority_of_ones_own_is_trusted(behind_tls: Function, mimir: Promet
     assert behind_tls.export()["outcome"] == "complete"
     assert behind_tls.differences(mimir, 1) == []
     report = behind_tls.export({"action": "check"})
-    assert report["outcome"] == "fit"
+    assert report["outcome"] == "ready"
 
 
 def test_the_bundle_that_ships_lies_beside_the_package(
@@ -130,7 +130,7 @@ def assert_refused(function: Function, *says: str) -> None:
         assert words in text
     assert function.file_keys() == {}
     report = function.export({"action": "check"})
-    assert report["outcome"] == "unfit"
+    assert report["outcome"] == "not_ready"
     (finding,) = [one for one in report["findings"] if one["what"] == "endpoint"]
     assert text.startswith(finding["found"])
     assert text.removesuffix(".").endswith(finding["change"].removesuffix("."))

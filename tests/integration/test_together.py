@@ -36,7 +36,7 @@ def test_runs_at_the_same_time_lose_nothing_and_double_nothing(
     begin = time.time() + 2
     regular = [order(longer, lease=False, begin=begin) for _ in range(4)]
     again = {
-        "action": "export",
+        "action": "reexport",
         "start": iso(LAST_END - HOURS * HOUR_S),
         "end": iso(LAST_END),
     }
@@ -91,7 +91,7 @@ def test_a_second_run_is_skipped_while_one_is_at_work(
         assert result["windows"]["planned"] == 0
         assert through.messages("run finished")[0]["outcome"] == "skipped"
         # A manual export is written down, and done by whoever comes next.
-        event = {"action": "export", "start": LAST_END - 4 * HOUR_S, "end": LAST_END - 3 * HOUR_S}
+        event = {"action": "reexport", "start": LAST_END - 4 * HOUR_S, "end": LAST_END - 3 * HOUR_S}
         result = through.export(event)
         assert result["outcome"] == "skipped"
         assert result["message"].startswith("2025-03-01T08:00:00Z/2025-03-01T09:00:00Z is recorded")

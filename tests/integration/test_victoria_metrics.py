@@ -64,7 +64,7 @@ def test_under_the_prefix_that_it_has_too(function: Function, victoria: Victoria
 
 def test_check_finds_it_fit(function: Function) -> None:
     report = function.export({"action": "check"})
-    assert report["outcome"] == "fit"
+    assert report["outcome"] == "ready"
     assert set(report["metrics"]["node_info"]["by_cluster"]) >= {"prod-eu", "prod-us", "staging"}
 
 

@@ -152,7 +152,7 @@ class Story:
 
     def _again(self, start: int, end: int) -> Event:
         force = self.chance.random() < 0.1
-        return {"action": "export", "start": iso(start), "end": iso(end), "force": force}
+        return {"action": "reexport", "start": iso(start), "end": iso(end), "force": force}
 
     def _open_items(self) -> Iterator[tuple[str, Event]]:
         cloud = self.function.cloud

@@ -47,7 +47,7 @@ class Crowd:
     def orders(self, **changes: object) -> list[Order]:
         """Four regular runs, the whole range by hand, and items of some of its windows."""
         begin = time.time() + 1.5
-        again = {"action": "export", "start": iso(self.begin), "end": iso(LAST_END)}
+        again = {"action": "reexport", "start": iso(self.begin), "end": iso(LAST_END)}
         starts = self.chance.sample(range(self.begin, LAST_END, HOUR_S), ITEMS)
         events: list[Event] = [{}] * REGULAR + [again]
         events += [{"start": start, "end": start + HOUR_S} for start in starts]

@@ -162,7 +162,7 @@ def finish(function: Function) -> int:
         for gap in function.checkpoint()["failures"]:
             for start, end in load_ranges(gap["ranges"]):
                 again = {"start": start, "end": end, "metrics": [gap["metric"]]}
-                function.export({"action": "export", **again})
+                function.export({"action": "reexport", **again})
     return runs + 1
 
 
@@ -184,7 +184,7 @@ def forget(
 
     proxy.spoil(faults.alter(lose_some))
     start = LAST_END - hours * 3600
-    result = function.export({"action": "export", "start": start, "end": LAST_END})
+    result = function.export({"action": "reexport", "start": start, "end": LAST_END})
     assert result["outcome"] == "complete"
     assert function.messages("files kept")
     assert function.differences(mimir, hours) == []

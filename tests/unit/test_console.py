@@ -88,13 +88,13 @@ def test_a_bar_never_runs_over() -> None:
 
 def test_a_report_is_shown_as_it_is() -> None:
     report = ["ok       endpoint            ready", "cpu_usage          2 series"]
-    result = {"outcome": "fit", "message": "Fit to run.", "report": report, "findings": [{}]}
+    result = {"outcome": "ready", "message": "Fit to run.", "report": report, "findings": [{}]}
     assert readable(result).splitlines() == ["Fit to run.", "", *report]
 
 
 def test_a_result_reads_from_its_sentence_down() -> None:
     result = {
-        "outcome": "fit",
+        "outcome": "ready",
         "message": "Fit to run.",
         "metrics": {"cpu_usage": {"series": 1234, "by_cluster": {"prod": 1200, "dev": 34}}},
         "failures": [],

@@ -18,6 +18,7 @@ from mimir_exporter.checkpoint.wanted import wanted_windows
 from mimir_exporter.coverage import status as module
 from mimir_exporter.coverage.status import report_status
 from mimir_exporter.errors import SettingsError
+from mimir_exporter.events import StatusEvent, parse_event
 from mimir_exporter.runs.context import RunContext
 from mimir_exporter.settings.settings import Settings, load_settings
 from mimir_exporter.storage.layout import object_key
@@ -91,12 +92,13 @@ def status(
         machine=SimpleNamespace(ending={"running": "", "dead": "FAILED"}.get),
         now=lambda: NOW,
     )
-    return report_status(cast(RunContext, context), dict(event or {}))
+    asked = parse_event(StatusEvent, event or {})
+    return cast("dict[str, Any]", report_status(cast(RunContext, context), asked))
 
 
 def test_before_the_first_run_it_says_how_to_begin() -> None:
     found = status(Checkpoint(), configure())
-    assert found["outcome"] == "nothing yet"
+    assert found["outcome"] == "nothing_yet"
     assert "invoke the function with {}" in found["message"]
 
 
@@ -109,7 +111,7 @@ def test_all_that_is_due_being_there_is_complete() -> None:
         "2 metrics, 144 of 144 metric by metric."
     )
     assert found["covered"] == [span]
-    assert found["windows_of_metrics"] == {"exported": 144}
+    assert found["metric_windows"] == {"exported": 144}
     assert (found["range"], found["pending_windows"], found["lag_s"]) == (span, 0, 34 * 60)
     assert found["coverage"] == [
         {"metrics": list(NAMES), "exported": [span], "without_series": [], "missing": []}
@@ -131,10 +133,10 @@ def test_what_lacks_is_told_by_metric_with_what_is_in_work_and_what_is_given_up(
     assert found["outcome"] == "incomplete"
     assert "72 of 76 windows of 2 metrics, 145 of 152 metric by metric" in found["message"]
     assert "1 is a gap, 2 are pending, 4 are in Step Functions." in found["message"]
-    assert found["windows_of_metrics"] == {
-        "without series": 1,
+    assert found["metric_windows"] == {
+        "empty": 1,
         "exported": 144,
-        "in Step Functions": 4,
+        "in_work": 4,
         "pending": 2,
         "gap": 1,
     }
@@ -165,7 +167,7 @@ def test_what_lacks_is_told_by_metric_with_what_is_in_work_and_what_is_given_up(
     (lost,) = (one for one in status(checkpoint, settings)["executions"] if one["name"] == "lost")
     assert lost == {
         "name": "lost",
-        "status": "never started",
+        "status": "never_started",
         "ranges": ["2026-10-31T11:00:00Z/2026-10-31T12:00:00Z"],
     }
 
@@ -191,9 +193,9 @@ def test_a_range_can_be_asked_for_in_whole_windows() -> None:
     assert found["range"] == "2026-10-30T10:00:00Z/2026-10-30T12:00:00Z"
     assert found["outcome"] == "complete"
     before = status(checkpoint, configure(), {"start": "2026-10-01", "end": "2026-10-02"})
-    assert (before["outcome"], before["pending_windows"]) == ("not wanted", 0)
+    assert (before["outcome"], before["pending_windows"]) == ("not_wanted", 0)
     ahead = status(checkpoint, configure(), {"start": "2026-11-01", "end": "2026-12-01"})
-    assert (ahead["outcome"], ahead["message"]) == ("not due", "November 2026 is still to come.")
+    assert (ahead["outcome"], ahead["message"]) == ("not_due", "November 2026 is still to come.")
 
 
 def test_a_month_can_be_asked_for_by_its_name() -> None:
@@ -244,7 +246,7 @@ def test_a_year_with_much_amiss_stays_small() -> None:
     event = {"start": "2025-11-01", "end": "2026-11-01", "files": True}
     found = status(checkpoint, settings, event, keys)
     assert len(json.dumps(found)) < 100_000
-    assert found["windows_of_metrics"]["failed, will be tried again"] == 1000
+    assert found["metric_windows"]["failed"] == 1000
     assert found["failures"][-1] == {"more": 970}
     assert found["coverage"][0]["missing"][-1] == "and 470 more"
     assert found["files"]["clusters"]["800 more"] == {"objects": 800, "bytes": 5600}
@@ -352,7 +354,7 @@ def test_a_window_without_series_that_is_asked_for_again_lacks_no_file() -> None
         mark_exported(checkpoint, name, window, empty=True)
     request_reexport(checkpoint, ReexportRequest(window.start, window.end, NAMES))
     found = status(checkpoint, settings)
-    assert found["windows_of_metrics"] == {"exported, asked for again": 2}
+    assert found["metric_windows"] == {"again": 2}
     assert found["files"]["missing"] == []
 
 

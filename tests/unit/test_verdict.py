@@ -142,7 +142,7 @@ def test_a_month_in_which_the_export_began() -> None:
         "12:00 UTC."
     )
     before = ask(exported(settings), settings, parse_month("month", "2026-09"))
-    assert before.outcome == "not wanted"
+    assert before.outcome == "not_wanted"
     assert "September 2026 is not exported: it lies before the beginning" in before.answer
 
 
@@ -152,7 +152,7 @@ def test_a_month_that_is_not_over() -> None:
     checkpoint = exported(settings, now)
     found = ask(checkpoint, settings, now=now)
     assert said(found) == (
-        "complete so far. "
+        "complete_so_far. "
         "October 2026 is complete so far, up to 15 October 2026, 10:00 UTC: 346 of 346 windows of "
         "20 metrics, 6,920 of 6,920 metric by metric."
     )
@@ -163,9 +163,9 @@ def test_a_month_that_is_not_over() -> None:
         "October 2026 is not complete so far, up to 15 October 2026, 10:00 UTC: 345 of 346"
     )
     later = ask(checkpoint, settings, parse_month("month", "2026-11"), now=now)
-    assert said(later) == ("not due. November 2026 is still to come.")
+    assert said(later) == ("not_due. November 2026 is still to come.")
     today = ask(checkpoint, settings, (now, now + 60), now=now)
-    assert today.outcome == "not due"
+    assert today.outcome == "not_due"
     assert "nothing of it is due yet" in today.answer
 
 
@@ -331,7 +331,7 @@ def test_a_month_without_any_series_is_no_success() -> None:
         "October 2026 is exported but empty: Mimir had no series of any metric in 744 of 744 "
         "windows of 20 metrics, 14,880 of 14,880 metric by metric; check the tenant and the data "
         "source, then "
-        "export it again."
+        "reexport it."
     )
 
 

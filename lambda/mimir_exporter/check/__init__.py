@@ -9,6 +9,7 @@ has, and `size` how much of it, how late and how far back.
 from typing import Any
 
 from .. import __version__
+from ..events import CheckResult
 from ..runs.context import RunContext
 from ..storage.layout import state_key
 from .bucket import check_aws
@@ -19,7 +20,7 @@ from .probe import Probe
 from .size import check_size_and_history
 
 
-def run_check(context: RunContext) -> dict[str, Any]:
+def run_check(context: RunContext) -> CheckResult:
     """The findings, as JSON and as lines of text. Writes nothing but a probe that it removes."""
     settings = context.settings
     findings = Findings()
@@ -39,7 +40,8 @@ def run_check(context: RunContext) -> dict[str, Any]:
         metrics = {name: count.as_dict() for name, count in counts.items()}
     result = findings.as_dict()
     result["report"] += [_line(name, metric) for name, metric in metrics.items()]
-    return result | {"metrics": metrics}
+    result["metrics"] = dict(metrics)
+    return result
 
 
 def _line(name: str, metric: dict[str, Any]) -> str:

@@ -144,7 +144,7 @@ def _judge_checkpoint(context: RunContext, checkpoint: Checkpoint, findings: Fin
             "gaps",
             f"{len(gaps)} ranges of {', '.join(names[:5])} failed too often, the first because: "
             f"{gaps[0].reason.rstrip('.')}",
-            'correct that and export them again; {"action": "status"} lists them',
+            'correct that and export them; {"action": "status"} lists them',
         )
 
 

@@ -2,12 +2,14 @@
 
 import textwrap
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal
 
 from ..errors import ExportError, OutOfTimeError
+from ..events import CheckResult
 
-LEVELS = ("error", "warning", "ok")
+Level = Literal["error", "warning", "ok"]
+LEVELS: tuple[Level, ...] = ("error", "warning", "ok")
 REPORT_WIDTH = 100
 _WHAT_WIDTH = 20
 NAMED = 5
@@ -17,14 +19,14 @@ NAMED = 5
 class Finding:
     """`level` is ok, warning or error; `change` is empty when all is well."""
 
-    level: str
+    level: Level
     what: str
     found: str
     change: str = ""
 
 
 class Findings:
-    """Gathers findings, and says in the end whether the exporter is fit to run."""
+    """Gathers findings, and says in the end whether the exporter is ready to run."""
 
     def __init__(self) -> None:
         self._all: list[Finding] = []
@@ -34,7 +36,7 @@ class Findings:
         """The newest."""
         return self._all[-1]
 
-    def add(self, level: str, what: str, found: str, change: str = "") -> None:
+    def add(self, level: Level, what: str, found: str, change: str = "") -> None:
         """One more."""
         self._all.append(Finding(level, what, found, change))
 
@@ -56,24 +58,27 @@ class Findings:
         text, _, change = str(error).partition("; ")
         self.add("error", what, text.rstrip("."), change.rstrip("."))
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> CheckResult:
         """Outcome, one sentence, the report's lines, and the findings, the worst first."""
         found = sorted(self._all, key=lambda one: LEVELS.index(one.level))
         errors = [one for one in found if one.level == "error"]
         warnings = [one for one in found if one.level == "warning"]
-        message = "Fit to run."
+        message = "Ready."
         if errors:
-            message = f"Not fit to run: {errors[0].what}: {errors[0].found}."
+            message = f"Not ready: {errors[0].what}: {errors[0].found}."
         elif warnings:
             message = (
-                f"Fit to run; {len(warnings)} to look at, the first: "
+                f"Ready, {len(warnings)} {'warning' if len(warnings) == 1 else 'warnings'}: "
                 f"{warnings[0].what}: {warnings[0].found}."
             )
         return {
-            "outcome": "unfit" if errors else "fit",
+            "outcome": "not_ready" if errors else "ready",
             "message": message,
             "report": [line for one in found for line in _lines(one)],
-            "findings": [asdict(one) for one in found],
+            "findings": [
+                {"level": one.level, "what": one.what, "found": one.found, "change": one.change}
+                for one in found
+            ],
         }
 
 

@@ -8,7 +8,7 @@ from ..checkpoint.wanted import wanted_windows
 from ..errors import ExportError, TooLargeError, TryLaterError
 from ..runs.context import RunContext
 from ..timeline.windows import DAY_S, Window, WindowSchedule, iso, window_at, windows_within
-from .findings import Findings, some
+from .findings import Findings, Level, some
 from .metrics import Count
 from .probe import Probe
 
@@ -190,7 +190,7 @@ class Size:
             sum(seconds.values()) + delay_s * len(counts),
         )
 
-    def judge(self, due: int, budget_s: float) -> tuple[str, str, str]:
+    def judge(self, due: int, budget_s: float) -> tuple[Level, str, str]:
         """Level, what is found and what to change, where `due` windows wait and a run has
         `budget_s`."""
         length_s = self.window.end - self.window.start

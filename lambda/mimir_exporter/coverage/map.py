@@ -30,7 +30,7 @@ LEGEND_PX = 24
 LABEL_PX = 64
 WEEK_PX = 4  # between Sunday and Monday
 
-_GOOD = ("complete", "complete so far", "partial")
+_GOOD = ("complete", "complete_so_far", "partial")
 _BAD = ("incomplete", "empty")
 
 

@@ -13,8 +13,8 @@ from ..checkpoint.records import Failure
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.wanted import keep_from, lag_s
 from ..errors import SettingsError
+from ..events import StatusEvent, StatusResult
 from ..runs.context import RunContext
-from ..settings.parsers import parse_flag, parse_month, parse_time
 from ..timeline.deadline import Deadline
 from ..timeline.intervals import Interval, Intervals, union
 from ..timeline.windows import DAY_S, iso, iso_range, window_at
@@ -33,22 +33,20 @@ CLUSTERS_SHOWN = 200
 AHEAD_S = 10 * 366 * DAY_S
 
 
-def report_status(context: RunContext, event: dict[str, Any]) -> dict[str, Any]:
+def report_status(context: RunContext, event: StatusEvent) -> StatusResult:
     """What is exported, pending and missing in a range, by default in all that is wanted.
 
-    The range is `"month": "2026-10"`, or `start` and `end`; it is widened to whole windows.
-    `files` counts what the bucket has of the range, for COUNT_S at most, or for as long as the
-    invocation may last where the event has `"files": true`; `counted_whole` says whether it did,
-    and then `missing` names the files that the checkpoint promises and the bucket does not have;
-    `unknown` counts those of which it has forgotten whether it promises them.
-    Raises SettingsError for an event that it does not understand.
+    The range is widened to whole windows. `files` counts what the bucket has of the range, for
+    COUNT_S at most, or for as long as the invocation may last where the event has `files`;
+    `counted_whole` says whether it did, and then `missing` names the files that the checkpoint
+    promises and the bucket does not have; `unknown` counts those of which it has forgotten whether
+    it promises them. Raises SettingsError for a range that cannot be.
     """
-    look_whole = parse_flag("files", event.get("files", False))
     checkpoint = context.store.read()
     now = context.now()
     if not checkpoint.metrics:
         return {
-            "outcome": "nothing yet",
+            "outcome": "nothing_yet",
             "message": "There is no checkpoint: nothing has been exported yet; invoke the "
             "function with {} or wait for the schedule.",
         }
@@ -57,7 +55,7 @@ def report_status(context: RunContext, event: dict[str, Any]) -> dict[str, Any]:
     span = _range(context, checkpoint, event, now)
     coverage = survey(checkpoint, context.names, context.settings, now, span)
     patience = context.deadline
-    if not look_whole:
+    if not event.files:
         patience = Deadline(min(COUNT_S, context.deadline.remaining_s()))
     files = count_files(context.bucket, context.settings.prefix, coverage, patience)
     name = range_name(coverage.start, coverage.end)
@@ -72,8 +70,8 @@ def report_status(context: RunContext, event: dict[str, Any]) -> dict[str, Any]:
         "covered": _ranges(coverage.ranges_where(any_of=THERE, all_of=THERE | {State.BEFORE})),
         "lag_s": lag_s(checkpoint, context.names, now),
         "pending_windows": sum(coverage.windows(*one) for one in missing),
-        "windows_of_metrics": {
-            str(state): counts[state] for state in State if counts[state] and state in DUE
+        "metric_windows": {
+            state.name.lower(): counts[state] for state in State if counts[state] and state in DUE
         },
         "coverage": _cut([_line(line) for line in coverage.lines], _more, GROUPS_SHOWN),
         "failures": _cut([_failure(one) for one in reasons], _more),
@@ -92,24 +90,19 @@ def report_status(context: RunContext, event: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _range(
-    context: RunContext, checkpoint: Checkpoint, event: dict[str, Any], now: int
-) -> Interval:
-    asked_start, asked_end = event.get("start"), event.get("end")
-    if event.get("month") is not None:
-        if asked_start is not None or asked_end is not None:
+def _range(context: RunContext, checkpoint: Checkpoint, event: StatusEvent, now: int) -> Interval:
+    if event.month is not None:
+        if event.start is not None or event.end is not None:
             raise SettingsError("The event has month and start or end; give one or the other.")
-        return parse_month("month", event["month"])
+        return event.month
     newest = window_at(checkpoint.schedules, now - context.settings.settle_time_s).start
     # What was asked for by hand is wanted too, and may lie before the beginning.
     begins = [one.start for one in checkpoint.reexports]
     begins += [checkpoint.metrics[name].since for name in context.names]
     oldest = min(begins, default=newest)
     start, end = max(oldest, keep_from(context.settings, now)), newest
-    if asked_start is not None:
-        start = int(parse_time("start", asked_start).timestamp())
-    if asked_end is not None:
-        end = int(parse_time("end", asked_end).timestamp())
+    start = start if event.start is None else event.start
+    end = end if event.end is None else event.end
     if start >= end:
         raise SettingsError(
             f"The range {iso(start)}/{iso(end)} is empty; start has to be before end, and windows "
@@ -136,8 +129,8 @@ def _with_files(verdict: Verdict, name: str, files: Files) -> Verdict:
     return Verdict(
         "incomplete",
         f"{name} is not complete",
-        f"the bucket lacks {counted(files.lost, 'file')} that the checkpoint promises; export "
-        "that range again",
+        f"the bucket lacks {counted(files.lost, 'file')} that the checkpoint promises; reexport "
+        "that range",
         (f"The checkpoint alone says: {verdict.message}",),
     )
 
@@ -204,7 +197,7 @@ def _execution_status(context: RunContext, name: str) -> str:
     if context.machine is None:
         return "unknown"
     ending = context.machine.ending(name)
-    return "never started" if ending is None else ending or "running"
+    return "never_started" if ending is None else ending or "running"
 
 
 def _ranges(intervals: Intervals) -> list[str]:

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from ..events import StatusOutcome
 from ..timeline.intervals import Intervals, subtract, union
 from ..timeline.windows import DAY_S
 from .states import DUE, MISSING, THERE, Coverage, State
@@ -30,15 +31,9 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """`outcome` is for programs, `headline` and `detail` make a sentence, `notes` go with it.
+    """`outcome` is for programs, `headline` and `detail` make a sentence, `notes` go with it."""
 
-    Outcomes: complete (nothing of the range is missing, or ever will be), complete so far (its
-    end is still to come), partial (its beginning, or what lies between ranges that were exported
-    by hand, was never wanted or is deleted; the rest is complete), incomplete, empty (exported,
-    and without any series), deleted, not wanted, not due.
-    """
-
-    outcome: str
+    outcome: StatusOutcome
     headline: str
     detail: str = ""
     notes: tuple[str, ...] = ()
@@ -71,7 +66,7 @@ def judge(coverage: Coverage) -> Verdict:
             "empty",
             f"{name} is exported but empty",
             f"Mimir had no series of any metric in {figures}; check the tenant and the data "
-            "source, then export it again",
+            "source, then reexport it",
         )
     notes = (*_began_late(coverage), *_without_any_series(coverage), *_again(counts))
     wanted = coverage.ranges_where(any_of=THERE | MISSING | {State.LAPSED})
@@ -105,7 +100,7 @@ def judge(coverage: Coverage) -> Verdict:
         )
     if to_come:
         return Verdict(
-            "complete so far", f"{name} is complete so far, up to {spoken(ends)}", figures, notes
+            "complete_so_far", f"{name} is complete so far, up to {spoken(ends)}", figures, notes
         )
     return Verdict("complete", f"{name} is complete", figures, notes)
 
@@ -160,14 +155,14 @@ def _figures(coverage: Coverage, counts: Counter[State]) -> str:
 def _nothing_due(coverage: Coverage, name: str, counts: Counter[State]) -> Verdict:
     if counts[State.BEFORE] and not counts[State.NOT_DUE]:
         return Verdict(
-            "not wanted",
+            "not_wanted",
             f"{name} is not exported",
             "it lies before the beginning of the export; export the range by hand if Mimir still "
             "has it",
         )
     if coverage.start > coverage.now:
-        return Verdict("not due", f"{name} is still to come")
-    return Verdict("not due", f"{name} has begun, and nothing of it is due yet")
+        return Verdict("not_due", f"{name} is still to come")
+    return Verdict("not_due", f"{name} has begun, and nothing of it is due yet")
 
 
 def _deleted(name: str, counts: Counter[State]) -> Verdict:

@@ -48,6 +48,13 @@ UNKNOWN_EVENT_KEY = ErrorKind(
     "a typing error, or the console's own example event: one of the events of the "
     "[README](../README.md#events)",
 )
+USE_OTHER_ACTION = ErrorKind(
+    "use_other_action",
+    SettingsError,
+    "{action} takes no {key!r}: it exports only what the range lacks",
+    "use {other}, which exports all of the range again",
+    "an event or a command of an older version",
+)
 INVALID_RANGE = ErrorKind(
     "invalid_range",
     SettingsError,

@@ -217,8 +217,8 @@ def _log_metric(spool: Spool, fetched: FetchStats, written: WriteStats, seconds:
             extra={
                 "kept": written.kept,
                 "reason": "The bucket has more samples than Mimir has now, as it does past "
-                'Mimir\'s retention; {"action": "export", "force": true} with the window\'s start '
-                "and end would replace them.",
+                'Mimir\'s retention; {"action": "reexport", "force": true} with the window\'s '
+                "start and end would replace them.",
             },
         )
 

@@ -122,7 +122,7 @@ def reconcile_executions(
             for window, _ in wanted_windows(checkpoint, names, settings, now)
             if covers(handover.ranges, window.start, window.end)
         ]
-        _log_end(handover, ended or "never started", remaining)
+        _log_end(handover, ended or "never_started", remaining)
         _log_abandoned(handover, abandoned)
     return checkpoint
 
@@ -146,7 +146,7 @@ def _log_abandoned(handover: Handover, repeats: Sequence[ReexportRequest]) -> No
     """A reexport that was not done, with the event that requests it again."""
     for repeat in repeats:
         event = {
-            "action": "export",
+            "action": "reexport",
             "start": iso(repeat.start),
             "end": iso(repeat.end),
             "metrics": list(repeat.metrics),

@@ -1,15 +1,20 @@
-"""A range again, by hand: recorded first, then done by the ordinary cycle."""
+"""A range by hand: requested in the checkpoint first, then exported by the ordinary run."""
 
-from typing import Any
+from collections.abc import Iterable
 
 from ..checkpoint.adopt import adopt_settings
 from ..checkpoint.records import ReexportRequest
 from ..checkpoint.reexports import request_reexport
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.wanted import keep_from
-from ..errors import SettingsError
-from ..settings.parsers import parse_flag, parse_time
-from ..timeline.intervals import Intervals, subtract
+from ..errors.settings import (
+    INVALID_RANGE,
+    NO_COMPLETE_WINDOW,
+    RANGE_PAST_RETENTION,
+    UNKNOWN_METRIC,
+)
+from ..events import ExportEvent, ReexportEvent
+from ..timeline.intervals import Interval, Intervals, subtract
 from ..timeline.windows import iso, iso_range, window_at
 from .context import RunContext
 from .plan import ExportScope
@@ -17,67 +22,83 @@ from .regular import run_regular
 from .summary import Summary
 
 
-def export_range(context: RunContext, event: dict[str, Any]) -> Summary:
-    """Export a range again: `start`, `end`, optional `metrics`, `force` and `again`.
-
-    `again` false leaves alone what is exported already. The range is widened to whole windows. It
-    is recorded first, so that it is done in the end whatever happens to this run. Raises
-    SettingsError for an event that cannot be done.
-    """
-    start = int(parse_time("start", event.get("start")).timestamp())
-    end = int(parse_time("end", event.get("end")).timestamp())
-    metrics = _selected_metrics(context, event.get("metrics"))
-    force = parse_flag("force", event.get("force", False))
-    again = parse_flag("again", event.get("again", True))
-    if start >= end:
-        raise SettingsError(
-            f"start is {iso(start)} and end is {iso(end)}; start has to be before end."
+def export_missing(context: RunContext, event: ExportEvent) -> Summary:
+    """Export what a range lacks. Raises SettingsError for an event that cannot be done."""
+    scope, missing = _request(context, event, only_missing=True, force=False)
+    if not missing:
+        return Summary(
+            "complete",
+            f"Nothing is missing in {scope}; to export it again, use reexport.",
         )
+    return _run(context, scope)
 
-    def record(fresh: Checkpoint) -> ExportScope:
-        adopt_settings(fresh, context.settings, context.names, context.now())
-        newest = context.now() - context.settings.settle_time_s
-        low = window_at(fresh.schedules, start).start
-        high = window_at(fresh.schedules, min(end, newest) - 1).end
-        high = high if high <= newest else window_at(fresh.schedules, newest).start
-        if low >= high:
-            raise SettingsError(
-                f"{iso(start)}/{iso(end)} holds no whole window that is "
-                f"{context.settings.settle_time_s} s old; nothing was exported."
-            )
-        if low < (kept := keep_from(context.settings, context.now())):
-            raise SettingsError(
-                f"{iso_range(low, high)} begins before {iso(kept)}, and RETENTION_DAYS has files "
-                "of older days deleted; raise it, or set it to 0 to keep them, and export again."
-            )
-        lacking: dict[Intervals, list[str]] = {}
-        for name in metrics:
-            done = () if again else fresh.stored(name)
-            lacking.setdefault(subtract([(low, high)], done), []).append(name)
-        for ranges, names in lacking.items():
-            for one in ranges:
-                request_reexport(fresh, ReexportRequest(*one, tuple(names), force, (low, high)))
-        return ExportScope(low, high, metrics)
 
-    _, scope = context.store.update(record)
+def reexport(context: RunContext, event: ReexportEvent) -> Summary:
+    """Export all of a range again. Raises SettingsError for an event that cannot be done."""
+    scope, _ = _request(context, event, only_missing=False, force=event.force)
+    return _run(context, scope)
+
+
+def _run(context: RunContext, scope: ExportScope) -> Summary:
     summary = run_regular(context, scope)
     if summary.outcome == "skipped":
         summary.message = (
-            f"{scope} is recorded; another run is at work, and the next "
-            "regular run exports it again."
+            f"{scope} is requested; another run holds the lease, and the next run exports it."
         )
     return summary
 
 
-def _selected_metrics(context: RunContext, names: object) -> tuple[str, ...]:
+def _request(
+    context: RunContext, event: ExportEvent | ReexportEvent, *, only_missing: bool, force: bool
+) -> tuple[ExportScope, bool]:
+    """Record in the checkpoint that whole windows of the range are wanted, so that they are
+    exported in the end whatever happens to this run; the range, and whether any was requested."""
+    metrics = _known_metrics(context, event.metrics)
+    if event.start >= event.end:
+        raise INVALID_RANGE(
+            range=iso_range(event.start, event.end),
+            problem="its start is not before its end",
+            change="swap start and end, or widen the range",
+        )
+
+    def record(fresh: Checkpoint) -> tuple[ExportScope, bool]:
+        adopt_settings(fresh, context.settings, context.names, context.now())
+        low, high = _whole_windows(context, fresh, event.start, event.end)
+        requested: dict[Intervals, list[str]] = {}
+        for name in metrics:
+            exported = fresh.stored(name) if only_missing else ()
+            requested.setdefault(subtract([(low, high)], exported), []).append(name)
+        for ranges, names in requested.items():
+            for start, end in ranges:
+                request_reexport(
+                    fresh, ReexportRequest(start, end, tuple(names), force, (low, high))
+                )
+        return ExportScope(low, high, metrics), any(requested)
+
+    _, requested = context.store.update(record)
+    return requested
+
+
+def _whole_windows(context: RunContext, checkpoint: Checkpoint, start: int, end: int) -> Interval:
+    """The range widened to whole windows, as far as they are due. Raises SettingsError."""
+    newest = context.now() - context.settings.settle_time_s
+    low = window_at(checkpoint.schedules, start).start
+    high = window_at(checkpoint.schedules, min(end, newest) - 1).end
+    if high > newest:
+        high = window_at(checkpoint.schedules, newest).start
+    if low >= high:
+        raise NO_COMPLETE_WINDOW(
+            seconds=context.settings.settle_time_s, range=iso_range(start, end)
+        )
+    if low < (kept := keep_from(context.settings, context.now())):
+        raise RANGE_PAST_RETENTION(range=iso_range(low, high), kept=iso(kept))
+    return low, high
+
+
+def _known_metrics(context: RunContext, names: Iterable[str] | None) -> tuple[str, ...]:
     if names is None:
         return context.names
-    if not isinstance(names, list) or not names:
-        raise SettingsError(f"metrics is {names!r}; a list of metric names is allowed.")
     for name in names:
         if name not in context.names:
-            raise SettingsError(
-                f"metrics names {name!r}, which the catalogue does not have; it has "
-                f"{', '.join(context.names)}."
-            )
+            raise UNKNOWN_METRIC(name=name, known=", ".join(context.names))
     return tuple(names)

@@ -151,7 +151,7 @@ def _conclude(
             else:
                 summary.executions = list(started)
                 summary.handed_over = sum(started.values())
-                summary.outcome = "handed over" if started else summary.outcome
+                summary.outcome = "handed_over" if started else summary.outcome
             checkpoint = context.store.read()
     wanted = list(wanted_windows(checkpoint, context.names, context.settings, now))
     summary.pending = len(wanted)

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..errors import StopRunError
+from ..events import RunOutcome, RunResult
 from ..timeline.windows import iso
 from .plan import ExportScope
 from .totals import Totals
@@ -14,7 +14,7 @@ from .totals import Totals
 class Summary:
     """A run's result. `pending` counts windows that still lack a metric."""
 
-    outcome: str
+    outcome: RunOutcome
     message: str
     totals: Totals = field(default_factory=Totals)
     planned: int = 0
@@ -28,8 +28,8 @@ class Summary:
     seconds: float = 0.0
     error: StopRunError | None = None
 
-    def as_dict(self) -> dict[str, Any]:
-        """What the function returns: small, and readable in the console."""
+    def as_dict(self) -> RunResult:
+        """What the function returns."""
         totals = self.totals
         return {
             "outcome": self.outcome,
@@ -90,7 +90,7 @@ def _done(summary: Summary) -> Iterator[str]:
     if totals.empty_windows:
         yield (
             f"{len(totals.empty_windows)} windows had no series of any metric: if that is a "
-            "surprise, check the tenant and the data source, then export them again"
+            "surprise, check the tenant and the data source, then reexport them"
         )
 
 

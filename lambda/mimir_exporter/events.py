@@ -1,0 +1,251 @@
+"""What the functions and the command line take and return: events and results, typed.
+
+An event is a dataclass whose fields are its keys; `actions.py` has the table of what each one does.
+A result is JSON: values that programs read are words with underscores, sentences are in `message`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, NotRequired, TypedDict, TypeVar, cast
+
+from .errors.settings import INVALID_EVENT
+from .settings.parsers import parse_flag, parse_month, parse_time
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T")
+D = TypeVar("D")
+E = TypeVar("E", bound="DataclassInstance")
+
+# As it came from JSON.
+Json = Mapping[str, object]
+
+
+# Events
+
+
+@dataclass(frozen=True)
+class Key(Generic[T]):
+    """How a key of an event is read, and how the command line calls it.
+
+    `parse` takes the key's name and its value in JSON and raises SettingsError. `option` is the
+    name on the command line without dashes, by default the key's; `metavar` is empty for a flag.
+    """
+
+    parse: Callable[[str, object], T]
+    help: str
+    option: str = ""
+    metavar: str = ""
+    required: bool = False
+
+
+def _required(key: Key[T]) -> T:
+    """A field of an event that has to be given."""
+    return cast(T, field(metadata={"key": replace(key, required=True)}))
+
+
+def _optional(key: Key[T], default: D) -> T | D:
+    """A field of an event that may be left out."""
+    return field(default=default, metadata={"key": key})
+
+
+def keys_of(event_type: "type[DataclassInstance]") -> dict[str, Key[object]]:
+    """The keys that an event may have beside `action`."""
+    return {one.name: one.metadata["key"] for one in fields(event_type)}
+
+
+def parse_moment(name: str, value: object) -> int:
+    """Unix seconds from ISO 8601 or unix seconds. Raises SettingsError."""
+    return int(parse_time(name, value).timestamp())
+
+
+def parse_names(name: str, value: object) -> tuple[str, ...]:
+    """A list of metric names. Raises SettingsError."""
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    raise INVALID_EVENT(name=name, value=value, expected="a list of metric names")
+
+
+_TIME = "2026-10-31, 2026-10-31T06:00:00Z or unix seconds; UTC"
+_START = Key(parse_moment, _TIME, option="from", metavar="TIME")
+_END = Key(parse_moment, "the range's end", option="to", metavar="TIME")
+_METRICS = Key(parse_names, "only these of the catalogue", metavar="A,B")
+_FORCE = Key(parse_flag, "also where files get fewer samples")
+_MONTH = Key(parse_month, "instead of a range", metavar="2026-10")
+_FILES = Key(parse_flag, "count all files of the range")
+_EXECUTION = Key(lambda _name, value: str(value), "the execution's name")
+
+
+@dataclass(frozen=True)
+class RunEvent:
+    """The regular run."""
+
+
+@dataclass(frozen=True)
+class CheckEvent:
+    """The check."""
+
+
+@dataclass(frozen=True)
+class ExportEvent:
+    """Exports what [start, end) lacks, in unix seconds; of all metrics where `metrics` is None."""
+
+    # Keys of another action, which this one refuses by its name.
+    REFUSED: ClassVar[Mapping[str, str]] = {"again": "reexport", "force": "reexport"}
+
+    start: int = _required(_START)
+    end: int = _required(_END)
+    metrics: tuple[str, ...] | None = _optional(_METRICS, None)
+
+
+@dataclass(frozen=True)
+class ReexportEvent:
+    """Exports all of [start, end) again. `force` lets files get fewer samples than they have."""
+
+    start: int = _required(_START)
+    end: int = _required(_END)
+    metrics: tuple[str, ...] | None = _optional(_METRICS, None)
+    force: bool = _optional(_FORCE, False)
+
+
+@dataclass(frozen=True)
+class StatusEvent:
+    """Reports on `month`, or on [start, end), in unix seconds; by default on all that is due.
+
+    `files` counts all files of the range, however long that takes.
+    """
+
+    month: tuple[int, int] | None = _optional(_MONTH, None)
+    start: int | None = _optional(_START, None)
+    end: int | None = _optional(_END, None)
+    files: bool = _optional(_FILES, False)
+
+
+@dataclass(frozen=True)
+class BackfillItem:
+    """An item of the Map: the window [start, end) in unix seconds, and the execution's name."""
+
+    start: int = _required(_START)
+    end: int = _required(_END)
+    execution: str = _optional(_EXECUTION, "")
+
+
+def parse_event(event_type: type[E], event: Json) -> E:
+    """The event in its type. Keys that are null count as absent; a required one must not be.
+
+    Raises SettingsError for a value that is not allowed. Unknown keys are for the caller to refuse.
+    """
+    values = {
+        name: key.parse(name, event.get(name))
+        for name, key in keys_of(event_type).items()
+        if key.required or event.get(name) is not None
+    }
+    return event_type(**values)
+
+
+def read_item(event: object) -> BackfillItem:
+    """The event of the backfill function. Raises SettingsError."""
+    return parse_event(BackfillItem, event if isinstance(event, Mapping) else {})
+
+
+# Results
+
+RunOutcome = Literal["complete", "unfinished", "handed_over", "stopped", "skipped"]
+CheckOutcome = Literal["ready", "not_ready"]
+StatusOutcome = Literal[
+    "complete",  # nothing of the range is missing, or ever will be
+    "complete_so_far",  # its end is still to come
+    "partial",  # its beginning, or what lies between exports by hand, was never due or is deleted
+    "incomplete",
+    "empty",  # exported, and without any series
+    "deleted",
+    "not_wanted",
+    "not_due",
+    "nothing_yet",  # before the first run
+]
+
+
+class WindowCounts(TypedDict):
+    """Windows of a run; `failed` have a metric that failed."""
+
+    planned: int
+    exported: int
+    failed: int
+    handed_over: int
+    pending: int
+
+
+class FailureResult(TypedDict):
+    """A metric-window that failed in a run."""
+
+    metric: str
+    window: str
+    reason: str
+
+
+class RunResult(TypedDict):
+    """What `run`, `export` and `reexport` return. `bytes` are compressed."""
+
+    outcome: RunOutcome
+    message: str
+    windows: WindowCounts
+    objects: int
+    series: int
+    samples: int
+    bytes: int
+    raw_bytes: int
+    lag_s: int
+    gaps: int
+    execution: str | None
+    deleted: int
+    seconds: float
+    query_s: float
+    failures: list[FailureResult]
+
+
+class ItemResult(TypedDict):
+    """What the backfill function returns. `finished` false: to be invoked again with the item."""
+
+    start: int
+    end: int
+    finished: bool
+    failed: bool
+    metrics: int
+    samples: int
+    failures: list[str]
+
+
+class FindingResult(TypedDict):
+    """One thing that the check looked at; `change` is empty when all is well."""
+
+    level: Literal["ok", "warning", "error"]
+    what: str
+    found: str
+    change: str
+
+
+class CheckResult(TypedDict):
+    """What `check` returns. `report` is for reading: lines of text."""
+
+    outcome: CheckOutcome
+    message: str
+    report: list[str]
+    findings: list[FindingResult]
+    metrics: NotRequired[dict[str, object]]
+
+
+class StatusResult(TypedDict):
+    """What `status` returns; before the first run `outcome` and `message` only."""
+
+    outcome: StatusOutcome
+    message: str
+    range: NotRequired[str]
+    covered: NotRequired[list[str]]
+    lag_s: NotRequired[int]
+    pending_windows: NotRequired[int]
+    metric_windows: NotRequired[dict[str, int]]
+    coverage: NotRequired[list[dict[str, object]]]
+    failures: NotRequired[list[dict[str, object]]]
+    executions: NotRequired[list[dict[str, object]]]
+    files: NotRequired[dict[str, object]]
