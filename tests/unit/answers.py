@@ -102,7 +102,7 @@ class Expected:
     ordinary: bool
 
 
-def expect(text: bytes, label: str | None = "cluster") -> Expected | None:
+def expect(text: bytes, label: str | None = "cluster") -> Expected | None:  # noqa: C901 - cases
     """What an answer must be split into; None if it must be refused."""
     try:
         top = strict_json(text)

@@ -45,7 +45,9 @@ def state_of(coverage: Coverage, name: str, window: Window) -> State:
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> tuple[Checkpoint, Settings, dict[str, Intervals]]:
+def histories(  # noqa: C901 - a case for each kind of event
+    draw: st.DrawFn,
+) -> tuple[Checkpoint, Settings, dict[str, Intervals]]:
     """A checkpoint after some days of any luck, the settings of its last run, and what is
     exported of each metric and not deleted."""
     first = {

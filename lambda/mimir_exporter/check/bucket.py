@@ -1,6 +1,7 @@
 """The bucket, the checkpoint in it, and the state machine: what the role has to be allowed."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.wanted import lag_s, wanted_windows
@@ -8,7 +9,7 @@ from ..errors import ExportError, StopRunError
 from ..runs.context import RunContext
 from ..runs.machine import other_machine
 from ..storage.layout import PROBE, state_key
-from ..storage.objects import ConditionFailedError
+from ..storage.objects import ConditionFailedError, ObjectStore
 from ..timeline.windows import iso
 from .findings import Findings
 
@@ -49,18 +50,21 @@ def _assume(context: RunContext) -> str:
     return f"{context.settings.role_arn} is assumed"
 
 
-def _check_bucket(context: RunContext, findings: Findings) -> bool:
-    """Whether it is worth asking for the checkpoint: it was reached at all."""
-    bucket, settings = context.bucket, context.settings
-    key = state_key(settings.prefix, settings.cluster_name, PROBE)
+@dataclass(frozen=True)
+class _ProbeObject:
+    """An object that is written to be removed; each step returns what is found."""
 
-    def write() -> str:
-        bucket.put(key, BODY)
-        return f"{bucket.where(key)} is written"
+    bucket: ObjectStore
+    prefix: str
+    key: str
 
-    def condition() -> str:
+    def write(self) -> str:
+        self.bucket.put(self.key, BODY)
+        return f"{self.bucket.where(self.key)} is written"
+
+    def write_on_condition(self) -> str:
         try:
-            bucket.put(key, BODY, if_none_match="*")
+            self.bucket.put(self.key, BODY, if_none_match="*")
         except ConditionFailedError:
             return "If-None-Match is kept: what is there is not written over"
         raise StopRunError(
@@ -69,24 +73,30 @@ def _check_bucket(context: RunContext, findings: Findings) -> bool:
             "each other's progress."
         )
 
-    def read() -> str:
-        found = bucket.get(key)
+    def read(self) -> str:
+        found = self.bucket.get(self.key)
         if found is None or found[0] != BODY:
             raise StopRunError(
-                f"{bucket.where(key)} is not there right after it was written; use a bucket that "
-                "is consistent, as S3 is."
+                f"{self.bucket.where(self.key)} is not there right after it was written; use a "
+                "bucket that is consistent, as S3 is."
             )
         return "the probe is there"
 
-    def list_folder() -> str:
-        folders = bucket.list(f"{settings.prefix}/").folders
-        return f"folders under {settings.prefix}/: {len(folders)}"
+    def list_folder(self) -> str:
+        folders = self.bucket.list(f"{self.prefix}/").folders
+        return f"folders under {self.prefix}/: {len(folders)}"
 
-    def delete() -> str:
-        bucket.delete(key)
+    def delete(self) -> str:
+        self.bucket.delete(self.key)
         return "the probe is gone"
 
-    written = findings.attempt("bucket write", write)
+
+def _check_bucket(context: RunContext, findings: Findings) -> bool:
+    """Whether the bucket was reached at all, so that the checkpoint may be read."""
+    prefix = context.settings.prefix
+    key = state_key(prefix, context.settings.cluster_name, PROBE)
+    probe = _ProbeObject(context.bucket, prefix, key)
+    written = findings.attempt("bucket write", probe.write)
     failed = "" if written else findings.last.found
     if any(words in failed for words in NO_BUCKET):
         # Each further try would say the same, or take as long to give up; nothing was written.
@@ -94,11 +104,11 @@ def _check_bucket(context: RunContext, findings: Findings) -> bool:
         return False
     steps: list[tuple[str, Callable[[], str]]] = []
     if written:
-        steps += [("bucket conditions", condition), ("bucket read", read)]
+        steps += [("bucket conditions", probe.write_on_condition), ("bucket read", probe.read)]
     if NOT_ANSWERED not in failed:
-        steps.append(("bucket list", list_folder))
+        steps.append(("bucket list", probe.list_folder))
     # Removed whatever the other steps came to; what may have been written counts as written.
-    for what, step in [*steps, ("bucket delete", delete)]:
+    for what, step in [*steps, ("bucket delete", probe.delete)]:
         findings.attempt(what, step)
     return NOT_ANSWERED not in failed
 

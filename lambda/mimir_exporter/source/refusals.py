@@ -86,7 +86,9 @@ _TLS_ONLY = ("plain http request was sent to https port", "http request to an ht
 _BUSY = ("throttlingexception", "too many outstanding requests", "err-mimir-query-limited")
 
 
-def classify(status: int, body: str, *, url: str, retry_after: str | None = None) -> ExportError:
+def classify(  # noqa: C901 - a table of cases
+    status: int, body: str, *, url: str, retry_after: str | None = None
+) -> ExportError:
     """The error for an answer of `status` with `body` (JSON, text or HTML)."""
     said = explain(body)
     text = body.lower()
