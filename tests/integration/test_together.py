@@ -3,6 +3,7 @@
 Each runs in a process of its own, as each sandbox does.
 """
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -70,7 +71,7 @@ def test_a_run_that_is_killed_loses_nothing(
             worker.kill()
         result = longer.export()
         assert result["outcome"] == "skipped"
-        assert "Another run is at work, until 2025-03-01T" in result["message"]
+        assert "another run holds the lease until 2025-03-01T" in result["message"]
         longer.clock.advance(150)  # its time and a minute
     proxy.heal()
     assert longer.export()["outcome"] == "complete"
@@ -94,7 +95,7 @@ def test_a_second_run_is_skipped_while_one_is_at_work(
         event = {"action": "reexport", "start": LAST_END - 4 * HOUR_S, "end": LAST_END - 3 * HOUR_S}
         result = through.export(event)
         assert result["outcome"] == "skipped"
-        assert result["message"].startswith("2025-03-01T08:00:00Z/2025-03-01T09:00:00Z is recorded")
+        assert result["message"].startswith("Queued 2025-03-01T08:00:00Z/2025-03-01T09:00:00Z")
         assert worker.result()["outcome"] in ("complete", "unfinished")
     assert asked < len(proxy.requests)
     proxy.heal()
@@ -119,9 +120,7 @@ def test_a_run_gives_its_lease_back(status: str, through: Function, proxy: Proxy
 def test_lambdas_own_second_try_is_not_kept_out_by_the_first(through: Function) -> None:
     """An invocation that is delivered again has the same request id."""
     through.export(request_id="one")
-    key = through.checkpoint_key
-    taken = through.read(key).replace(b'"owner": ""', b'"owner": "one"')
-    through.put(key, taken.replace(b"1970-01-01T00:00:00Z", b"2025-03-01T12:30:00Z"))
+    hold_lease(through, through.clock() + 600)
     assert through.export(request_id="two")["outcome"] == "skipped"
     assert through.export(request_id="one")["outcome"] == "complete"
 
@@ -131,11 +130,15 @@ def test_a_lease_holds_if_its_clock_was_a_little_ahead_and_not_if_it_was_wrong(
     left_s: int, outcome: str, through: Function
 ) -> None:
     through.export()
-    key = through.checkpoint_key
-    taken = through.read(key).replace(b'"owner": ""', b'"owner": "one"')
-    until = iso(through.clock() + left_s).encode()
-    through.put(key, taken.replace(b'"until": "1970-01-01T00:00:00Z"', b'"until": "%s"' % until))
+    hold_lease(through, through.clock() + left_s)
     assert through.export(request_id="two")["outcome"] == outcome
+
+
+def hold_lease(function: Function, until: float) -> None:
+    """As a run with the request id `one` that is still at work."""
+    checkpoint = function.checkpoint()
+    checkpoint["lease"] = {"owner": "one", "until": iso(until)}
+    function.put(function.checkpoint_key, json.dumps(checkpoint).encode())
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

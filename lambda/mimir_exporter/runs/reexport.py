@@ -43,7 +43,7 @@ def _run(context: RunContext, scope: ExportScope) -> Summary:
     summary = run_regular(context, scope)
     if summary.outcome == "skipped":
         summary.message = (
-            f"{scope} is requested; another run holds the lease, and the next run exports it."
+            f"Queued {scope}: another run holds the lease; the next run exports the range."
         )
     return summary
 

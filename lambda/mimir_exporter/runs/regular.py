@@ -29,7 +29,7 @@ def run_regular(context: RunContext, scope: ExportScope | None = None) -> Summar
         until = iso(checkpoint.lease_until)
         return Summary(
             "skipped",
-            f"Another run is at work, until {until} at the latest; this one did nothing.",
+            f"Skipped: another run holds the lease until {until} at the latest.",
         )
     summary: Summary | None = None
     try:
