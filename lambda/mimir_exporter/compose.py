@@ -19,21 +19,20 @@ from .runs.cycle import Exporter
 from .runs.machine import StateMachine
 from .settings.settings import Settings
 from .source.auth import CredentialSource, credential_source
-from .source.counts import RawCounter
 from .source.fetch import Fetcher
 from .source.mimir import Mimir
-from .source.sigv4 import open_signer
 from .storage.bounded import BoundedStore
 from .storage.client_config import CLIENT_CONFIG, INTERACTIVE_CONFIG, ClientConfig
 from .storage.connection import S3Connection
 from .storage.fast_bucket import FastBucket
-from .storage.manifest import Layout
 from .storage.objects import ObjectStore
 from .storage.write import Writer
 from .timeline.deadline import Deadline
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
+
+    from .source.sigv4 import Signer
 
 
 def open_bucket(settings: Settings, config: ClientConfig) -> ObjectStore:
@@ -50,7 +49,7 @@ def open_bucket(settings: Settings, config: ClientConfig) -> ObjectStore:
 def open_machine(settings: Settings, config: ClientConfig) -> StateMachine | None:
     """The backfill's state machine; None where the settings name none."""
     arn = settings.state_machine_arn
-    return StateMachine(_stepfunctions_client(config), arn) if arn else None
+    return StateMachine(lambda: _stepfunctions_client(config), arn) if arn else None
 
 
 @dataclass(frozen=True)
@@ -93,11 +92,15 @@ def create_context(
     store = CheckpointStore(
         bucket, settings.prefix, settings.cluster_name, clock=made.clock, jitter=made.jitter
     )
-    layout = Layout(settings.cluster_label, settings.cluster_name, settings.split_by_cluster)
-    writer = Writer(bucket, settings.prefix, layout, deadline, clock=made.clock)
-    mimir = Mimir(settings, credentials, deadline, open_signer(settings))
+    writer = Writer(
+        bucket,
+        settings.prefix,
+        settings.cluster_name,
+        settings.cluster_label if settings.split_by_cluster else "",
+        deadline,
+    )
+    mimir = Mimir(settings, credentials, deadline, _open_signer(settings))
     fetcher = Fetcher(settings, mimir, deadline, jitter=made.jitter)
-    counter = RawCounter(mimir, settings.cluster_label)
     try:
         yield RunContext(
             settings=settings,
@@ -106,11 +109,7 @@ def create_context(
             store=store,
             credentials=credentials,
             mimir=mimir,
-            exporter=Exporter(
-                *(catalog, fetcher, writer, store, deadline),
-                counter=counter if settings.audit_after_s else None,
-                clock=made.clock,
-            ),
+            exporter=Exporter(catalog, fetcher, writer, store, deadline, clock=made.clock),
             deadline=deadline,
             machine=machine.within(deadline) if machine else None,
             run_id=run_id,
@@ -119,6 +118,14 @@ def create_context(
         )
     finally:
         mimir.close()
+
+
+def _open_signer(settings: Settings) -> "Signer | None":
+    if not settings.sigv4_region:
+        return None
+    from .source.sigv4 import open_signer  # noqa: PLC0415 - imports botocore
+
+    return open_signer(settings)
 
 
 @lru_cache(maxsize=2)

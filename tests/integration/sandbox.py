@@ -183,8 +183,8 @@ def _open_bucket(settings: Settings, config: ClientConfig) -> ObjectStore:
 
 
 def _open_machine(settings: Settings, config: ClientConfig) -> StateMachine | None:
-    arn = settings.state_machine_arn
-    return StateMachine(_stepfunctions(config, *_where()), arn) if arn else None
+    arn, client = settings.state_machine_arn, _stepfunctions(config, *_where())
+    return StateMachine(lambda: client, arn) if arn else None
 
 
 def _s3(config: ClientConfig) -> S3Connection:

@@ -326,7 +326,7 @@ def test_the_same_plan_twice_is_one_execution(
     windows = [
         Window(at - HOUR_S, at, 60) for at in range(LAST_END, LAST_END - 3 * HOUR_S, -HOUR_S)
     ]
-    step_functions = StateMachine(slow.cloud.stepfunctions, machine)
+    step_functions = StateMachine(lambda: slow.cloud.stepfunctions, machine)
     first = [*hand_over(store, step_functions, windows, NOW)]
     if state is PASSING:
         wait_for_end(slow.cloud, machine)

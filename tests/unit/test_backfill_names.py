@@ -67,7 +67,7 @@ class Machine:
         return {"status": self.statuses.get(name, "RUNNING")}
 
     def client(self) -> StateMachine:
-        return StateMachine(cast("SFNClient", self), ARN)
+        return StateMachine(lambda: cast("SFNClient", self), ARN)
 
 
 class Store:

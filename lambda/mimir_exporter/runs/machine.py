@@ -1,10 +1,8 @@
 """The backfill's state machine in Step Functions."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
-
-from botocore.exceptions import BotoCoreError, ClientError
 
 from ..checkpoint.state import Checkpoint
 from ..errors import StopRunError
@@ -17,9 +15,14 @@ if TYPE_CHECKING:
 
 
 class StateMachine:
-    """The backfill's state machine: starts executions and says how they stand."""
+    """The backfill's state machine: starts executions and says how they stand.
 
-    def __init__(self, client: "SFNClient", arn: str, deadline: Deadline | None = None) -> None:
+    `client` is called at the first use: most runs have none, and need no boto3.
+    """
+
+    def __init__(
+        self, client: "Callable[[], SFNClient]", arn: str, deadline: Deadline | None = None
+    ) -> None:
         self._client = client
         self.arn = arn
         self._deadline = deadline or Deadline.open_ended()
@@ -30,11 +33,13 @@ class StateMachine:
 
     def start(self, name: str, windows: Sequence[Window]) -> None:
         """Start an execution; starting it twice is starting it once. Raises StopRunError."""
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as above
+
         items = [{"start": window.start, "end": window.end} for window in windows]
         try:
             call_within(
                 self._deadline,
-                lambda: self._client.start_execution(
+                lambda: self._client().start_execution(
                     stateMachineArn=self.arn, name=name, input=json.dumps({"windows": items})
                 ),
                 f"The request to start the execution {name}",
@@ -48,11 +53,13 @@ class StateMachine:
     def ending(self, name: str) -> str | None:
         """ "" while the execution runs, how it ended after that, None if there is none of the
         name. Raises StopRunError."""
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as above
+
         arn = f"{self.arn.replace(':stateMachine:', ':execution:')}:{name}"
         try:
             status = call_within(
                 self._deadline,
-                lambda: self._client.describe_execution(executionArn=arn)["status"],
+                lambda: self._client().describe_execution(executionArn=arn)["status"],
                 f"The request to describe the execution {name}",
             )
         except ClientError as error:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import urllib3
@@ -37,7 +37,9 @@ from ..timeline.deadline import Deadline
 from .auth import CredentialSource, hide
 from .connection import Sockets, explain_failure, open_pool
 from .refusals import classify, missing_data
-from .sigv4 import Signer
+
+if TYPE_CHECKING:
+    from .sigv4 import Signer
 
 logger = Logger()
 
@@ -70,7 +72,7 @@ class Mimir:
         settings: Settings,
         credentials: CredentialSource,
         deadline: Deadline,
-        signer: Signer | None = None,
+        signer: "Signer | None" = None,
         *,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -159,25 +161,6 @@ class Mimir:
         """An instant query's result. `moment` is unix seconds, now by default."""
         form = {"query": promql} | ({} if moment is None else {"time": str(moment)})
         result = self._small("POST", f"{self._api}/query", form)
-        return list(result["result"]) if isinstance(result, dict) else []
-
-    def query_points(self, promql: str, first: int, last: int, step_s: int) -> list[dict[str, Any]]:
-        """The series of a range query of few points, held as a whole. Both ends are evaluated.
-
-        `wait_for_turn` comes before it.
-        """
-        form = {
-            "query": promql,
-            "start": str(first),
-            "end": str(last),
-            "step": str(step_s),
-            "partial_response": "false",
-            "nocache": "1",  # as in query_range
-        }
-        try:
-            result = self._small("POST", f"{self._api}/query_range", form)
-        finally:
-            self._last_query_end = self._clock()
         return list(result["result"]) if isinstance(result, dict) else []
 
     def label_names(self, start: int, end: int, selector: str | None = None) -> list[str]:
