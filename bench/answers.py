@@ -13,6 +13,7 @@ TAIL = b"]}}"
 START_S = 1_759_622_400
 STEP_S = 60
 SAMPLES = 60  # an hour's window
+STEPS = (START_S, START_S + STEP_S * (SAMPLES - 1))  # the first and the last
 ROWS = 256
 BLOCK_BYTES = 256 * 1024  # as the exporter reads from the socket
 

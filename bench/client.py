@@ -23,6 +23,8 @@ def main() -> None:
     from mimir_exporter.source.mimir import Mimir  # noqa: PLC0415
     from mimir_exporter.storage.connection import S3Connection  # noqa: PLC0415
     from mimir_exporter.storage.fast_bucket import FastBucket  # noqa: PLC0415
+    from mimir_exporter.storage.manifest import Layout  # noqa: PLC0415
+    from mimir_exporter.storage.upload import Export  # noqa: PLC0415
     from mimir_exporter.storage.write import Writer  # noqa: PLC0415
     from mimir_exporter.timeline.deadline import Deadline  # noqa: PLC0415
     from mimir_exporter.timeline.windows import Window  # noqa: PLC0415
@@ -33,16 +35,16 @@ def main() -> None:
     bucket = FastBucket(connection, settings.bucket)
     mimir = Mimir(settings, credential_source(""), deadline)
     fetcher = Fetcher(settings, mimir, deadline)
-    writer = Writer(bucket, settings.prefix, settings.cluster_name, "cluster", deadline)
+    writer = Writer(bucket, settings.prefix, Layout("cluster", "central", True), deadline)
     metric = Metric("cpu_usage", "cpu_usage{$matchers}")
     window = Window(START_S, START_S + STEP_S * SAMPLES, STEP_S)
     mimir.find_ready()  # the connection stands
     before_mb = peak_mb()
 
     cpu, wall = time.process_time(), time.perf_counter()
-    with Spool() as spool:
+    with Spool(steps=(window.start, window.last)) as spool:
         fetcher.fetch(metric, window, spool)
-        stats = writer.write(metric, window, spool, force=True, sweep=False)
+        stats = writer.write(Export(metric, window, force=True), spool)
         result = {"series": spool.series, "samples": spool.samples, "raw_bytes": spool.raw_bytes}
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     mimir.close()

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from isal import isal_zlib
 
-from bench.answers import Shape, make_blocks
+from bench.answers import STEPS, Shape, make_blocks
 from bench.measure import Usage, cpu_s, in_process, interleave, ratio
 from mimir_exporter.answer.split import Splitter
 from mimir_exporter.answer.spool import Spool
@@ -100,7 +100,7 @@ def compress_raw(blocks: Iterable[bytes]) -> int:
 
 def split_and_compress(blocks: Iterable[bytes]) -> int:
     """What the exporter does between the socket and the bucket. Returns the files' bytes."""
-    with Spool() as spool:
+    with Spool(steps=STEPS) as spool:
         splitter = Splitter("cluster", "central", spool.add)
         for block in blocks:
             splitter.feed(block)

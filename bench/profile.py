@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from isal import isal_zlib
 
-from bench.answers import make_blocks
+from bench.answers import STEPS, make_blocks
 from bench.compress import CASES, compress_raw, split_and_compress, split_only
 from bench.measure import Usage, in_process, interleave
 from mimir_exporter.answer.split import Splitter
@@ -74,7 +74,7 @@ def measure_profile(name: str) -> Profile:
         compressor.flush()
 
     def spool() -> None:
-        with Spool() as into:
+        with Spool(steps=STEPS) as into:
             for run in runs:
                 into.add(*run)
             for _ in into.files():

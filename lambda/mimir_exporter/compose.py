@@ -19,12 +19,14 @@ from .runs.cycle import Exporter
 from .runs.machine import StateMachine
 from .settings.settings import Settings
 from .source.auth import CredentialSource, credential_source
+from .source.counts import RawCounter
 from .source.fetch import Fetcher
 from .source.mimir import Mimir
 from .storage.bounded import BoundedStore
 from .storage.client_config import CLIENT_CONFIG, INTERACTIVE_CONFIG, ClientConfig
 from .storage.connection import S3Connection
 from .storage.fast_bucket import FastBucket
+from .storage.manifest import Layout
 from .storage.objects import ObjectStore
 from .storage.write import Writer
 from .timeline.deadline import Deadline
@@ -92,15 +94,11 @@ def create_context(
     store = CheckpointStore(
         bucket, settings.prefix, settings.cluster_name, clock=made.clock, jitter=made.jitter
     )
-    writer = Writer(
-        bucket,
-        settings.prefix,
-        settings.cluster_name,
-        settings.cluster_label if settings.split_by_cluster else "",
-        deadline,
-    )
+    layout = Layout(settings.cluster_label, settings.cluster_name, settings.split_by_cluster)
+    writer = Writer(bucket, settings.prefix, layout, deadline, clock=made.clock)
     mimir = Mimir(settings, credentials, deadline, _open_signer(settings))
     fetcher = Fetcher(settings, mimir, deadline, jitter=made.jitter)
+    counter = RawCounter(mimir, settings.cluster_label)
     try:
         yield RunContext(
             settings=settings,
@@ -109,7 +107,11 @@ def create_context(
             store=store,
             credentials=credentials,
             mimir=mimir,
-            exporter=Exporter(catalog, fetcher, writer, store, deadline, clock=made.clock),
+            exporter=Exporter(
+                *(catalog, fetcher, writer, store, deadline),
+                counter=counter if settings.audit_after_s else None,
+                clock=made.clock,
+            ),
             deadline=deadline,
             machine=machine.within(deadline) if machine else None,
             run_id=run_id,

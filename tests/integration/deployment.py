@@ -75,11 +75,15 @@ class Function(Sandbox):
         self.cloud.s3.delete_object(Bucket=self.bucket, Key=key)
 
     def file_keys(self) -> dict[str, str]:
-        """As `keys`, without the checkpoint."""
-        return {key: tag for key, tag in self.keys().items() if key != self.checkpoint_key}
+        """As `keys`, without the checkpoint and the manifests."""
+        return {
+            key: tag
+            for key, tag in self.keys().items()
+            if key != self.checkpoint_key and "/_manifests/" not in key
+        }
 
     def files(self) -> dict[str, bytes]:
-        """All objects but the checkpoint, with their bodies."""
+        """All objects but the checkpoint and the manifests, with their bodies."""
         keys = self.file_keys()
         with ThreadPoolExecutor(4) as pool:
             return dict(zip(keys, pool.map(self.read, keys), strict=True))

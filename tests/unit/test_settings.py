@@ -32,6 +32,7 @@ OURS = [
     *("SETTLE_TIME", "RETENTION_DAYS", "SPLIT_BY_CLUSTER", "WIRE_GZIP"),
     *("CA_BUNDLE", "SIGV4_REGION", "SIGV4_ROLE_ARN"),
     *("BACKFILL_STATE_MACHINE_ARN", "EXTRA_METRICS", "INITIAL_BACKFILL_DATE"),
+    "AUDIT_AFTER",
 ]
 
 
@@ -96,6 +97,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         backfill_s=3 * 86_400,
         initial_backfill=None,
         retention_s=30 * 86_400,
+        audit_after_s=86_400,
         extra_metrics={},
         state_machine_arn="",
     )
@@ -149,6 +151,9 @@ def test_an_empty_variable_counts_as_absent(name: str) -> None:
         ("BACKFILL_DAYS", "0.5", "backfill_s", 43_200),
         ("BACKFILL_DAYS", "0", "backfill_s", 0),
         ("RETENTION_DAYS", "0", "retention_s", 0),
+        ("AUDIT_AFTER", "0", "audit_after_s", 0),
+        ("AUDIT_AFTER", "2d", "audit_after_s", 172_800),
+        ("AUDIT_AFTER", "3600", "audit_after_s", 3600),
         ("RETENTION_DAYS", "90", "retention_s", 90 * 86_400),
         ("RETENTION_DAYS", "8w", "retention_s", 56 * 86_400),
         ("SPLIT_BY_CLUSTER", "FALSE", "split_by_cluster", False),

@@ -11,13 +11,15 @@ lies in one place, piece by piece: in memory up to a bound, in a temporary file 
 import io
 import struct
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
 from types import TracebackType
 from typing import BinaryIO
 
 from isal import isal_zlib
+
+from .extent import find_extent, has_first, has_last
 
 Buffer = bytes | memoryview
 
@@ -49,11 +51,19 @@ class _Cluster:
     raw_bytes: int = 0
     text_bytes: int = 0  # that the compressor got, and their checksum: gzip's trailer
     crc: int = 0
+    first: float | None = None  # sample, and the last one, as far as they are known
+    last: float | None = None
+    spans_all: bool = False  # from the first step to the last: nothing can widen it
+    finished: bool = False
 
 
 @dataclass(frozen=True)
 class ClusterFile:
-    """One cluster's finished gzip file. `size` is compressed bytes."""
+    """One cluster's finished gzip file. `size` is compressed bytes.
+
+    `first` and `last` are its first and last sample, unix seconds; None where its text is no JSON
+    that says so.
+    """
 
     cluster: str
     series: int
@@ -61,10 +71,24 @@ class ClusterFile:
     raw_bytes: int
     size: int
     body: BinaryIO
+    first: float | None = None
+    last: float | None = None
+
+
+@dataclass(frozen=True)
+class Amount:
+    """What a cluster has so far; as in ClusterFile."""
+
+    series: int
+    samples: int
+    first: float | None
+    last: float | None
 
 
 # Of a cluster at a mark: pieces, series, samples, raw_bytes, text_bytes, crc.
 _Mark = tuple[int, int, int, int, int, int]
+# And its first and last sample.
+_MarkedExtent = tuple[float | None, float | None, bool]
 
 
 class Spool:
@@ -74,7 +98,10 @@ class Spool:
     `drop_part` goes back.
     """
 
-    def __init__(self, folder: str | None = None) -> None:
+    def __init__(self, folder: str | None = None, *, steps: tuple[int, int] | None = None) -> None:
+        """`steps` are the first and the last step that are asked for, where they are known: with
+        them the samples' ends are found with a look at one series of each cluster."""
+        self._steps = steps
         self._clusters: dict[str, _Cluster] = {}
         self._history_bits = 0  # known with the first series
         self._compressor: isal_zlib.Compress | None = None
@@ -83,7 +110,7 @@ class Spool:
         # Written to in one go after another, so that nothing is copied when it goes to the file.
         self._store = SpooledTemporaryFile(MEMORY_BYTES, dir=folder)  # noqa: SIM115 - closed on exit
         self._end = 0  # of the store
-        self._marks: dict[str, _Mark] = {}
+        self._marks: dict[str, tuple[_Mark, _MarkedExtent]] = {}
         self._end_at_mark = 0
 
     def __enter__(self) -> "Spool":
@@ -117,14 +144,25 @@ class Spool:
         """The clusters that have series."""
         return tuple(self._clusters)
 
+    @property
+    def amounts(self) -> dict[str, Amount]:
+        """What each cluster has."""
+        return {
+            name: Amount(one.series, one.samples, one.first, one.last)
+            for name, one in self._clusters.items()
+        }
+
     def begin_part(self) -> None:
         """What is here stays, whatever happens to the part that comes."""
         self._flush_all()
         self._end_piece()
         self._marks = {
             name: (
-                *(len(one.pieces), one.series, one.samples),
-                *(one.raw_bytes, one.text_bytes, one.crc),
+                (
+                    *(len(one.pieces), one.series, one.samples),
+                    *(one.raw_bytes, one.text_bytes, one.crc),
+                ),
+                (one.first, one.last, one.spans_all),
             )
             for name, one in self._clusters.items()
         }
@@ -136,8 +174,9 @@ class Spool:
             if name not in self._marks:
                 del self._clusters[name]
                 continue
-            pieces, one.series, one.samples, *sums = self._marks[name]
+            (pieces, one.series, one.samples, *sums), extent = self._marks[name]
             one.raw_bytes, one.text_bytes, one.crc = sums
+            one.first, one.last, one.spans_all = extent
             del one.pieces[pieces:]
             one.pending.clear()
             one.pending_bytes = 0
@@ -166,6 +205,8 @@ class Spool:
         one.series += series
         one.samples += samples
         one.raw_bytes += size
+        if not one.spans_all:
+            self._widen(one, run, series)
         self._pinned += size
         if size >= RUN_BYTES:
             self._flush(one)
@@ -179,16 +220,43 @@ class Spool:
         if self._pinned >= PINNED_BYTES:
             self._flush_all()
 
-    def files(self) -> Iterator[ClusterFile]:
-        """The finished files, one at a time; a body is valid until the next one."""
-        for name, one in self._clusters.items():
-            self._flush(one)
-            self._compress(one, TAIL)
-            self._end_piece()
+    def files(self, clusters: Iterable[str] | None = None) -> Iterator[ClusterFile]:
+        """The finished files of `clusters`, by default of all, one at a time and as often as is
+        asked; a body is valid until the next one. Nothing can be added to them any more."""
+        for name in self.clusters if clusters is None else clusters:
+            one = self._clusters[name]
+            if not one.finished:
+                self._flush(one)
+                self._compress(one, TAIL)
+                self._end_piece()
+                one.finished = True
             trailer = LAST_BLOCK + struct.pack("<II", one.crc, one.text_bytes & 0xFFFFFFFF)
             body = _Body(self._store, one.pieces, trailer)
-            yield ClusterFile(name, one.series, one.samples, one.raw_bytes, body.size, body)
+            yield ClusterFile(
+                *(name, one.series, one.samples, one.raw_bytes, body.size),
+                *(body, one.first, one.last),
+            )
             body.close()
+
+    def _widen(self, one: _Cluster, run: Buffer, series: int) -> None:
+        """Take in when the samples of a run begin and end."""
+        text = bytes(run)
+        if self._steps is not None and self._quickly_spans_all(one, text):
+            one.first, one.last = self._steps
+            one.spans_all = True
+            return
+        extent = find_extent(text, series)
+        if extent is None:
+            return
+        one.first = extent[0] if one.first is None else min(one.first, extent[0])
+        one.last = extent[1] if one.last is None else max(one.last, extent[1])
+        one.spans_all = self._steps == (one.first, one.last)
+
+    def _quickly_spans_all(self, one: _Cluster, text: bytes) -> bool:
+        first, last = self._steps or (0, 0)
+        return (one.first == first or has_first(text, first)) and (
+            one.last == last or has_last(text, last)
+        )
 
     def _flush_all(self) -> None:
         for one in self._clusters.values():

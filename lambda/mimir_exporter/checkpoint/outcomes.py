@@ -46,6 +46,17 @@ def mark_exported(
     forget_request(checkpoint, name, window.start, window.end, forced=forced)
 
 
+def mark_pending(checkpoint: Checkpoint, name: str, window: Window) -> None:
+    """This metric-window is to be exported again: its files are about to be taken away, or the
+    source has more than they have. Raises CheckpointError."""
+    progress = checkpoint.progress_of(name)
+    here = [(window.start, window.end)]
+    progress.exported = subtract(progress.exported, here)
+    progress.empty = subtract(progress.empty, here)
+    progress.restored = subtract(progress.restored, here)
+    progress.audited = subtract(progress.audited, here)
+
+
 def mark_audited(checkpoint: Checkpoint, name: str, window: Window) -> None:
     """The source was asked again and has no more of this exported metric-window."""
     progress = checkpoint.progress_of(name)

@@ -1,6 +1,6 @@
 """Errors of the bucket, of a local folder in its place, and of the role for the bucket."""
 
-from . import CheckpointError, ConflictError, ErrorKind, StopRunError
+from . import CheckpointError, ConflictError, ErrorKind, QueryError, StopRunError
 
 OBJECT_CHANGED = ErrorKind(
     "object_changed",
@@ -13,6 +13,19 @@ FILE_CONFLICTS = ErrorKind(
     CheckpointError,
     "{count} write conflicts while writing {key}",
     "check that no other exporter writes the same clusters under the same S3_PREFIX",
+)
+MANIFEST_UNREADABLE = ErrorKind(
+    "manifest_unreadable",
+    QueryError,
+    "The manifest {where} cannot be read",
+    "restore it from an older version of the object; if there is none, delete it and reexport the "
+    "window: the next export lists its files anew",
+)
+MANIFEST_TOO_NEW = ErrorKind(
+    "manifest_too_new",
+    QueryError,
+    "The manifest {where} has schema version {version}, and this exporter knows up to {known}",
+    "deploy the newer exporter that wrote it again",
 )
 S3_ACCESS_DENIED = ErrorKind(
     "s3_access_denied",

@@ -14,7 +14,9 @@ from ..checkpoint.reexports import request_for
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.store import CheckpointStore
 from ..errors import QueryError, RejectedError, StopRunError, TryLaterError
+from ..source.counts import RawCounter
 from ..source.fetch import Fetcher, FetchStats
+from ..storage.upload import Export
 from ..storage.write import Writer, WriteStats
 from ..timeline.deadline import Deadline
 from ..timeline.intervals import covers
@@ -31,7 +33,10 @@ TOP_CLUSTERS = 5
 
 
 class Exporter:
-    """Exports windows and records each in the checkpoint once all its objects are written."""
+    """Exports windows and records each in the checkpoint once all its objects are written.
+
+    `counter` counts the source's samples for the manifest; without one no window can be audited.
+    """
 
     def __init__(
         self,
@@ -41,12 +46,14 @@ class Exporter:
         store: CheckpointStore,
         deadline: Deadline,
         *,
+        counter: RawCounter | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._catalog: Mapping[str, Metric] = {metric.name: metric for metric in catalog}
         self._fetcher = fetcher
         self._writer = writer
         self._progress = ProgressRecorder(store, clock=clock)
+        self._counter = counter
         self._deadline = deadline
         self.rejected: set[str] = set()
         self.current: tuple[Window, str] | None = None
@@ -117,21 +124,26 @@ class Exporter:
         """Whether it was exported; if not, its failure is recorded."""
         started = time.monotonic()
         forced = _is_forced(checkpoint, metric.name, window)
-        labelling = checkpoint.partition
         try:
-            with Spool() as spool:
+            # Before the query: what arrives between the two makes an audit look again.
+            raw = self._counter.count_window(metric, window) if self._counter else None
+            with Spool(steps=(window.start, window.last)) as spool:
                 fetched = self._fetcher.fetch(metric, window, spool)
                 written = self._writer.write(
-                    metric,
-                    window,
+                    Export(
+                        metric,
+                        window,
+                        raw,
+                        force=forced,
+                        may_exist=_may_have_files(checkpoint, metric.name, window),
+                        unmark=lambda: self._progress.set_pending(metric.name, window),
+                    ),
                     spool,
-                    force=forced,
-                    sweep=labelling is not None and window.start < labelling.since,
                 )
         except QueryError as error:
             self._handle_failure(checkpoint, metric, window, error)
             return False
-        self._progress.add_exported(metric.name, window, empty=spool.samples == 0, forced=forced)
+        self._progress.add_exported(metric.name, window, empty=written.empty, forced=forced)
         self.totals.add_metric(spool, fetched, written)
         _log_metric(spool, fetched, written, time.monotonic() - started)
         return True
@@ -183,6 +195,15 @@ class Exporter:
         return True
 
 
+def _may_have_files(checkpoint: Checkpoint, name: str, window: Window) -> bool:
+    """Whether there may be files of before there were manifests: it was exported, or may have been
+    when another label split the files."""
+    partition = checkpoint.partition
+    return covers(checkpoint.stored(name), window.start, window.end) or (
+        partition is not None and window.start < partition.since
+    )
+
+
 def _is_forced(checkpoint: Checkpoint, name: str, window: Window) -> bool:
     """Whether a reexport lets files get fewer samples."""
     repeat = request_for(checkpoint, name, window)
@@ -216,10 +237,15 @@ def _log_metric(spool: Spool, fetched: FetchStats, written: WriteStats, seconds:
             "files kept",
             extra={
                 "kept": written.kept,
-                "reason": "The bucket has more samples than Mimir has now, as it does past "
-                'Mimir\'s retention; {"action": "reexport", "force": true} with the window\'s '
-                "start and end would replace them.",
+                "clusters": written.lost[:TOP_CLUSTERS],
+                "reason": "Kept the existing files: they cover more than Mimir returns now, as "
+                'happens past Mimir\'s retention; {"action": "reexport", "force": true} with the '
+                "window's start and end replaces them.",
             },
+        )
+    if written.changed:
+        logger.info(
+            "window replaced", extra={"revision": written.revision, "removed": written.removed}
         )
 
 

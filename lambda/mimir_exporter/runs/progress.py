@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..checkpoint.outcomes import mark_exported, mark_failed
+from ..checkpoint.outcomes import mark_exported, mark_failed, mark_pending
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.store import CheckpointStore
 from ..timeline.windows import Window
@@ -69,6 +69,12 @@ class ProgressRecorder:
         """All objects of this metric-window are written."""
         self.record_deferred_failures()
         self._exported.append(_PendingRecord(metric, window, empty, forced))
+
+    def set_pending(self, metric: str, window: Window) -> None:
+        """Files of this metric-window are about to be taken away: until it is exported it is
+        pending. Written at once. Raises CheckpointError."""
+        self.save()
+        self._store.update(lambda checkpoint: mark_pending(checkpoint, metric, window))
 
     def add_failure(self, failure: MetricFailure) -> None:
         """A failure of the metric-window itself."""

@@ -208,6 +208,17 @@ class Settings:
         meaning="files of older days are deleted, once a day; `0` keeps them",
         change="a smaller value deletes the files of the days in between",
     )
+    audit_after_s: int = setting(
+        "AUDIT_AFTER",
+        parsers.whole_seconds("seconds"),
+        group=TIME,
+        default="24h",
+        unit="seconds",
+        meaning="how long after its export a window's samples are counted again at the source, "
+        "and exported again where there are more; `0` is never",
+        change="`0` also leaves out the counts at export, so what is exported meanwhile is never "
+        "audited",
+    )
     extra_metrics: Mapping[str, str] = setting(
         "EXTRA_METRICS",
         parsers.extra_metrics,

@@ -93,6 +93,24 @@ def _is_cluster_folder(folder: str) -> bool:
     return folder == cluster_folder(value)
 
 
+def manifest_day_folder(prefix: str, cluster_name: str, moment: int | None = None) -> str:
+    """The folder of the manifests of a UTC day; without a moment, the folder of all days."""
+    top = state_key(prefix, cluster_name, "_manifests/")
+    return top if moment is None else f"{top}{datetime.fromtimestamp(moment, UTC):%Y%m%d}/"
+
+
+def manifest_key(prefix: str, cluster_name: str, metric: str, start: int) -> str:
+    """The key of the manifest of one metric-window; `start` is unix seconds."""
+    return f"{manifest_day_folder(prefix, cluster_name, start)}{start}_{metric}.manifest"
+
+
+def cluster_of(folder: str) -> str:
+    """The cluster that a folder's name says; the name itself where it was shortened."""
+    if "%s" in folder:
+        return folder
+    return unquote_to_bytes(folder).decode("utf-8", "surrogatepass")
+
+
 def state_key(prefix: str, cluster_name: str, name: str) -> str:
     """The key of an object of the exporter itself; no cluster's file can have it."""
     return f"{prefix}/{cluster_folder(cluster_name)}/{name}"

@@ -1,32 +1,34 @@
-"""Putting a window's files into the bucket, so that nothing there is ever made less."""
+"""Putting a metric-window's files into the bucket, so that nothing there is ever made less.
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import BinaryIO
+New files come first, then those that grow, then those that shrink, then the manifest, and last the
+deletion of what the manifest before had and this one has not. Whatever dies in between leaves the
+old manifest, and files that have at least what it says, or a window that the checkpoint does not
+count as exported any more.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
-from .. import __version__
-from ..answer.spool import ClusterFile, Spool
-from ..catalog.metrics import Metric
-from ..errors import CheckpointError
+from ..answer.spool import Spool
+from ..errors.storage import FILE_CONFLICTS
 from ..timeline.deadline import Deadline
-from ..timeline.windows import Window
-from .layout import object_key, object_key_in
+from .adopt import REQUESTS, file_of, find_files
+from .covering import has_not_fallen, has_risen, uncovered
+from .manifest import Layout, Manifest, ManifestFile, ManifestStore
 from .objects import ConditionFailedError, ObjectStore
-from .parallel import send_files
-
-# Each lost race means that another export of the same window got further.
-RACES = 20
-
-# Key, cluster, and bytes written: 0 where the file was kept as it was.
-Upload = tuple[str, str, int]
+from .upload import RACES, Export, Uploader
 
 
 @dataclass
 class WriteStats:
-    """`kept` files stayed as they were, because the bucket had more samples than Mimir.
+    """`kept` files stayed as they were, because the answer does not cover them: `lost` names their
+    clusters.
 
-    `by_cluster` has the bytes of the files that were written.
+    `by_cluster` has the bytes of the files that were written. `empty`: the window has no files.
+    `changed`: it had files, and has others now.
     """
 
     objects: int = 0
@@ -34,116 +36,267 @@ class WriteStats:
     removed: int = 0
     bytes: int = 0
     by_cluster: dict[str, int] = field(default_factory=dict)
+    lost: list[str] = field(default_factory=list)
+    empty: bool = True
+    changed: bool = False
+    revision: int = 0
+
+
+class _ChangedError(Exception):
+    """Something of the window is not as it was when it was looked at: look again."""
+
+
+@dataclass
+class _Attempt:
+    """What was found out on the way: files as they are, which the manifest does not say so."""
+
+    may_exist: bool
+    seen: dict[str, ManifestFile | None] = field(default_factory=dict)  # None: is not there
+
+    def correct(self, files: Iterable[ManifestFile]) -> dict[str, ManifestFile]:
+        """The files as they are, by key."""
+        known = {one.key: one for one in files} | self.seen
+        return {key: one for key, one in known.items() if one is not None}
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What the window has: its manifest, of revision 0 and without an ETag where there is none yet,
+    and its files by key as they are by now, which can be others than the manifest's."""
+
+    manifest: Manifest
+    etag: str | None
+    files: dict[str, ManifestFile]
+    by_cluster: bool  # split by the label of today
 
 
 class Writer:
     """Writes the files of one exporter: its CLUSTER_NAME, and the label that it splits by."""
 
     def __init__(
-        self, bucket: ObjectStore, prefix: str, cluster_name: str, split_by: str, deadline: Deadline
+        self,
+        bucket: ObjectStore,
+        prefix: str,
+        layout: Layout,
+        deadline: Deadline,
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._bucket = bucket
-        self._deadline = deadline
+        self._manifests = ManifestStore(bucket, prefix, layout.cluster_name)
         self._prefix = prefix
-        self._source = quote(cluster_name, safe="")
-        self._split_by = split_by or "-"  # no label has that name, and no header is empty
+        self._layout = layout
+        self._source = quote(layout.cluster_name, safe="")
+        self._clock = clock
+        self._uploader = Uploader(bucket, prefix, layout, deadline)
 
-    def write(
-        self, metric: Metric, window: Window, spool: Spool, *, force: bool, sweep: bool
-    ) -> WriteStats:
-        """Write one object for each cluster in `spool`.
+    def write(self, export: Export, spool: Spool) -> WriteStats:
+        """Write one object for each cluster in `spool`, and the manifest.
 
-        An object with more samples than the new one stays (Mimir answers ranges past its
-        retention with less, or nothing), unless `force`. `sweep` says that the window may have
-        files that were split by another label: those go once the new ones are there, and if
-        they hold more samples in all than Mimir has now, everything stays as it is.
-        Raises OutOfTimeError between two objects, StopRunError.
+        Files that the answer does not cover stay, all of the window: series may have moved from one
+        cluster to another. Raises OutOfTimeError between two objects, StopRunError, and
+        QueryError for a manifest that cannot be read.
         """
-        stats = WriteStats()
-        older = self._split_otherwise(metric, window) if sweep else {}
-        if sum(older.values()) > spool.samples and not force:
-            stats.kept = len(older)
-            return stats
-        written: set[str] = set()
-
-        def upload(file: ClusterFile, body: bytes | BinaryIO) -> Upload:
-            # What is written stays, and counts for nothing until all of it is.
-            self._deadline.check()
-            key = object_key(self._prefix, file.cluster, metric.name, window.start)
-            done = self._write_one(key, file, body, window, force=force or key in older)
-            return key, file.cluster, file.size if done else 0
-
-        def place(file: ClusterFile) -> str:
-            return self._bucket.where(
-                object_key(self._prefix, file.cluster, metric.name, window.start)
-            )
-
-        for key, cluster, size in send_files(upload, spool.files(), self._deadline, place):
-            written.add(key)
-            if size:
-                stats.by_cluster[cluster] = size
-            stats.objects += size > 0
-            stats.kept += size == 0
-            stats.bytes += size
-        for key in set(older) - written:
-            self._bucket.delete(key)
-            stats.removed += 1
-        return stats
-
-    def _write_one(
-        self, key: str, file: ClusterFile, body: bytes | BinaryIO, window: Window, *, force: bool
-    ) -> bool:
-        """Whether it was written, and not kept as it was."""
-        metadata = {
-            "window": str(window),
-            "step": str(window.step_s),
-            "series": str(file.series),
-            "samples": str(file.samples),
-            "split-by": self._split_by,
-            "exporter": f"mimir-exporter/{__version__}",
-            "source": self._source,
-        }
-        etag: str | None = None
+        attempt = _Attempt(export.may_exist)
         for _ in range(RACES):
-            if not isinstance(body, bytes):
-                body.seek(0)
             try:
-                self._bucket.put(
-                    key,
-                    body,
-                    metadata=metadata,
-                    content_type="application/gzip",
-                    if_match=etag,
-                    if_none_match=None if etag else "*",
-                )
-            except ConditionFailedError:
-                stored = self._bucket.head(key)
-                etag = stored.etag if stored else None
-                if stored and not force and _samples(stored.metadata) > file.samples:
-                    return False
+                return self._write(export, spool, attempt)
+            except _ChangedError:
                 continue
-            return True
-        raise CheckpointError(
-            f"{key} changed {RACES} times while it was being written; check that no other "
-            "exporter writes the same clusters under the same S3_PREFIX."
+        key = self._manifests.key(export.metric.name, export.window.start)
+        raise FILE_CONFLICTS(count=RACES, key=key)
+
+    def _write(self, export: Export, spool: Spool, attempt: _Attempt) -> WriteStats:
+        before = self._look(export, attempt)
+        old = before.manifest
+        keys = {self._uploader.key(export, cluster): cluster for cluster in spool.clusters}
+        amounts = {key: spool.amounts[cluster] for key, cluster in keys.items()}
+        kept: dict[str, ManifestFile] = {}
+        if not export.force:
+            # Where files are split otherwise, what this export wrote of them counts twice.
+            had = before.files.values() if before.by_cluster else old.files
+            excused = old.files if has_not_fallen(old.raw, export.raw) else ()
+            more = uncovered(had, amounts, by_cluster=before.by_cluster, excused=excused)
+            if more and not (old.is_listed and before.by_cluster):
+                return self._keep(export, before, more)
+            # What was listed may never have been whole: what it lacks comes to it.
+            kept = {one.key: one for one in more}
+        before = replace(before, etag=self._begin(before, keys.keys()))
+        shrinking = {
+            key
+            for key in before.files.keys() & keys.keys() - kept.keys()
+            if amounts[key].samples < before.files[key].samples
+        }
+        gone = {one.key: one.etag for one in before.files.values() if one.key not in {*keys, *kept}}
+        if shrinking or gone:
+            export.unmark()
+        groups = (
+            [key for key in keys if key not in before.files],
+            [key for key in keys if key in before.files and key not in {*shrinking, *kept}],
+            [key for key in keys if key in shrinking],
+        )
+        written = [
+            file
+            for group in groups
+            for file in self._upload(export, spool, [keys[key] for key in group], before, attempt)
+        ]
+        files = sorted([*written, *kept.values()], key=lambda file: file.key)
+        manifest = self._conclude(export, before, files, gone)
+        return WriteStats(
+            objects=len(written),
+            kept=len(kept),
+            removed=self._delete(gone),
+            bytes=sum(file.size for file in written),
+            by_cluster={file.cluster: file.size for file in written},
+            lost=[one.cluster for one in kept.values()],
+            empty=not files,
+            changed=0 < old.revision < manifest.revision,
+            revision=manifest.revision,
         )
 
-    def _split_otherwise(self, metric: Metric, window: Window) -> dict[str, int]:
-        """Our files of this metric and window that were split by another label: their samples."""
-        found: dict[str, int] = {}
-        for folder in self._bucket.list(f"{self._prefix}/").folders:
-            key = object_key_in(folder, metric.name, window.start)
-            stored = self._bucket.head(key)
-            if (
-                stored
-                and stored.metadata.get("source") == self._source
-                and stored.metadata.get("split-by") != self._split_by
-            ):
-                found[key] = _samples(stored.metadata)
-        return found
+    def _look(self, export: Export, attempt: _Attempt) -> _Before:
+        """What the window has: as its manifest says, or where it has none, as a listing does."""
+        metric, window, ours = export.metric, export.window, self._layout.split_by
+        found = self._manifests.read(metric.name, window.start)
+        if found is None:
+            return self._list(export, attempt)
+        old, etag = found
+        same = not old.files or (old.layout is not None and old.layout.split_by == ours)
+        return _Before(old, etag, attempt.correct(old.files), same)
 
+    def _list(self, export: Export, attempt: _Attempt) -> _Before:
+        metric, window = export.metric, export.window
+        files: list[ManifestFile] = []
+        layout: Layout | None = self._layout
+        if attempt.may_exist:
+            listed = find_files(self._bucket, self._prefix, self._source, metric.name, window)
+            files = [file for file, _ in listed.values()]
+            if any(split_by != self._layout.split_by for _, split_by in listed.values()):
+                layout = None
+        manifest = Manifest(
+            *(metric.name, window.start, window.end, window.step_s),
+            revision=1 if files else 0,
+            exported=int(self._clock()),
+            query="",
+            layout=layout,
+            files=tuple(files),
+        )
+        return _Before(manifest, None, attempt.correct(files), layout is not None)
 
-def _samples(metadata: Mapping[str, str]) -> int:
-    """The number in the metadata; 0 for a file of the exporter before this one, which has none."""
-    value = metadata.get("samples", "")
-    return int(value) if value.isdecimal() else 0
+    def _keep(self, export: Export, before: _Before, more: Sequence[ManifestFile]) -> WriteStats:
+        """Leave the files alone; their manifest is written where there is none, and notes that the
+        source has risen where it has."""
+        old = before.manifest
+        risen = has_risen(old.raw, export.raw)
+        if before.etag is None or risen:
+            old = replace(old, rises=old.rises + risen, exported=int(self._clock()))
+            self._swap(old, before.etag)
+        return WriteStats(
+            kept=len(before.files),
+            lost=[one.cluster for one in more],
+            empty=not before.files,
+            revision=old.revision,
+        )
+
+    def _begin(self, before: _Before, keys: Collection[str]) -> str | None:
+        """Delete what an earlier write left behind, and note which new keys this one begins to
+        write: should it die, the next one knows of them. The manifest's ETag after that.
+
+        Files that were found by listing get their manifest here. Nothing is noted of a window that
+        has no files yet: should that write die, a listing finds what it left.
+        """
+        old = before.manifest
+        if not old.revision:
+            return before.etag
+        self._delete({key: etag for key, etag in old.superseded.items() if key not in keys})
+        fresh = [key for key in keys if key not in before.files and key not in old.superseded]
+        if not fresh and before.etag is not None:
+            return before.etag
+        noted = {key: etag for key, etag in old.superseded.items() if key in keys}
+        return self._swap(replace(old, superseded=noted | dict.fromkeys(fresh, "")), before.etag)
+
+    def _upload(
+        self,
+        export: Export,
+        spool: Spool,
+        clusters: Sequence[str],
+        before: _Before,
+        attempt: _Attempt,
+    ) -> list[ManifestFile]:
+        """Write the files of these clusters. Raises _ChangedError after all of them where some
+        were not as they should have been."""
+        known = {key: one.etag for key, one in before.files.items()}
+        written = self._uploader.upload(
+            export, spool.files(clusters), known, before.manifest.superseded.keys()
+        )
+        found = dict(written)
+        attempt.seen |= {key: file for key, file in found.items() if file is not None}
+        changed = [key for key, file in found.items() if file is None]
+        for key in changed:
+            self._learn(key, attempt)
+        if changed:
+            raise _ChangedError
+        return [file for file in found.values() if file is not None]
+
+    def _learn(self, key: str, attempt: _Attempt) -> None:
+        """See what is at a key where something else was expected."""
+        stored = self._bucket.head(key)
+        attempt.seen[key] = None if stored is None else file_of(self._prefix, key, stored)
+        if stored is not None:
+            # Files without a manifest: of before there were any, or of a write that was broken off.
+            attempt.may_exist |= stored.metadata.get("source") == self._source
+
+    def _conclude(
+        self,
+        export: Export,
+        before: _Before,
+        files: Sequence[ManifestFile],
+        gone: dict[str, str],
+    ) -> Manifest:
+        """Write the manifest: from now on the window is what it says."""
+        old = before.manifest
+        manifest = Manifest(
+            *(old.metric, old.start, old.end, export.window.step_s),
+            revision=old.revision + (not old.revision or set(old.files) != set(files)),
+            exported=int(self._clock()),
+            query=export.metric.promql(self._layout.cluster_label),
+            layout=self._layout,
+            files=tuple(files),
+            raw=export.raw,
+            superseded=gone,
+            rises=old.rises + has_risen(old.raw, export.raw),
+        )
+        try:
+            self._manifests.write(manifest, before.etag)
+        except ConditionFailedError as error:
+            # Another export of the window; where it came to the same, all is done.
+            found = self._manifests.read(manifest.metric, manifest.start)
+            if found is None or set(found[0].files) != set(files):
+                raise _ChangedError from error
+            return found[0]
+        return manifest
+
+    def _swap(self, manifest: Manifest, etag: str | None) -> str:
+        try:
+            return self._manifests.write(manifest, etag)
+        except ConditionFailedError as error:
+            raise _ChangedError from error
+
+    def _delete(self, etags: dict[str, str]) -> int:
+        """Delete files as they were seen; how many. One that was written since stays: it belongs to
+        whoever wrote it."""
+
+        def delete(key: str, etag: str) -> bool:
+            if not etag:
+                stored = self._bucket.head(key)
+                if stored is None or stored.metadata.get("source") != self._source:
+                    return False
+                etag = stored.etag
+            try:
+                self._bucket.delete(key, if_match=etag)
+            except ConditionFailedError:
+                return False
+            return True
+
+        with ThreadPoolExecutor(REQUESTS) as pool:
+            return sum(pool.map(delete, etags.keys(), etags.values()))
