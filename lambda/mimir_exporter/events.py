@@ -225,6 +225,21 @@ class FindingResult(TypedDict):
     change: str
 
 
+class MetricCount(TypedDict):
+    """The series of a metric; `by_cluster` has the largest clusters."""
+
+    series: int
+    clusters: int
+    by_cluster: dict[str, int]
+    seconds: float
+
+
+class NotCounted(TypedDict):
+    """Why a metric could not be counted."""
+
+    error: str
+
+
 class CheckResult(TypedDict):
     """What `check` returns. `report` is for reading: lines of text."""
 
@@ -232,7 +247,7 @@ class CheckResult(TypedDict):
     message: str
     report: list[str]
     findings: list[FindingResult]
-    metrics: NotRequired[dict[str, object]]
+    metrics: NotRequired[dict[str, MetricCount | NotCounted]]
 
 
 class StatusResult(TypedDict):

@@ -6,8 +6,6 @@ the checkpoint and the state machine, `endpoint` who we are and who answers, `me
 has, and `size` how much of it, how late and how far back.
 """
 
-from typing import Any
-
 from .. import __version__
 from ..events import CheckResult
 from ..runs.context import RunContext
@@ -15,7 +13,7 @@ from ..storage.layout import state_key
 from .bucket import check_aws
 from .endpoint import check_endpoint, check_login
 from .findings import Findings, some
-from .metrics import check_metrics
+from .metrics import Count, check_metrics
 from .probe import Probe
 from .size import check_size_and_history
 
@@ -32,22 +30,21 @@ def run_check(context: RunContext) -> CheckResult:
         f"{context.bucket.where(state_key(settings.prefix, settings.cluster_name, ''))}",
     )
     checkpoint = check_aws(context, findings)
-    metrics: dict[str, Any] = {}
+    counts: dict[str, Count] = {}
     if check_login(context, findings) and check_endpoint(context, findings):
         probe = Probe(context)
         counts = check_metrics(context, probe, findings)
         check_size_and_history(context, probe, counts, checkpoint, findings)
-        metrics = {name: count.as_dict() for name, count in counts.items()}
     result = findings.as_dict()
-    result["report"] += [_line(name, metric) for name, metric in metrics.items()]
-    result["metrics"] = dict(metrics)
+    result["report"] += [_line(name, count) for name, count in counts.items()]
+    result["metrics"] = {name: count.as_dict() for name, count in counts.items()}
     return result
 
 
-def _line(name: str, metric: dict[str, Any]) -> str:
+def _line(name: str, count: Count) -> str:
     """A metric in the report: its series by cluster, the largest first, and the time it took."""
-    if "error" in metric:
+    if count.error:
         return f"{name:<18} not counted"
-    clusters = some(f"{cluster} {series}" for cluster, series in metric["by_cluster"].items())
+    clusters = some(f"{cluster} {series}" for cluster, series in count.largest.items())
     of_them = f": {clusters}" if clusters else ""
-    return f"{name:<18} {metric['series']} series, {metric['seconds']:.2f} s{of_them}"
+    return f"{name:<18} {count.series} series, {count.seconds:.2f} s{of_them}"

@@ -4,10 +4,10 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..catalog.metrics import Metric
 from ..errors import ExportError, OutOfTimeError, QueryError, RejectedError, StopRunError
+from ..events import MetricCount, NotCounted
 from ..runs.context import RunContext
 from ..timeline.windows import iso
 from .findings import Findings, some
@@ -51,15 +51,20 @@ class Count:
         """Those with a name."""
         return {name for name in self.by_cluster if name}
 
-    def as_dict(self) -> dict[str, Any]:
-        """For people: the largest clusters only."""
+    @property
+    def largest(self) -> dict[str, int]:
+        """The series of the largest clusters; those without the label by its place."""
+        top = sorted(self.by_cluster.items(), key=lambda item: (-item[1], item[0]))[:TOP_CLUSTERS]
+        return {name or self.no_label: count for name, count in top}
+
+    def as_dict(self) -> MetricCount | NotCounted:
+        """For the result: the largest clusters only."""
         if self.error:
             return {"error": self.error}
-        top = sorted(self.by_cluster.items(), key=lambda item: (-item[1], item[0]))[:TOP_CLUSTERS]
         return {
             "series": self.series,
             "clusters": len(self.clusters),
-            "by_cluster": {name or self.no_label: count for name, count in top},
+            "by_cluster": self.largest,
             "seconds": round(self.seconds, 3),
         }
 

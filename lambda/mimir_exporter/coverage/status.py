@@ -6,7 +6,7 @@ there is more, so that a year's stays below 100 KB.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ..checkpoint.adopt import adopt_settings
 from ..checkpoint.records import Failure
@@ -135,13 +135,13 @@ def _with_files(verdict: Verdict, name: str, files: Files) -> Verdict:
     )
 
 
-def _line(line: Line) -> dict[str, Any]:
+def _line(line: Line) -> dict[str, object]:
     """Ranges by what became of them; `exported` has those without series too."""
 
     def ranges(*states: State) -> Intervals:
         return union((span.start, span.end) for span in line.spans if span.state in states)
 
-    told: dict[str, Any] = {
+    told: dict[str, object] = {
         "metrics": list(line.metrics),
         "exported": _ranges(ranges(*THERE)),
         "without_series": _ranges(ranges(State.EMPTY)),
@@ -158,7 +158,7 @@ def _line(line: Line) -> dict[str, Any]:
     return told | {key: _ranges(found) for key, state in others.items() if (found := ranges(state))}
 
 
-def _failure(one: Failure) -> dict[str, Any]:
+def _failure(one: Failure) -> dict[str, object]:
     return {
         "metric": one.metric,
         "range": iso_range(one.start, one.end),
@@ -169,7 +169,7 @@ def _failure(one: Failure) -> dict[str, Any]:
     }
 
 
-def _files(files: Files) -> dict[str, Any]:
+def _files(files: Files) -> dict[str, object]:
     largest = sorted(files.clusters.items(), key=lambda one: -one[1]["bytes"])
     left = dict(largest[CLUSTERS_SHOWN:])
     clusters = {name: count for name, count in files.clusters.items() if name not in left}
@@ -189,7 +189,7 @@ def _sum(clusters: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
     return {key: sum(one[key] for one in clusters.values()) for key in ("objects", "bytes")}
 
 
-def _more(more: int) -> dict[str, Any]:
+def _more(more: int) -> dict[str, object]:
     return {"more": more}
 
 
