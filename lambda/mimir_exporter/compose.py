@@ -26,7 +26,7 @@ from .storage.bounded import BoundedStore
 from .storage.client_config import CLIENT_CONFIG, INTERACTIVE_CONFIG, ClientConfig
 from .storage.connection import S3Connection
 from .storage.fast_bucket import FastBucket
-from .storage.manifest import Layout
+from .storage.manifest import Layout, ManifestStore
 from .storage.objects import ObjectStore
 from .storage.write import Writer
 from .timeline.deadline import Deadline
@@ -107,6 +107,8 @@ def create_context(
             store=store,
             credentials=credentials,
             mimir=mimir,
+            counter=counter,
+            manifests=ManifestStore(bucket, settings.prefix, settings.cluster_name),
             exporter=Exporter(
                 *(catalog, fetcher, writer, store, deadline),
                 counter=counter if settings.audit_after_s else None,

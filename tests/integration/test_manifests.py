@@ -15,7 +15,7 @@ from mimir_exporter.errors import ExportError
 from tests.conftest import MakePrometheus
 from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeProxy
-from tests.integration.deployment import CENTRAL, HOUR_S, LAST_END, PREFIX, Function
+from tests.integration.deployment import CENTRAL, HOUR_S, LAST_END, PREFIX, Function, start_of
 from tests.integration.faults import Proxy, Request
 
 START = LAST_END - HOUR_S
@@ -61,10 +61,12 @@ def manifest_of(function: Function, key: str = MANIFEST) -> dict[str, Any]:
     return found
 
 
-def samples_by_cluster(function: Function) -> dict[str, int]:
-    """As a reader of the folders counts them."""
+def samples_by_cluster(function: Function, start: int | None = None) -> dict[str, int]:
+    """As a reader of the folders counts them; of one window or of all."""
     found: dict[str, int] = {}
     for key, body in function.files().items():
+        if start not in (None, start_of(key)):
+            continue
         result = json.loads(gzip.decompress(body))["data"]["result"]
         cluster = key.removeprefix(f"{PREFIX}/").partition("/")[0]
         found[cluster] = found.get(cluster, 0) + sum(len(one["values"]) for one in result)

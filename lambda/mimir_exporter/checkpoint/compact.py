@@ -75,6 +75,7 @@ def _forget_audited(checkpoint: Checkpoint, near_s: int) -> None:
     """Forget that short stretches were audited: they are audited again."""
     for progress in checkpoint.metrics.values():
         progress.audited = _longer(progress.audited, near_s)
+        progress.unauditable = _longer(progress.unauditable, near_s)
 
 
 def _forget_old_outlines(checkpoint: Checkpoint, near_s: int) -> None:
@@ -89,6 +90,7 @@ def _forget_old_outlines(checkpoint: Checkpoint, near_s: int) -> None:
         new = subtract(progress.exported, old)
         progress.exported = union(_longer(old, near_s), new, newest)
         progress.audited = intersect(progress.audited, progress.exported)
+        progress.unauditable = intersect(progress.unauditable, progress.exported)
 
 
 def _join_failures(checkpoint: Checkpoint, near_s: int, now: int) -> None:

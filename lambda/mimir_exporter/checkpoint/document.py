@@ -30,7 +30,7 @@ T = TypeVar("T")
 # 2 had other names, and an entry for each range of a reexport request.
 VERSION = 3
 # Intervals of MetricProgress that are left out while there are none.
-RARE_RANGES = ("restored", "audited")
+RARE_RANGES = ("restored", "audited", "unauditable")
 # So many ranges read better as times than as lengths.
 MANY_RANGES = 12
 _LENGTH = re.compile(r"[1-9][0-9]{0,11}")

@@ -39,6 +39,7 @@ def mark_exported(
     if window.start < checkpoint.deleted_until:
         progress.restored = union(progress.restored, here)
     progress.audited = subtract(progress.audited, here)
+    progress.unauditable = subtract(progress.unauditable, here)
     progress.empty = subtract(progress.empty, here)
     if empty and not had_series:  # past the source's retention the older files are all there is
         progress.empty = union(progress.empty, here)
@@ -55,6 +56,7 @@ def mark_pending(checkpoint: Checkpoint, name: str, window: Window) -> None:
     progress.empty = subtract(progress.empty, here)
     progress.restored = subtract(progress.restored, here)
     progress.audited = subtract(progress.audited, here)
+    progress.unauditable = subtract(progress.unauditable, here)
 
 
 def mark_audited(checkpoint: Checkpoint, name: str, window: Window) -> None:
@@ -62,6 +64,13 @@ def mark_audited(checkpoint: Checkpoint, name: str, window: Window) -> None:
     progress = checkpoint.progress_of(name)
     here = intersect([(window.start, window.end)], progress.exported)
     progress.audited = union(progress.audited, here)
+
+
+def mark_unauditable(checkpoint: Checkpoint, name: str, window: Window) -> None:
+    """The source cannot say any more whether this exported metric-window is whole."""
+    progress = checkpoint.progress_of(name)
+    here = intersect([(window.start, window.end)], progress.exported)
+    progress.unauditable = union(progress.unauditable, here)
 
 
 def mark_failed(

@@ -31,6 +31,7 @@ class MetricProgress:
     empty_known_from: int = 0  # before this, which windows were empty had no room
     restored: Intervals = ()  # of `exported`: there again, after retention had deleted it
     audited: Intervals = ()  # of `exported`: the source was asked again and had no more
+    unauditable: Intervals = ()  # of `exported`: the source cannot say any more whether it is whole
 
 
 @dataclass(frozen=True, order=True)

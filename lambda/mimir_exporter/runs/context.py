@@ -7,7 +7,9 @@ from ..catalog.metrics import Metric
 from ..checkpoint.store import CheckpointStore
 from ..settings.settings import Settings
 from ..source.auth import CredentialSource
+from ..source.counts import RawCounter
 from ..source.mimir import Mimir
+from ..storage.manifest import ManifestStore
 from ..storage.objects import ObjectStore
 from ..timeline.deadline import Deadline
 from .cycle import Exporter
@@ -28,6 +30,8 @@ class RunContext:
     store: CheckpointStore
     credentials: CredentialSource
     mimir: Mimir
+    counter: RawCounter
+    manifests: ManifestStore
     exporter: Exporter
     deadline: Deadline
     machine: StateMachine | None

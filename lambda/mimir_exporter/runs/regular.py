@@ -8,6 +8,7 @@ from ..errors import CheckpointError, OutOfTimeError, StopRunError, TryLaterErro
 from ..source.mimir import Ready
 from ..source.retry import with_retries
 from ..timeline.windows import iso, window_at
+from .audit import audit_exported
 from .context import RunContext
 from .handover import hand_over, reconcile_executions
 from .lease import release_lease, renew_lease, take_lease
@@ -48,6 +49,8 @@ def run_regular(context: RunContext, scope: ExportScope | None = None) -> Summar
         plan = plan_run(context, checkpoint, scope)
         log_plan(plan)
         stop_error = _export_plan(context, checkpoint, plan)
+        if stop_error is None and scope is None:
+            plan, stop_error = _audit(context, plan)
         try:
             summary = _conclude(context, plan, scope, stop_error)
         except (OutOfTimeError, StopRunError) as error:
@@ -61,6 +64,22 @@ def run_regular(context: RunContext, scope: ExportScope | None = None) -> Summar
     finally:
         complete = summary is not None and summary.error is None and not summary.pending
         release_lease(context, complete=complete)
+
+
+def _audit(context: RunContext, plan: Plan) -> tuple[Plan, OutOfTimeError | StopRunError | None]:
+    """Audit what is due, and export at once what turned out to be incomplete: the whole plan, and
+    what stopped it before its end, if something did."""
+    found = audit_exported(context, context.store.read())
+    incomplete = set(found.incomplete)
+    if found.error is not None or not incomplete:
+        return plan, found.error
+    checkpoint = context.store.read()
+    again = [
+        (window, names)
+        for window, lacking in plan_run(context, checkpoint, None)
+        if (names := tuple(name for name in lacking if (window, name) in incomplete))
+    ]
+    return [*plan, *again], _export_plan(context, checkpoint, again)
 
 
 def _wait_until_ready(context: RunContext) -> Ready:

@@ -1,0 +1,195 @@
+"""What a source gets after an export is found by the audit, and exported; what it loses is told."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from localcloud.prometheus import Prometheus
+from tests.conftest import MakePrometheus
+from tests.integration import faults
+from tests.integration.conftest import MakeFunction, MakeProxy
+from tests.integration.deployment import HOUR_S, Function
+from tests.integration.test_manifests import (
+    HOUR,
+    START,
+    exporting,
+    manifest_of,
+    push,
+)
+from tests.integration.test_manifests import samples_by_cluster as samples_of
+
+
+def wait(function: Function, hours: float = 1.2) -> Function:
+    """Until the windows of before are due for their audit."""
+    function.clock.advance(hours * HOUR_S)
+    return function
+
+
+@pytest.fixture
+def source(make_prometheus: MakePrometheus) -> Prometheus:
+    series = {("prod-eu", "api"): HOUR, ("prod-us", "api"): range(20)}
+    return push(make_prometheus(), series)
+
+
+@pytest.fixture
+def function(make_function: MakeFunction, source: Prometheus) -> Function:
+    """One metric; windows are audited an hour after their export."""
+    made = exporting(make_function, source, AUDIT_AFTER="1h")
+    assert made.export()["outcome"] == "complete"
+    return made
+
+
+def samples_by_cluster(function: Function) -> dict[str, int]:
+    """Of the hour; the next one, exported meanwhile, looks back to it."""
+    return samples_of(function, START)
+
+
+def audited(function: Function, name: str = "audited") -> list[str]:
+    (progress,) = function.checkpoint()["progress"]
+    found: list[str] = progress.get(name, [])
+    return found
+
+
+THIS_HOUR = "2025-03-01T11:00:00Z/2025-03-01T12:00:00Z"
+
+
+def test_what_comes_late_is_exported_once_the_audit_has_found_it(
+    function: Function, source: Prometheus
+) -> None:
+    """An agent was cut off and caught up later, as after every outage."""
+    assert samples_by_cluster(function) == {"prod-eu": 60, "prod-us": 25}
+    push(source, {("prod-us", "api"): range(20, 60)})
+    function.export()  # too early
+    assert samples_by_cluster(function) == {"prod-eu": 60, "prod-us": 25}
+    assert wait(function).export()["outcome"] == "complete"
+    (line,) = function.messages("more samples at source")
+    assert line["window"] == THIS_HOUR
+    assert line["clusters"] == ["prod-us of pod_load{}"]
+    assert samples_by_cluster(function) == {"prod-eu": 60, "prod-us": 60}
+    assert manifest_of(function)["revision"] == 2
+    assert function.messages("window replaced")
+    assert audited(function) == []
+    wait(function).export()
+    assert audited(function)[0].startswith("2025-03-01T11:00:00Z/")
+    assert not function.messages("more samples at source")
+
+
+def test_what_has_all_is_audited_once(function: Function) -> None:
+    wait(function).export()
+    assert audited(function) == [THIS_HOUR]
+    (line,) = function.messages("windows audited")
+    assert (line["audited"], line["incomplete"], line["unauditable"]) == (1, 0, 0)
+    function.export()
+    assert not function.messages("windows audited")
+
+
+def test_samples_that_change_no_count_of_the_answer_are_found_too(
+    make_function: MakeFunction, make_prometheus: MakePrometheus
+) -> None:
+    """Four lost minutes that come late: as many values as before, and others."""
+    holes = [minute for minute in HOUR if minute not in range(30, 34)]
+    source = make_prometheus()
+    push(source, {("prod-eu", "api"): holes})  # type: ignore[dict-item]  # any minutes will do
+    function = exporting(make_function, source, AUDIT_AFTER="1h")
+    function.export()
+    before = function.file_keys()
+    assert samples_by_cluster(function) == {"prod-eu": 60}
+    push(source, {("prod-eu", "api"): range(30, 34)})
+    wait(function).export()
+    assert samples_by_cluster(function) == {"prod-eu": 60}
+    assert function.file_keys() != before
+
+
+def test_a_source_that_has_less_makes_nothing_less(
+    function: Function, make_prometheus: MakePrometheus
+) -> None:
+    less = push(make_prometheus(), {("prod-eu", "api"): HOUR})
+    before = function.file_keys()
+    wait(function.with_env(PORT=str(less.port))).export()
+    moved = function.with_env(PORT=str(less.port))
+    assert before.items() <= moved.file_keys().items()
+    assert audited(function) == [THIS_HOUR]
+
+
+def test_what_the_source_has_forgotten_is_said_not_to_be_auditable(
+    function: Function, make_prometheus: MakePrometheus
+) -> None:
+    empty = make_prometheus()
+    forgetful = function.with_env(PORT=str(empty.port))
+    wait(forgetful).export()
+    (line,) = forgetful.messages("windows not auditable")
+    assert (line["reason"], line["unauditable"]) == ("The source has forgotten it", 1)
+    assert audited(function) == []
+    assert audited(function, "unauditable") == [THIS_HOUR]
+    forgetful.export()
+    assert not forgetful.messages("windows not auditable")
+
+
+def test_a_source_that_never_stops_growing_is_unstable(
+    function: Function, source: Prometheus
+) -> None:
+    for number in range(3):
+        push(source, {("prod-us", f"late-{number}"): HOUR})
+        wait(function).export()
+        assert function.messages("more samples at source")
+    assert manifest_of(function)["rises"] == 3
+    wait(function).export()
+    reasons = [line["reason"] for line in function.messages("windows not auditable")]
+    assert reasons == ["The source is unstable: it had more samples 3 times in a row"]
+
+
+def test_a_query_without_selectors_is_audited_by_its_answers(
+    make_function: MakeFunction, source: Prometheus
+) -> None:
+    load = json.dumps({"load": "max by (cluster,pod)(pod_load)"})
+    function = exporting(make_function, source, AUDIT_AFTER="1h", EXTRA_METRICS=load)
+    function.export()
+    assert manifest_of(function)["source_samples"] is None
+    push(source, {("new", "api"): HOUR})
+    wait(function).export()
+    (line,) = function.messages("more samples at source")
+    assert line["clusters"] == ["new"]
+    assert samples_by_cluster(function) == {"prod-eu": 60, "prod-us": 25, "new": 60}
+    wait(function).export()
+    assert audited(function)[0].startswith("2025-03-01T11:00:00Z/")
+
+
+def test_no_audit_where_it_is_set_to_never(function: Function, source: Prometheus) -> None:
+    push(source, {("prod-us", "api"): HOUR})
+    never = function.with_env(AUDIT_AFTER="0")
+    wait(never, 30).export()
+    assert samples_by_cluster(function)["prod-us"] == 25
+    assert not never.messages("windows audited")
+
+
+def test_windows_of_a_day_are_counted_in_one_query_and_refused_ones_in_halves(
+    make_function: MakeFunction, make_proxy: MakeProxy, source: Prometheus
+) -> None:
+    proxy = make_proxy(f"http://127.0.0.1:{source.port}")
+    function = exporting(
+        *(make_function, source), AUDIT_AFTER="1h", BACKFILL_DAYS="4h", PORT=str(proxy.port)
+    )
+    function.export()
+
+    def counts(request: faults.Request) -> bool:
+        return request.is_query and "count_over_time" in request.fields["query"]
+
+    wait(function, 1.0)
+    proxy.requests.clear()
+    function.export()
+    (asked,) = filter(counts, proxy.requests)
+    assert asked.span_s == 3 * HOUR_S
+    again = replace(
+        exporting(
+            *(make_function, source), AUDIT_AFTER="1h", BACKFILL_DAYS="4h", PORT=str(proxy.port)
+        ),
+        clock=function.clock,
+    )
+    again.export()
+    too_much = faults.answer(422, "err-mimir-max-chunks-per-query")
+    proxy.spoil(too_much, lambda request: counts(request) and request.span_s > 0)
+    proxy.requests.clear()
+    wait(again).export()
+    assert len([one for one in proxy.requests if counts(one) and not one.span_s]) == 4
+    assert again.messages("windows audited")[0]["audited"] == 4
