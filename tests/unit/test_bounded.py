@@ -120,6 +120,29 @@ def test_a_secret_that_nobody_gives_holds_no_run() -> None:
         mimir.close()
 
 
+def test_a_name_that_nobody_resolves_holds_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The resolver has time-outs of its own, of half a minute and more."""
+    release = Event()
+
+    def resolve(*_: object, **__: object) -> list[object]:
+        release.wait(60)
+        return []
+
+    monkeypatch.setattr("socket.getaddrinfo", resolve)
+    mimir = Mimir(
+        configure(HOSTNAME="mimir.example"),
+        CredentialSource({}, "", lambda _force: ""),
+        Deadline(0.2),
+    )
+    try:
+        with pytest.raises(OutOfTimeError):
+            mimir.find_ready()
+        assert not release.is_set()
+    finally:
+        release.set()
+        mimir.close()
+
+
 def test_threads_are_kept_and_bounded() -> None:
     workers = Workers(limit=3)
     seen: set[int] = set()

@@ -3,6 +3,7 @@
 import re
 import socket
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
@@ -13,6 +14,8 @@ from urllib3.exceptions import HTTPError
 
 from ..errors import ExportError, SettingsError, StopRunError, TryLaterError
 from ..settings.settings import Settings
+from ..timeline.bounded import call_within
+from ..timeline.deadline import Deadline
 
 # What ships in the function lies beside the package.
 _SHIPPED = Path(__file__).resolve().parents[2]
@@ -31,6 +34,12 @@ class Sockets:
 
     current: ClassVar[socket.socket | None] = None
     certificate_ends: ClassVar[float | None] = None  # of the server, unix seconds
+    deadline: ClassVar[Callable[[], Deadline]] = Deadline.open_ended
+
+    @classmethod
+    def open(cls, connect: Callable[[], socket.socket]) -> socket.socket:
+        """What `connect` opens: resolving a name has no time-out that is ours."""
+        return call_within(cls.deadline(), connect, "Connecting to the endpoint")
 
     @classmethod
     def set_timeout(cls, seconds: float) -> None:
@@ -46,6 +55,9 @@ class Sockets:
 
 
 class _PlainConnection(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        return Sockets.open(super()._new_conn)
+
     def connect(self) -> None:
         super().connect()
         Sockets.current = self.sock
@@ -53,6 +65,9 @@ class _PlainConnection(HTTPConnection):
 
 
 class _TlsConnection(HTTPSConnection):
+    def _new_conn(self) -> socket.socket:
+        return Sockets.open(super()._new_conn)
+
     def connect(self) -> None:
         super().connect()
         Sockets.current = self.sock

@@ -86,6 +86,7 @@ class Mimir:
         self._clock = clock
         self._api = settings.origin + settings.path_prefix + "/api/v1"
         self._pool = open_pool(settings)
+        Sockets.deadline = lambda: self._deadline
         self._login: Credentials | None = None
         self._last_query_end: float | None = None
         self._closed = False
