@@ -1,8 +1,10 @@
 """Measure everything, print the table of goals, write docs/performance.md, .json and docs/cost.md.
 
-With a section's name (`make bench ARGS=memory`) only that is measured, and nothing is written.
+With a section's name (`make bench ARGS=memory`) only that is measured, and nothing is written,
+but for `windows`, whose figures replace those of before on the pages.
 """
 
+import dataclasses
 import os
 import sys
 import time
@@ -23,6 +25,7 @@ from bench.results import MIXED, SORTED
 from bench.runtime import VERSION, measure_runtime
 from bench.start import measure_start
 from bench.way import measure_way, measure_wire, running_server
+from bench.windows import measure_windows
 from infra.package import build_package
 from localcloud.aws import running_cloud
 from localcloud.processes import leave_on_sigterm
@@ -82,11 +85,18 @@ def main() -> None:
         section("memory", lambda: measure_memory(server))
         with running_cloud() as cloud:
             section("ways", lambda: measure_way(server, cloud))
+            section("windows", lambda: measure_windows(server, cloud))
     section("wire", measure_wire)
     section("package", measure_package)
-    if only:
+    before = results.load()
+    if only == ["windows"]:
+        everything = dataclasses.replace(before, windows=found["windows"])
+    elif only:
         return
-    everything = results.Results(**machine, **found)
+    else:
+        everything = results.Results(**machine, **found)
+    for sentence in results.find_regressions(everything, before):
+        print(sentence)
     results.save(everything)
     print(goal_table(results.find_goals(everything)))
     (PROJECT / "docs" / "performance.md").write_text(write_report(everything), "utf-8")

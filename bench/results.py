@@ -14,9 +14,15 @@ from bench.profile import Profile
 from bench.runtime import Runtime
 from bench.start import Start
 from bench.way import Way, Wire
+from bench.windows import WholeWindow
 
 PROJECT = Path(__file__).resolve().parents[1]
 FIGURES = PROJECT / "docs" / "performance.json"
+
+# A whole window of so many clusters may take this much more than its floor.
+WINDOW_CLUSTERS, WINDOW_TO_FLOOR = 300, 2.0
+# A ratio that is worse by more than this is said.
+REGRESSION = 1.10
 
 SORTED, MIXED = "sorted, 20 clusters", "interleaved, 20 clusters"
 
@@ -55,6 +61,7 @@ class Results:
     memory: list[Memory]
     start: Start
     package: Package
+    windows: list[WholeWindow]
 
     def case(self, name: str) -> Case:
         return next(one for one in self.cases if one.name == name)
@@ -67,10 +74,20 @@ class Results:
         return self._memory(size_mb, clusters).peak_mb
 
     @property
-    def upload_cpu_s(self) -> float:
-        """CPU of one more object: a thousand of 10 MB against one of 10 MB."""
-        many, one = self._memory(10, 1000), self._memory(10, 1)
-        return max(0.0, many.cpu_s - one.cpu_s) / (many.clusters - one.clusters)
+    def start_cpu_s(self) -> float:
+        """CPU of a start: imports, as the whole windows began."""
+        return min(one.parts["start"] for one in self.windows)
+
+    @property
+    def window_cpu_s(self) -> tuple[float, float]:
+        """CPU of a MB of answer, and of an object: what the smallest and the largest of the whole
+        windows took beside their start."""
+        small, large = self.windows[0], self.windows[-1]
+        work_small, work_large = (one.cpu_s - one.parts["start"] for one in (small, large))
+        by_mb = (work_small * large.objects - work_large * small.objects) / (
+            small.size_mb * large.objects - large.size_mb * small.objects
+        )
+        return by_mb, (work_large - by_mb * large.size_mb) / large.objects
 
     @property
     def series_mb(self) -> float:
@@ -135,6 +152,11 @@ def find_goals(results: Results) -> list[Goal]:
         Goal("the same without gzip on the wire", 2.0, plain_way.ratio, False,
              why="curl or igzip is missing here" if plain_way.ratio is None else
                  _why_way(plain_way, lines)),
+        *(
+            Goal(f"whole window of {one.clusters} clusters, CPU to its floor", WINDOW_TO_FLOOR,
+                 one.ratio, False, why=_why_window(one))
+            for one in results.windows if one.clusters == WINDOW_CLUSTERS
+        ),
         Goal("CPU of import and first query to `import boto3` and one client", 1.5,
              results.start.ratio, False),
     ]  # fmt: skip
@@ -146,6 +168,37 @@ def _why_not_faster(profile: Profile, goal: float) -> str:
         f"a MB may take {allowed:.2f} ms and takes {profile.whole:.2f}: {profile.compress:.2f} "
         f"compressing, {profile.count:.2f} counting samples in one pass of `bytes.count`, the rest "
         f"for {profile.calls:.1f} calls a series and for keeping what comes out: see the profile"
+    )
+
+
+def find_regressions(results: Results, before: Results) -> list[str]:
+    """A sentence for each ratio that has become worse by a tenth."""
+    pairs = [
+        *(
+            (f"{one.name}, speed to raw ISA-L", other.to_raw / one.to_raw)
+            for one in results.cases
+            for other in before.cases
+            if one.name == other.name
+        ),
+        *(
+            (f"whole window of {one.clusters} clusters, CPU to its floor", one.ratio / other.ratio)
+            for one in results.windows
+            for other in before.windows
+            if one.clusters == other.clusters
+        ),
+        ("start, CPU to `import boto3` and one client", results.start.ratio / before.start.ratio),
+    ]
+    return [
+        f"Worse by {worse - 1:.0%} than the committed figures: {what}."
+        for what, worse in pairs
+        if worse > REGRESSION
+    ]
+
+
+def _why_window(window: WholeWindow) -> str:
+    return (
+        f"{window.cpu_s:.1f} s against {window.floor_compress_s:.1f} of compressing and "
+        f"{window.floor_put_s:.1f} of {window.objects:,} PUTs; see the parts"
     )
 
 
@@ -202,6 +255,7 @@ def load() -> Results:
             "memory": [Memory(**one) for one in raw["memory"]],
             "start": Start(**raw["start"]),
             "package": Package(**raw["package"]),
+            "windows": [WholeWindow(**one) for one in raw.get("windows", ())],
         }
     )
 
