@@ -23,9 +23,6 @@ from mimir_exporter.timeline.intervals import Intervals, covers, subtract, union
 from mimir_exporter.timeline.windows import (
     DAY_S,
     Window,
-    WindowSchedule,
-    adopt_schedule,
-    count_windows,
     window_at,
     windows_within,
 )
@@ -184,26 +181,6 @@ def test_side_by_side_each_metric_stands_once_at_every_moment(
     due = coverage.ranges_where(any_of=DUE)
     for (start, end), states in pieces:
         assert covers(due, start, end) == bool(states.keys() & DUE)
-
-
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 3 * DAY_S), st.sampled_from([1800, 3600, 5400, 50_000, DAY_S])),
-        max_size=3,
-    ),
-    st.integers(0, 6 * DAY_S),
-    st.integers(0, 6 * DAY_S),
-)
-def test_windows_are_counted_without_going_through_them(
-    changes: list[tuple[int, int]], start: int, length: int
-) -> None:
-    """Also where the grid changed, which may cut a window short."""
-    schedules: tuple[WindowSchedule, ...] = adopt_schedule((), 7200, 60, 0)
-    for at, width_s in sorted(changes):
-        schedules = adopt_schedule(schedules, width_s, 60, at)
-    windows = windows_within(schedules, 0, 14 * DAY_S)
-    begun = sum(1 for window in windows if start <= window.start < start + length)
-    assert count_windows(schedules, start, start + length) == begun
 
 
 def test_a_year_is_no_more_work_than_a_day() -> None:

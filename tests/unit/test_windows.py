@@ -12,6 +12,7 @@ from mimir_exporter.timeline.windows import (
     Window,
     WindowSchedule,
     adopt_schedule,
+    count_windows,
     halves,
     iso,
     window_at,
@@ -251,3 +252,23 @@ def test_halving_comes_to_single_steps_that_are_the_whole(
         else:
             waiting += pieces
     assert sorted(single) == list(range(first, first + steps * step_s + 1, step_s))
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3 * DAY_S), st.sampled_from([1800, 3600, 5400, 50_000, DAY_S])),
+        max_size=3,
+    ),
+    st.integers(0, 6 * DAY_S),
+    st.integers(0, 6 * DAY_S),
+)
+def test_windows_are_counted_without_going_through_them(
+    changes: list[tuple[int, int]], start: int, length: int
+) -> None:
+    """Also where the grid changed, which may cut a window short."""
+    schedules: tuple[WindowSchedule, ...] = adopt_schedule((), 7200, 60, 0)
+    for at, width_s in sorted(changes):
+        schedules = adopt_schedule(schedules, width_s, 60, at)
+    windows = windows_within(schedules, 0, 14 * DAY_S)
+    begun = sum(1 for window in windows if start <= window.start < start + length)
+    assert count_windows(schedules, start, start + length) == begun
