@@ -223,3 +223,21 @@ def test_an_ended_execution_is_settled_and_one_that_never_began_is_taken_back(
     assert len(after.handovers) == left
     found = [after.failure_of("cpu", window) for window in windows]
     assert [one.attempts if one else 0 for one in found] == [attempts] * 2
+
+
+def test_the_client_is_made_once_and_before_it_is_needed() -> None:
+    """A run that will hand over has no time for it at its end."""
+    functions = Machine()
+    made: list[int] = []
+
+    def make() -> "SFNClient":
+        made.append(len(functions.started))
+        return cast("SFNClient", functions)
+
+    machine = StateMachine(make, ARN)
+    assert made == []
+    machine.prepare()
+    machine.start("one", [])
+    machine.start("two", [])
+    assert machine.ending("two") == ""
+    assert made == [0]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from ..checkpoint.state import Checkpoint
@@ -9,6 +10,7 @@ from ..errors import StopRunError
 from ..timeline.bounded import call_within
 from ..timeline.deadline import Deadline
 from ..timeline.windows import Window
+from ..timeline.workers import SHARED
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -24,12 +26,23 @@ class StateMachine:
         self, client: "Callable[[], SFNClient]", arn: str, deadline: Deadline | None = None
     ) -> None:
         self._client = client
+        self._opening: Future[SFNClient] | None = None
         self.arn = arn
         self._deadline = deadline or Deadline.open_ended()
 
     def within(self, deadline: Deadline) -> "StateMachine":
         """The same, waited for only as long as there is time."""
         return StateMachine(self._client, self.arn, deadline)
+
+    def prepare(self) -> None:
+        """Have the client made meanwhile, where an execution may have to be started at the end.
+
+        Importing and making it takes seconds of a small function, which its reserve may not have.
+        """
+        self._opening = SHARED.submit(self._client)
+
+    def _open(self) -> "SFNClient":
+        return self._client() if self._opening is None else self._opening.result()
 
     def start(self, name: str, windows: Sequence[Window]) -> None:
         """Start an execution; starting it twice is starting it once. Raises StopRunError."""
@@ -39,7 +52,7 @@ class StateMachine:
         try:
             call_within(
                 self._deadline,
-                lambda: self._client().start_execution(
+                lambda: self._open().start_execution(
                     stateMachineArn=self.arn, name=name, input=json.dumps({"windows": items})
                 ),
                 f"The request to start the execution {name}",
@@ -59,7 +72,7 @@ class StateMachine:
         try:
             status = call_within(
                 self._deadline,
-                lambda: self._client().describe_execution(executionArn=arn)["status"],
+                lambda: self._open().describe_execution(executionArn=arn)["status"],
                 f"The request to describe the execution {name}",
             )
         except ClientError as error:

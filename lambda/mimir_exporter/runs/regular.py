@@ -48,6 +48,8 @@ def run_regular(context: RunContext, scope: ExportScope | None = None) -> Summar
         expired = delete_expired(context, checkpoint)
         plan = plan_run(context, checkpoint, scope)
         log_plan(plan)
+        if context.machine is not None and len(plan) > 1:
+            context.machine.prepare()
         stop_error = _export_plan(context, checkpoint, plan)
         if stop_error is None and scope is None:
             plan, stop_error = _audit(context, plan)
