@@ -24,6 +24,7 @@ DEFAULT_MB = 256
 MEMORY_SIZES_MB = (128, 256, 512, 1024, 1769)
 FULL_CPU_MB = 1769  # Lambda gives one whole CPU at this, less in proportion
 SPARE_MB = 30  # of the runtime itself, and room
+BOTO3_MB = 30  # of a run that hands over, or meets a fault of S3: it imports boto3 with a client
 
 HOURS = 730  # a month's, and its windows'
 RUNS = 2 * HOURS  # every 30 minutes; every second one has a window to export
@@ -102,7 +103,7 @@ def month_of(fleet: Fleet, memory_mb: int, results: Results) -> Month:
     invocations = RUNS + round(HOURS * max(0.0, window_s // 870))
     gb = memory_mb / 1024
     wire_mb = raw_mb * results.wire.size_mb[1] / results.wire.size_mb[0]
-    fits = max(one.peak_mb for one in results.windows) + SPARE_MB <= memory_mb * 1.048576
+    fits = max(one.peak_mb for one in results.windows) + BOTO3_MB + SPARE_MB <= memory_mb * 1.048576
     return Month(
         memory_mb,
         window_s,
