@@ -12,6 +12,7 @@ from .check import run_check
 from .coverage.status import report_status
 from .errors.settings import UNKNOWN_ACTION, UNKNOWN_EVENT_KEY, USE_OTHER_ACTION
 from .events import (
+    AcceptEvent,
     CheckEvent,
     ExportEvent,
     Json,
@@ -22,6 +23,7 @@ from .events import (
     keys_of,
     parse_event,
 )
+from .runs.accept import accept_gaps
 from .runs.context import RunContext
 from .runs.reexport import export_missing, reexport
 from .runs.regular import run_regular
@@ -98,6 +100,7 @@ _ROWS = (
         "export", ExportEvent, export_missing, "export what a range still lacks", resumable=True
     ),
     _action("reexport", ReexportEvent, reexport, "export all of a range again", resumable=True),
+    _action("accept", AcceptEvent, accept_gaps, "accept the gaps of a range as missing"),
     RUN,
     _action(
         "check",

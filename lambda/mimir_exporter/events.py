@@ -18,6 +18,7 @@ T = TypeVar("T")
 D = TypeVar("D")
 E = TypeVar("E", bound="DataclassInstance")
 
+TEXT_CHARACTERS = 300
 # As it came from JSON.
 Json = Mapping[str, object]
 
@@ -67,11 +68,21 @@ def parse_names(name: str, value: object) -> tuple[str, ...]:
     raise INVALID_EVENT(name=name, value=value, expected="a list of metric names")
 
 
+def parse_text(name: str, value: object) -> str:
+    """A text of up to TEXT_CHARACTERS. Raises SettingsError."""
+    if isinstance(value, str) and 0 < len(value.strip()) <= TEXT_CHARACTERS:
+        return value.strip()
+    expected = f"a text of up to {TEXT_CHARACTERS} characters"
+    raise INVALID_EVENT(name=name, value=value, expected=expected)
+
+
 _TIME = "2026-10-31, 2026-10-31T06:00:00Z or unix seconds; UTC"
 _START = Key(parse_moment, _TIME, option="from", metavar="TIME")
 _END = Key(parse_moment, "the range's end", option="to", metavar="TIME")
 _METRICS = Key(parse_names, "only these of the catalogue", metavar="A,B")
 _FORCE = Key(parse_flag, "also where files get fewer samples")
+_BY = Key(parse_text, "who accepts it", metavar="NAME")
+_REASON = Key(parse_text, "why it is accepted", metavar="TEXT")
 _MONTH = Key(parse_month, "instead of a range", metavar="2026-10")
 _FILES = Key(parse_flag, "count all files of the range")
 _EXECUTION = Key(lambda _name, value: str(value), "the execution's name")
@@ -107,6 +118,17 @@ class ReexportEvent:
     end: int = _required(_END)
     metrics: tuple[str, ...] | None = _optional(_METRICS, None)
     force: bool = _optional(_FORCE, False)
+
+
+@dataclass(frozen=True)
+class AcceptEvent:
+    """Accepts the gaps of [start, end), in unix seconds, as missing: who does, and why."""
+
+    start: int = _required(_START)
+    end: int = _required(_END)
+    by: str = _required(_BY)
+    reason: str = _required(_REASON)
+    metrics: tuple[str, ...] | None = _optional(_METRICS, None)
 
 
 @dataclass(frozen=True)
@@ -204,6 +226,15 @@ class RunResult(TypedDict):
     failures: list[FailureResult]
 
 
+class AcceptResult(TypedDict):
+    """What `accept` returns: the ranges of each group of metrics, and the gaps that remain."""
+
+    outcome: Literal["accepted"]
+    message: str
+    accepted: list[dict[str, object]]
+    gaps: int
+
+
 class ItemResult(TypedDict):
     """What the backfill function returns. `finished` false: to be invoked again with the item."""
 
@@ -260,6 +291,9 @@ class StatusResult(TypedDict):
     lag_s: NotRequired[int]
     pending_windows: NotRequired[int]
     metric_windows: NotRequired[dict[str, int]]
+    audited_until: NotRequired[str | None]
+    reexports: NotRequired[list[dict[str, object]]]
+    accepted: NotRequired[list[dict[str, object]]]
     coverage: NotRequired[list[dict[str, object]]]
     failures: NotRequired[list[dict[str, object]]]
     executions: NotRequired[list[dict[str, object]]]

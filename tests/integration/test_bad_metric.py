@@ -7,8 +7,9 @@ import pytest
 
 from localcloud.prometheus import Prometheus
 from mimir_exporter.errors import SettingsError
-from tests.integration.deployment import FEW, Function
-from tests.integration.faults import Proxy
+from tests.integration import faults
+from tests.integration.deployment import FEW, HOUR_S, LAST_END, Function, start_of
+from tests.integration.faults import Proxy, Request
 
 DAY_S = 86_400
 BROKEN = json.dumps({"pods_by_node": "count by (cluster,node)(kube_pod_info"})
@@ -72,6 +73,57 @@ def test_a_gap_is_tried_once_a_day(through: Function, proxy: Proxy, mimir: Prome
     corrected = only.with_env(EXTRA_METRICS=CORRECT)
     assert corrected.export()["outcome"] == "complete"
     assert corrected.differences(mimir, 1, files=in_first_window(corrected)) == []
+
+
+def test_a_gap_stays_a_gap_when_the_source_has_forgotten_it(
+    through: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    """Past its retention it answers with 200 and nothing: neither is that an export, nor is the
+    month complete, until an operator has accepted it."""
+
+    gap = {"start": LAST_END - 2 * HOUR_S, "end": LAST_END - HOUR_S}
+    function = through.with_env(BACKFILL_DAYS="3h")
+
+    def of_pods(request: Request, begin: int = 0) -> bool:
+        fields = request.fields
+        moment = int(fields.get("start") or fields.get("time") or 0)
+        return "kube_pod_info" in fields.get("query", "") and begin <= moment < gap["end"]
+
+    proxy.heal()
+    proxy.spoil(faults.error(422, "no"), lambda request: of_pods(request, gap["start"]))
+    for _ in range(5):
+        function.export()
+        function.clock.advance(60)
+    assert function.export()["gaps"] == 1
+    proxy.heal()
+    nothing = b'{"status":"success","data":{"resultType":"matrix","result":[]}}'
+    proxy.spoil(faults.answer(200, nothing), of_pods)
+    function.clock.advance(DAY_S)
+    result = function.export()
+    # Newer windows that really had no series are no gaps: the newest that had some is still there.
+    assert (result["gaps"], result["windows"]["pending"]) == (1, 0)
+    (line,) = function.messages("nothing left to export")
+    assert (line["metric"], line["window"][:13]) == ("pod_info", "2025-03-01T10")
+    status = function.export({"action": "status"})
+    assert (status["outcome"], status["metric_windows"]["nothing_left"]) == ("incomplete", 1)
+    assert status["metric_windows"]["empty"] > 0
+    function.clock.advance(2 * DAY_S)
+    assert function.export()["gaps"] == 1
+    with pytest.raises(SettingsError, match="Invalid by None"):
+        function.export({"action": "accept", **gap, "reason": "Prometheus was down"})
+    accept = {"action": "accept", **gap, "by": "Ada", "reason": "Prometheus was down"}
+    assert (function.export(accept)["outcome"], function.export()["gaps"]) == ("accepted", 0)
+    status = function.export({"action": "status"})
+    assert (status["outcome"], status["accepted"][0]["by"]) == ("complete", "Ada")
+    assert "1 metric-window is missing, and accepted" in status["message"]
+    with pytest.raises(SettingsError, match="Nothing is missing for good"):
+        function.export(accept)
+    # The source has it after all.
+    proxy.heal()
+    assert function.export({"action": "reexport", **gap})["outcome"] == "complete"
+    assert function.export({"action": "status"})["accepted"] == []
+    recent = {k: v for k, v in function.files().items() if start_of(k) < LAST_END}
+    assert function.differences(mimir, 3, files=recent) == []
 
 
 def in_first_window(function: Function) -> dict[str, bytes]:

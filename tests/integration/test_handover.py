@@ -233,7 +233,7 @@ def test_what_was_asked_for_again_is_done_though_its_execution_was_aborted(
     assert function.differences(mimir, 4) == []
 
 
-def test_what_was_asked_for_again_in_vain_is_said_with_the_way_to_ask_anew(
+def test_what_was_asked_for_again_in_vain_becomes_a_gap_and_stays_requested(
     exported: Function, make_machine: MakeMachine, proxy: Proxy
 ) -> None:
     function = exported.with_env(BACKFILL_STATE_MACHINE_ARN=make_machine(PASSING))
@@ -242,23 +242,19 @@ def test_what_was_asked_for_again_in_vain_is_said_with_the_way_to_ask_anew(
     proxy.spoil(faults.late(2), lambda request: request.is_query)
     function.export(asked, seconds=SHORT_S)
     for _ in range(GAP_ATTEMPTS):
-        assert function.messages("repetition given up") == []
+        assert function.export({"action": "status"})["outcome"] == "complete"
         wait_for_end(function.cloud, function.env["BACKFILL_STATE_MACHINE_ARN"])
         function.clock.advance(300)
-        function.export(seconds=SHORT_S)
-    (line,) = function.messages("repetition given up")
-    event = json.loads(line["reason"][line["reason"].index("{") :])
-    assert (line["level"], line["metrics"]) == ("ERROR", ["node_info", "pod_info"])
-    assert event == {
-        "action": "reexport",
-        "start": "2025-03-01T11:00:00Z",
-        "end": "2025-03-01T12:00:00Z",
-        "metrics": ["node_info", "pod_info"],
-        "force": True,
-    }
-    assert function.checkpoint()["reexports"] == []
+        result = function.export(seconds=SHORT_S)
+    assert result["gaps"] > 0
+    status = function.export({"action": "status"})
+    (left,) = status["reexports"]
+    assert (status["outcome"], left["metrics"]) == ("incomplete", ["node_info", "pod_info"])
+    assert all(one["gap"] for one in status["failures"])
     proxy.heal()
-    assert function.export(event)["windows"]["exported"] == 1
+    function.clock.advance(86_400)
+    function.export()
+    assert (function.checkpoint()["reexports"], function.checkpoint()["failures"]) == ([], [])
 
 
 def starts_execution(request: Request) -> bool:

@@ -11,23 +11,28 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
+from mimir_exporter.checkpoint.accepted import accept_missing
 from mimir_exporter.checkpoint.adopt import adopt_settings
 from mimir_exporter.checkpoint.document import dump, load
+from mimir_exporter.checkpoint.doubts import EmptyDoubt, doubt_empty
 from mimir_exporter.checkpoint.outcomes import (
+    mark_audited,
     mark_deleted,
     mark_exported,
     mark_failed,
+    mark_nothing_left,
     record_execution_end,
     record_handover,
 )
 from mimir_exporter.checkpoint.records import (
     GAP_ATTEMPTS,
     REASON_CHARACTERS,
+    Acceptance,
     Handover,
     PartitionConfig,
     ReexportRequest,
 )
-from mimir_exporter.checkpoint.reexports import request_for, request_reexport
+from mimir_exporter.checkpoint.reexports import open_request, request_for, request_reexport
 from mimir_exporter.checkpoint.state import Checkpoint
 from mimir_exporter.checkpoint.wanted import (
     due_metrics,
@@ -440,13 +445,13 @@ def test_a_range_that_is_asked_for_again_is_planned_until_it_is_exported() -> No
     checkpoint, settings = begun(), configure()
     export_all(checkpoint, settings, NAMES, NOW)
     windows = [hour("2026-10-31T10:00"), hour("2026-10-31T09:00")]
-    repeat = ReexportRequest(windows[1].start, windows[0].end, ("cpu",), force=True)
+    repeat = ReexportRequest(windows[1].start, windows[0].end, ("cpu",), True, requester="run-1")
     request_reexport(checkpoint, repeat)
     request_reexport(checkpoint, repeat)
     assert list(due_windows(checkpoint, NAMES, settings, NOW)) == [
         (one, ("cpu",)) for one in windows
     ]
-    assert request_for(checkpoint, "cpu", windows[0]) == repeat
+    assert request_for(checkpoint, "cpu", windows[0]) == replace(repeat, number=1)
     assert request_for(checkpoint, "memory", windows[0]) is None
     assert request_for(checkpoint, "cpu", hour("2026-10-31T11:00")) is None
     mark_exported(checkpoint, "cpu", windows[0], empty=False)
@@ -481,18 +486,34 @@ def test_force_is_not_lost_to_an_earlier_wish_without_it() -> None:
     assert found.force
 
 
-def test_force_that_is_asked_for_while_the_window_is_exported_without_it_is_not_forgotten() -> None:
+def test_only_work_that_began_after_a_request_settles_it() -> None:
+    """An older fetch of the same window was on its way; the clock may stand still, too."""
     checkpoint, settings, window = begun(), configure(), hour("2026-10-31T10:00")
     export_all(checkpoint, settings, NAMES, NOW)
-    plain = ReexportRequest(window.start, window.end, NAMES)
-    request_reexport(checkpoint, plain)
-    request_reexport(checkpoint, replace(plain, force=True))
-    mark_exported(checkpoint, "cpu", window, empty=False, forced=False)
-    mark_failed(checkpoint, "memory", window, "no", NOW, forced=False)
-    assert checkpoint.reexports == [replace(plain, force=True)]
-    mark_exported(checkpoint, "cpu", window, empty=False, forced=True)
-    mark_failed(checkpoint, "memory", window, "no", NOW, forced=True)
-    assert checkpoint.reexports == []
+    before = checkpoint.requests_made
+    request_reexport(checkpoint, ReexportRequest(window.start, window.end, NAMES, force=True))
+    mark_exported(checkpoint, "cpu", window, empty=False, seen=before)
+    mark_failed(checkpoint, "memory", window, "no", NOW, seen=before)
+    (request,) = checkpoint.reexports
+    assert (request.metrics, checkpoint.failures) == (NAMES, [])
+    mark_exported(checkpoint, "cpu", window, empty=False, seen=request.number)
+    assert [one.metrics for one in checkpoint.reexports] == [("memory",)]
+    # The same range, asked for by another invocation while the first request is at work.
+    request_reexport(checkpoint, ReexportRequest(window.start, window.end, ("memory",), force=True))
+    mark_exported(checkpoint, "memory", window, empty=False, seen=request.number)
+    assert [one.number for one in checkpoint.reexports] == [request.number + 1]
+
+
+def test_a_request_that_is_recorded_twice_by_one_invocation_is_one() -> None:
+    """Its write was done, and the answer was lost."""
+    checkpoint, window = begun(), hour("2026-10-31T10:00")
+    for _ in range(2):
+        number = open_request(checkpoint, "run-1")
+        request_reexport(
+            checkpoint,
+            ReexportRequest(window.start, window.end, NAMES, number=number, requester="run-1"),
+        )
+    assert [(one.number, one.metrics) for one in checkpoint.reexports] == [(1, NAMES)]
 
 
 def test_an_item_exports_no_other_metric_than_was_asked_for_before_the_beginning() -> None:
@@ -504,64 +525,61 @@ def test_an_item_exports_no_other_metric_than_was_asked_for_before_the_beginning
     assert due_metrics(checkpoint, NAMES, first, NOW) == NAMES
 
 
-def test_a_repetition_that_fails_is_over_and_leaves_what_was_exported() -> None:
+def test_a_reexport_that_fails_stays_requested_and_becomes_a_gap_like_any_other() -> None:
     checkpoint, settings, window = begun(), configure(), hour("2026-10-31T10:00")
     export_all(checkpoint, settings, NAMES, NOW)
     exported = copy.deepcopy(checkpoint.metrics)
-    request_reexport(checkpoint, ReexportRequest(window.start, window.end, NAMES))
-    for _ in range(2):
-        mark_failed(checkpoint, "cpu", window, "no", NOW)
-        assert checkpoint.metrics == exported
-        assert checkpoint.failures == []
-        assert list(due_windows(checkpoint, NAMES, settings, NOW)) == [(window, ("memory",))]
+    request_reexport(checkpoint, ReexportRequest(window.start, window.end, ("cpu",)))
+    for attempt in range(1, GAP_ATTEMPTS + 1):
+        assert list(due_windows(checkpoint, NAMES, settings, NOW)) == [(window, ("cpu",))]
+        for _ in range(2):
+            mark_failed(checkpoint, "cpu", window, "no", NOW + attempt)
+        (failure,) = checkpoint.failures
+        assert (failure.attempts, checkpoint.metrics) == (attempt, exported)
+    last = NOW + GAP_ATTEMPTS
+    assert list(due_windows(checkpoint, NAMES, settings, last)) == []
+    assert list(due_windows(checkpoint, NAMES, settings, last + DAY_S))[-1] == (window, ("cpu",))
+    assert states_of(checkpoint, "cpu", window) == {State.GAP: 1}
+    mark_exported(checkpoint, "cpu", window, empty=False)
+    assert (checkpoint.failures, checkpoint.reexports) == ([], [])
 
 
-def test_a_repetition_that_an_execution_did_not_come_to_is_not_forgotten() -> None:
-    """It was not tried: neither aborting nor a time-out of seven days says anything about it."""
+def test_what_another_run_exported_meanwhile_has_not_failed() -> None:
+    checkpoint, window = begun(), hour("2026-10-31T10:00")
+    mark_exported(checkpoint, "cpu", window, empty=False)
+    mark_failed(checkpoint, "cpu", window, "no", NOW)
+    assert checkpoint.failures == []
+
+
+def test_a_reexport_that_an_execution_did_not_reach_failed_once() -> None:
     checkpoint, settings = begun(), configure()
     export_all(checkpoint, settings, NAMES, NOW)
     windows = [hour("2026-10-31T10:00"), hour("2026-10-31T09:00")]
-    repeat = ReexportRequest(windows[1].start, windows[0].end, NAMES, force=True)
-    request_reexport(checkpoint, repeat)
-    for number in range(1, GAP_ATTEMPTS):
-        now = NOW + number * HOUR
-        handover = handed(checkpoint, windows, now)
-        # One of the metrics said itself why it failed: that was its try.
-        mark_failed(checkpoint, "memory", windows[0], "said", now)
-        assert (
-            record_execution_end(checkpoint, handover, NAMES, settings, now + 60, "ABORTED") == []
-        )
-        assert dict(due_windows(checkpoint, NAMES, settings, NOW)) == {
-            windows[0]: ("cpu",),
-            windows[1]: NAMES,
-        }
-        assert request_for(checkpoint, "cpu", windows[0]) is not None
-    assert checkpoint.gaps() == []
-
-
-def test_a_repetition_that_no_execution_ever_comes_to_is_given_up_and_named() -> None:
-    checkpoint, settings = begun(), configure()
-    export_all(checkpoint, settings, NAMES, NOW)
-    windows = [hour("2026-10-31T10:00"), hour("2026-10-31T09:00")]
-    request_reexport(
-        checkpoint, ReexportRequest(windows[1].start, windows[0].end, NAMES, force=True)
+    request = ReexportRequest(
+        windows[1].start, windows[0].end, NAMES, force=True, requested_at=NOW - 60
     )
-    other = ReexportRequest(windows[1].start - HOUR, windows[1].start, NAMES)
-    request_reexport(checkpoint, other)
-    given_up: list[ReexportRequest] = []
-    for number in range(GAP_ATTEMPTS):
-        now = NOW + number * HOUR
-        handover = handed(checkpoint, windows, now)
-        assert given_up == []
-        given_up = record_execution_end(
-            checkpoint, handover, NAMES, settings, now + 60, "TIMED_OUT"
-        )
-    assert given_up == [ReexportRequest(windows[1].start, windows[0].end, NAMES, force=True)]
-    assert (checkpoint.reexports, checkpoint.failures) == ([other], [])
-    # Asked for once more it has all its tries again.
-    request_reexport(checkpoint, given_up[0])
-    handover = handed(checkpoint, windows, NOW + DAY_S)
-    assert record_execution_end(checkpoint, handover, NAMES, settings, NOW + DAY_S, "ABORTED") == []
+    request_reexport(checkpoint, request)
+    handover = handed(checkpoint, windows, NOW)
+    mark_failed(checkpoint, "memory", windows[0], "said", NOW + 30)
+    # Requested while the execution was at work: it cannot have reached it.
+    late = hour("2026-10-31T08:00")
+    checkpoint.handovers = [replace(handover, ranges=((late.start, windows[0].end),))]
+    request_reexport(
+        checkpoint, ReexportRequest(late.start, late.end, NAMES, requested_at=NOW + 30)
+    )
+    record_execution_end(checkpoint, checkpoint.handovers[0], NAMES, settings, NOW + 60, "ABORTED")
+    assert dict(due_windows(checkpoint, NAMES, settings, NOW)) == {
+        windows[0]: NAMES,
+        windows[1]: NAMES,
+        late: NAMES,
+    }
+    attempts = {
+        (name, window.start): one.attempts
+        for name in NAMES
+        for window in (*windows, late)
+        if (one := checkpoint.failure_of(name, window))
+    }
+    assert attempts == {(name, window.start): 1 for name in NAMES for window in windows}
 
 
 def test_a_repetition_of_a_metric_that_was_taken_out_holds_no_place() -> None:
@@ -569,7 +587,7 @@ def test_a_repetition_of_a_metric_that_was_taken_out_holds_no_place() -> None:
     checkpoint, settings, window = begun(), configure(), hour("2026-10-31T10:00")
     request_reexport(checkpoint, ReexportRequest(window.start, window.end, NAMES))
     adopt_settings(checkpoint, settings, NAMES[:1], NOW)
-    assert checkpoint.reexports == [ReexportRequest(window.start, window.end, NAMES[:1])]
+    assert [one.metrics for one in checkpoint.reexports] == [NAMES[:1]]
 
 
 def test_a_window_before_the_beginning_is_wanted_until_it_is_exported() -> None:
@@ -613,6 +631,101 @@ def test_nothing_past_mimirs_retention_does_not_make_a_window_empty() -> None:
     mark_exported(checkpoint, "cpu", window, empty=False)
     mark_exported(checkpoint, "cpu", window, empty=True)
     assert not checkpoint.metrics["cpu"].empty
+
+
+# What the source has forgotten
+
+
+def test_a_gap_whose_source_has_forgotten_it_is_missing_until_somebody_accepts_it() -> None:
+    """It had answered with 200 and nothing: the gap closed itself."""
+    checkpoint, settings, window = begun(), configure(), hour("2026-10-31T10:00")
+    make_gap(checkpoint, "cpu", window, NOW)
+    mark_nothing_left(checkpoint, "cpu", window, "nothing", NOW + DAY_S)
+    later = NOW + 3 * DAY_S
+    adopt_settings(checkpoint, settings, NAMES, later)
+    for now in (NOW + DAY_S, later, later + DAY_S):
+        assert all(
+            "cpu" not in lacking
+            for one, lacking in wanted_windows(checkpoint, NAMES, settings, now)
+            if one == window
+        )
+        assert due_metrics(checkpoint, NAMES, window, now) == ("memory",)
+    assert [(one.metric, one.nothing_left) for one in checkpoint.gaps()] == [("cpu", True)]
+    assert states_of(checkpoint, "cpu", window) == {State.NOTHING_LEFT: 1}
+    assert load(dump(checkpoint, NOW), "x") == checkpoint
+    acceptance = Acceptance(((window.start, window.end),), ("cpu",), "Ada", "source was down", NOW)
+    for _ in range(2):
+        accept_missing(checkpoint, acceptance)
+    assert (checkpoint.gaps(), checkpoint.accepted) == ([], [acceptance])
+    assert states_of(checkpoint, "cpu", window) == {State.ACCEPTED: 1}
+    assert due_metrics(checkpoint, NAMES, window, NOW) == ("memory",)
+    assert load(dump(checkpoint, NOW), "x") == checkpoint
+    # Exported after all, as somebody requested it again.
+    request_reexport(checkpoint, ReexportRequest(window.start, window.end, ("cpu",)))
+    assert due_metrics(checkpoint, NAMES, window, NOW) == ("cpu", "memory")
+    mark_exported(checkpoint, "cpu", window, empty=False)
+    assert checkpoint.accepted == []
+    assert states_of(checkpoint, "cpu", window) == {State.EXPORTED: 1}
+
+
+def test_what_is_exported_is_not_forgotten_by_a_late_answer_without_series() -> None:
+    checkpoint, window = begun(), hour("2026-10-31T10:00")
+    mark_exported(checkpoint, "cpu", window, empty=False)
+    mark_nothing_left(checkpoint, "cpu", window, "nothing", NOW)
+    assert checkpoint.failures == []
+
+
+def test_an_answer_without_series_is_doubted_where_there_were_some_before() -> None:
+    checkpoint = begun()
+    first, gap, newest = (hour(f"2026-10-31T{at}:00") for at in ("05", "08", "10"))
+    assert doubt_empty(checkpoint, "cpu", gap) is None  # nothing is known of it
+    mark_exported(checkpoint, "cpu", newest, empty=False)
+    assert doubt_empty(checkpoint, "cpu", gap) is None  # it may begin after that
+    make_gap(checkpoint, "cpu", gap, NOW)
+    assert doubt_empty(checkpoint, "cpu", gap) == EmptyDoubt("", None, was_gap=True)
+    request_reexport(checkpoint, ReexportRequest(gap.start, gap.end, ("cpu",)))
+    assert checkpoint.gaps() == []
+    assert doubt_empty(checkpoint, "cpu", gap) == EmptyDoubt("", None, was_gap=True)
+    mark_exported(checkpoint, "memory", gap, empty=False)
+    assert doubt_empty(checkpoint, "cpu", gap) == EmptyDoubt("memory", gap, was_gap=True)
+    mark_exported(checkpoint, "cpu", first, empty=False)
+    assert doubt_empty(checkpoint, "cpu", gap) == EmptyDoubt("cpu", first, was_gap=True)
+    next_one = hour("2026-10-31T11:00")
+    assert doubt_empty(checkpoint, "cpu", next_one) == EmptyDoubt("cpu", newest, was_gap=False)
+    mark_exported(checkpoint, "cpu", hour("2026-10-31T06:00"), empty=True)
+    assert doubt_empty(checkpoint, "cpu", gap) is None
+    mark_exported(checkpoint, "cpu", gap, empty=False)
+    assert doubt_empty(checkpoint, "cpu", gap) is None
+
+
+def test_a_metric_that_never_had_series_is_not_doubted() -> None:
+    checkpoint, gap = begun(), hour("2026-10-31T08:00")
+    mark_exported(checkpoint, "cpu", hour("2026-10-31T10:00"), empty=True)
+    make_gap(checkpoint, "cpu", gap, NOW)
+    assert doubt_empty(checkpoint, "cpu", gap) is None
+
+
+def test_a_gap_that_is_requested_again_keeps_that_it_was_forgotten() -> None:
+    checkpoint, window = begun(), hour("2026-10-31T10:00")
+    mark_nothing_left(checkpoint, "cpu", window, "nothing", NOW)
+    request_reexport(checkpoint, ReexportRequest(window.start, window.end, ("cpu",)))
+    assert due_metrics(checkpoint, ("cpu",), window, NOW) == ("cpu",)
+    assert [one.nothing_left for one in checkpoint.gaps()] == [True]
+
+
+# What is audited
+
+
+def test_what_is_exported_again_is_to_be_audited_again() -> None:
+    checkpoint, window = begun(), hour("2026-10-31T10:00")
+    mark_audited(checkpoint, "cpu", window)
+    assert checkpoint.metrics["cpu"].audited == ()
+    mark_exported(checkpoint, "cpu", window, empty=False)
+    mark_audited(checkpoint, "cpu", window)
+    assert states_of(checkpoint, "cpu", window) == {State.AUDITED: 1}
+    assert load(dump(checkpoint, NOW), "x") == checkpoint
+    mark_exported(checkpoint, "cpu", window, empty=False)
+    assert states_of(checkpoint, "cpu", window) == {State.EXPORTED: 1}
 
 
 # What retention has deleted
@@ -804,7 +917,9 @@ def test_whatever_happens_every_window_is_exported_or_wanted(data: st.DataObject
             ).start
             high = window_at(checkpoint.schedules, low + data.draw(st.integers(0, DAY_S))).end
             names = data.draw(st.sampled_from([NAMES, NAMES[:1]]))
-            repeat = ReexportRequest(low, min(high, now), names, data.draw(st.booleans()))
+            repeat = ReexportRequest(
+                low, min(high, now), names, data.draw(st.booleans()), requester=f"run-{number}"
+            )
             twice(lambda one: request_reexport(one, repeat), checkpoint)  # noqa: B023
         check_plan(checkpoint, settings, now)
         assert load(dump(checkpoint, now), "x") == checkpoint

@@ -32,7 +32,7 @@ from mimir_exporter.checkpoint.records import (
     merge_failures,
     shorten,
 )
-from mimir_exporter.checkpoint.reexports import forget_request, request_reexport
+from mimir_exporter.checkpoint.reexports import request_reexport, settle_requests
 from mimir_exporter.checkpoint.state import Checkpoint
 from mimir_exporter.checkpoint.wanted import due_windows, keep_from, wanted_windows
 from mimir_exporter.errors import SettingsError
@@ -191,7 +191,7 @@ def heap_of_trouble(seed: int, counts: int, odd: str = "é") -> Checkpoint:
         done = subtract([asked], pieces)
         for name in own:
             for low, high in done if rng.random() < 0.5 else done[:1]:
-                forget_request(checkpoint, name, low, high)
+                settle_requests(checkpoint, name, low, high)
     return checkpoint
 
 

@@ -17,7 +17,14 @@ from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover, ReexportRe
 from mimir_exporter.checkpoint.reexports import request_reexport
 from mimir_exporter.checkpoint.state import Checkpoint
 from mimir_exporter.checkpoint.wanted import due_windows, keep_from, wanted_windows
-from mimir_exporter.coverage.states import DUE, MISSING, THERE, Coverage, State, survey
+from mimir_exporter.coverage.states import (
+    EXPORTED_STATES,
+    IN_SCOPE_STATES,
+    MISSING,
+    Coverage,
+    State,
+    survey,
+)
 from mimir_exporter.settings.settings import Settings
 from mimir_exporter.timeline.intervals import Intervals, covers, subtract, union
 from mimir_exporter.timeline.windows import (
@@ -150,7 +157,7 @@ def test_the_states_are_those_of_the_checkpoint_s_own_rules(
                 assert failure.is_gap == (state is State.GAP)
             exported = covers(checkpoint.metrics[name].exported, window.start, window.end)
             kept = covers(files[name], window.start, window.end) and window.start >= kept_from
-            assert (state in THERE) == kept
+            assert (state in EXPORTED_STATES) == kept
             assert not kept or (state is State.EMPTY) <= covers(
                 checkpoint.metrics[name].empty, window.start, window.end
             )
@@ -178,9 +185,9 @@ def test_side_by_side_each_metric_stands_once_at_every_moment(
         for state, names in states.items():
             counted[state] += coverage.windows(start, end) * len(names)
     assert counted == coverage.counts()
-    due = coverage.ranges_where(any_of=DUE)
+    due = coverage.ranges_where(any_of=IN_SCOPE_STATES)
     for (start, end), states in pieces:
-        assert covers(due, start, end) == bool(states.keys() & DUE)
+        assert covers(due, start, end) == bool(states.keys() & IN_SCOPE_STATES)
 
 
 def test_a_year_is_no_more_work_than_a_day() -> None:

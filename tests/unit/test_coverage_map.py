@@ -18,14 +18,13 @@ from mimir_exporter.checkpoint.wanted import wanted_windows
 from mimir_exporter.coverage.hours import absences_of, day_and_hours, hours_of
 from mimir_exporter.coverage.map import draw_map
 from mimir_exporter.coverage.map_style import LOOKS
-from mimir_exporter.coverage.states import MISSING, Coverage, State, survey
+from mimir_exporter.coverage.states import LOST, MISSING, Coverage, State, survey
 from mimir_exporter.coverage.verdict import judge
 from mimir_exporter.settings.parsers import parse_month
 from mimir_exporter.settings.settings import load_settings
 from mimir_exporter.timeline.windows import windows_within
 from mimir_exporter.widget import widget_html
 from tests.clocks import unix
-from tests.some import some
 
 SVG = "{http://www.w3.org/2000/svg}"
 NAMES = ("cpu", "memory", "labels")
@@ -117,8 +116,8 @@ def test_the_documentation_shows_the_map_as_it_is() -> None:
 
 def test_each_state_can_be_told_without_its_colour() -> None:
     assert set(LOOKS) == set(State)
-    signs = [LOOKS[state].sign for state in (*MISSING, State.DELETED)]
-    assert all(some(signs))
+    signs = [LOOKS[state].sign for state in (*MISSING, *LOST, State.ACCEPTED, State.DELETED)]
+    assert all(signs)
     assert len({look.slug for look in LOOKS.values()}) == len(LOOKS)
     for theme in ("light", "dark"):
         colours = Counter(getattr(look, theme) for look in LOOKS.values())

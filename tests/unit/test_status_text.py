@@ -136,7 +136,7 @@ def test_what_lacks_is_told_by_metric_with_what_is_in_work_and_what_is_given_up(
     assert found["metric_windows"] == {
         "empty": 1,
         "exported": 144,
-        "in_work": 4,
+        "in_execution": 4,
         "pending": 2,
         "gap": 1,
     }
@@ -152,6 +152,7 @@ def test_what_lacks_is_told_by_metric_with_what_is_in_work_and_what_is_given_up(
             "range": "2026-10-31T10:00:00Z/2026-10-31T11:00:00Z",
             "attempts": 5,
             "gap": True,
+            "nothing_left": False,
             "last_tried": "2026-10-31T12:34:04Z",
             "reason": "too large",
         }
@@ -354,7 +355,7 @@ def test_a_window_without_series_that_is_asked_for_again_lacks_no_file() -> None
         mark_exported(checkpoint, name, window, empty=True)
     request_reexport(checkpoint, ReexportRequest(window.start, window.end, NAMES))
     found = status(checkpoint, settings)
-    assert found["metric_windows"] == {"again": 2}
+    assert found["metric_windows"] == {"reexport_requested": 2}
     assert found["files"]["missing"] == []
 
 

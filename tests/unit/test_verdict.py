@@ -4,18 +4,20 @@ from pathlib import Path
 
 import pytest
 
+from mimir_exporter.checkpoint.accepted import accept_missing
 from mimir_exporter.checkpoint.adopt import adopt_settings
 from mimir_exporter.checkpoint.outcomes import (
     mark_deleted,
     mark_exported,
     mark_failed,
+    mark_nothing_left,
     record_handover,
 )
-from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover, ReexportRequest
+from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Acceptance, Handover, ReexportRequest
 from mimir_exporter.checkpoint.reexports import request_reexport
 from mimir_exporter.checkpoint.state import Checkpoint
 from mimir_exporter.checkpoint.wanted import wanted_windows
-from mimir_exporter.coverage.states import State, survey
+from mimir_exporter.coverage.states import WORDS, State, survey
 from mimir_exporter.coverage.verdict import Verdict, judge, range_name, spoken
 from mimir_exporter.settings.parsers import parse_month
 from mimir_exporter.settings.settings import Settings, load_settings
@@ -75,7 +77,7 @@ def on_the_page(found: Verdict) -> bool:
 
 def test_the_page_explains_each_state() -> None:
     for state in State:
-        assert f"| {state} |" in PAGE
+        assert f"| `{state}` | {WORDS[state]} |" in PAGE
 
 
 def test_the_page_s_examples_are_what_is_said() -> None:
@@ -351,13 +353,45 @@ def test_hours_in_which_no_metric_had_a_series_are_named() -> None:
     )
 
 
+def test_what_the_source_has_forgotten_is_missing_until_it_is_accepted() -> None:
+    settings = configure()
+    checkpoint = exported(settings)
+    for window in forget(checkpoint, "metric_3", "2026-10-20T03:00", 2):
+        mark_nothing_left(checkpoint, "metric_3", window, "nothing", NOVEMBER_5)
+    assert said(ask(checkpoint, settings)) == (
+        "incomplete. October 2026 is not complete: 742 of 744 windows of 20 metrics, 14,878 of "
+        "14,880 metric by metric; 2 are missing for good: the source has nothing left of them."
+    )
+    start = unix("2026-10-20T03:00")
+    ranges = ((start, start + 2 * HOUR_S),)
+    accept_missing(checkpoint, Acceptance(ranges, ("metric_3",), "Ada", "was down", NOVEMBER_5))
+    assert said(ask(checkpoint, settings)) == (
+        "complete. October 2026 is complete: 742 of 744 windows of 20 metrics, 14,878 of 14,880 "
+        "metric by metric. 2 metric-windows are missing, and accepted."
+    )
+
+
+def test_the_answer_says_up_to_when_it_is_audited() -> None:
+    settings = configure()
+    checkpoint = exported(settings)
+    assert ask(checkpoint, settings).notes == ()
+    for progress in checkpoint.metrics.values():
+        progress.audited = ((OCTOBER[0], unix("2026-10-12T03:00")),)
+    assert ask(checkpoint, settings).notes == ("Audited up to 12 October 2026, 03:00 UTC.",)
+    checkpoint.metrics["metric_1"].audited = ((unix("2026-10-05"), OCTOBER[1]),)
+    assert ask(checkpoint, settings).notes == ()
+    for progress in checkpoint.metrics.values():
+        progress.audited = (OCTOBER,)
+    assert ask(checkpoint, settings).notes == ("Audited up to 1 November 2026.",)
+
+
 def test_what_was_asked_for_again_is_there_meanwhile() -> None:
     settings = configure()
     checkpoint = exported(settings)
     request_reexport(checkpoint, ReexportRequest(*OCTOBER, NAMES[:2]))
     found = ask(checkpoint, settings)
     assert found.outcome == "complete"
-    assert found.notes == ("1,488 windows of metrics are asked for again.",)
+    assert found.notes == ("A reexport of 1,488 metric-windows is requested.",)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from ..settings.settings import Settings
 from ..timeline.clock import CLOCK_OFF_S
 from ..timeline.windows import adopt_schedule, iso, window_at
 from .records import MetricProgress, PartitionConfig
-from .reexports import forget_request
+from .reexports import settle_requests
 from .state import Checkpoint
 from .wanted import keep_from
 
@@ -38,10 +38,10 @@ def adopt_settings(
     kept_since = keep_from(settings, now)
     checkpoint.failures = [one for one in checkpoint.failures if one.metric in names]
     for name in {name for one in checkpoint.reexports for name in one.metrics} - {*names}:
-        forget_request(checkpoint, name, 0, FOREVER)
+        settle_requests(checkpoint, name, 0, FOREVER)
     for name in names:
         checkpoint.forget_failures(name, 0, kept_since)
-        forget_request(checkpoint, name, 0, kept_since)
+        settle_requests(checkpoint, name, 0, kept_since)
 
 
 def adopt_partition(checkpoint: Checkpoint, settings: Settings, now: int) -> None:

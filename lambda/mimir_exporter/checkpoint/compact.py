@@ -105,6 +105,7 @@ def _join_failures(checkpoint: Checkpoint, near_s: int, now: int) -> None:
         if (
             last is not None
             and last.metric == one.metric
+            and last.nothing_left == one.nothing_left
             and one.start - last.end <= near_s
             and (abs(one.at - last.at) < DAY_S // 2 or near_s == NEAR_S[-1])
         ):

@@ -6,6 +6,7 @@ Times are ISO 8601 here, where a range is `start/end`. Pure; `store.py` reads an
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from itertools import accumulate, pairwise
 from math import gcd
@@ -16,6 +17,7 @@ from ..errors import CheckpointError
 from ..timeline.intervals import Interval, Intervals, union
 from ..timeline.windows import DAY_S, WindowSchedule, iso, iso_range
 from .records import (
+    Acceptance,
     Failure,
     Handover,
     MetricProgress,
@@ -58,6 +60,17 @@ def dump(checkpoint: Checkpoint, now: int) -> bytes:
             for one in checkpoint.handovers
         ],
         "reexports": _dump_reexports(checkpoint.reexports),
+        "requests_so_far": checkpoint.requests_made,
+        "accepted": [
+            {
+                "metrics": list(one.metrics),
+                "ranges": _dump_ranges(one.ranges),
+                "by": one.by,
+                "reason": one.reason,
+                "at": iso(one.at),
+            }
+            for one in checkpoint.accepted
+        ],
         "executions_so_far": checkpoint.handed_over,
         "state_machine": checkpoint.machine,
         "lease": {"owner": checkpoint.lease_owner, "until": iso(checkpoint.lease_until)},
@@ -104,9 +117,9 @@ def _dump_progress(metrics: Mapping[str, MetricProgress]) -> list[dict[str, Any]
 
 
 def _dump_failures(failures: Iterable[Failure], reasons: list[str]) -> list[dict[str, Any]]:
-    alike: dict[tuple[str, int, int, str], list[Interval]] = {}
+    alike: dict[tuple[str, int, int, str, bool], list[Interval]] = {}
     for one in failures:
-        key = (one.metric, one.attempts, one.at, one.reason)
+        key = (one.metric, one.attempts, one.at, one.reason, one.nothing_left)
         alike.setdefault(key, []).append((one.start, one.end))
     return [
         {
@@ -115,24 +128,27 @@ def _dump_failures(failures: Iterable[Failure], reasons: list[str]) -> list[dict
             "attempts": attempts,
             "at": iso(at),
             "reason": reasons.index(reason),
+            **({"nothing_left": True} if nothing_left else {}),
         }
-        for (metric, attempts, at, reason), ranges in alike.items()
+        for (metric, attempts, at, reason, nothing_left), ranges in alike.items()
     ]
 
 
 def _dump_reexports(requests: Iterable[ReexportRequest]) -> list[dict[str, Any]]:
-    alike: dict[tuple[tuple[str, ...], bool, Interval], list[Interval]] = {}
+    alike: dict[ReexportRequest, list[Interval]] = {}
     for one in requests:
-        key = (one.metrics, one.force, one.asked)
-        alike.setdefault(key, []).append((one.start, one.end))
+        alike.setdefault(replace(one, start=0, end=0), []).append((one.start, one.end))
     return [
         {
-            "metrics": list(metrics),
+            "number": one.number,
+            "metrics": list(one.metrics),
             "ranges": _dump_ranges(ranges),
-            "force": force,
-            "asked": _dump_range(asked),
+            "force": one.force,
+            "asked": _dump_range(one.asked),
+            "requested": iso(one.requested_at),
+            "requester": one.requester,
         }
-        for (metrics, force, asked), ranges in alike.items()
+        for one, ranges in alike.items()
     ]
 
 
@@ -180,8 +196,11 @@ def _upgraded(document: Mapping[str, Any]) -> dict[str, Any]:
         "schedules": document["grids"],
         "partition": document["labelling"],
         "reexports": [
-            {**one, "ranges": [one["range"]]} for one in _require_type(list, document["repeats"])
+            {**one, "ranges": [one["range"]], "number": 0, "requested": iso(0), "requester": ""}
+            for one in _require_type(list, document["repeats"])
         ],
+        "requests_so_far": 0,
+        "accepted": [],
     }
 
 
@@ -202,6 +221,7 @@ def _from_document(document: Mapping[str, Any]) -> Checkpoint:
                 _require_type(int, one["attempts"]),
                 _moment(one["at"]),
                 _load_reason(document["reasons"], one["reason"]),
+                _require_type(bool, one.get("nothing_left", False)),
             )
             for one in _require_type(list, document["failures"])
             for interval in load_ranges(one["ranges"])
@@ -213,14 +233,20 @@ def _from_document(document: Mapping[str, Any]) -> Checkpoint:
             for one in _require_type(list, document["executions"])
         ],
         reexports=[
-            ReexportRequest(
-                *interval,
-                _load_names(one["metrics"]),
-                _require_type(bool, one["force"]),
-                _load_range(one["asked"]),
-            )
+            _load_reexport(one, interval)
             for one in _require_type(list, document["reexports"])
             for interval in load_ranges(one["ranges"])
+        ],
+        requests_made=_require_type(int, document["requests_so_far"]),
+        accepted=[
+            Acceptance(
+                load_ranges(one["ranges"]),
+                _load_names(one["metrics"]),
+                _require_type(str, one["by"]),
+                _require_type(str, one["reason"]),
+                _moment(one["at"]),
+            )
+            for one in _require_type(list, document["accepted"])
         ],
         handed_over=_require_type(int, document["executions_so_far"]),
         machine=_require_type(str, document["state_machine"]),
@@ -229,6 +255,18 @@ def _from_document(document: Mapping[str, Any]) -> Checkpoint:
         retention_done=_require_type(str, document["retention_done"]),
         deleted_until=_moment(document["deleted_until"]),
         last_complete=_moment(document["last_complete"]),
+    )
+
+
+def _load_reexport(one: Mapping[str, Any], interval: Interval) -> ReexportRequest:
+    return ReexportRequest(
+        *interval,
+        _load_names(one["metrics"]),
+        _require_type(bool, one["force"]),
+        _load_range(one["asked"]),
+        _require_type(int, one["number"]),
+        _moment(one["requested"]),
+        _require_type(str, one["requester"]),
     )
 
 

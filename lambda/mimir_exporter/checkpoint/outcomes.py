@@ -8,16 +8,15 @@ from collections.abc import Iterable, Sequence
 from ..settings.settings import Settings
 from ..timeline.intervals import covers, intersect, subtract, union
 from ..timeline.windows import Window
+from .accepted import forget_accepted
 from .records import (
     GAP_ATTEMPTS,
     Failure,
     Handover,
-    ReexportRequest,
     merge_failures,
     shorten,
-    subtract_requests,
 )
-from .reexports import forget_request
+from .reexports import request_for, settle_requests
 from .state import Checkpoint
 from .wanted import wanted_windows
 
@@ -26,11 +25,12 @@ HANDOVERS = 50
 
 
 def mark_exported(
-    checkpoint: Checkpoint, name: str, window: Window, *, empty: bool, forced: bool = True
+    checkpoint: Checkpoint, name: str, window: Window, *, empty: bool, seen: int | None = None
 ) -> None:
     """All objects of this metric-window are written. Raises CheckpointError.
 
-    Not `forced` is what began before `force` was requested: that request stays.
+    `seen` is the `requests_made` of the checkpoint that the work began with: requests after that
+    stay. None is all of them.
     """
     progress = checkpoint.progress_of(name)
     here = [(window.start, window.end)]
@@ -44,7 +44,8 @@ def mark_exported(
     if empty and not had_series:  # past the source's retention the older files are all there is
         progress.empty = union(progress.empty, here)
     checkpoint.forget_failures(name, window.start, window.end)
-    forget_request(checkpoint, name, window.start, window.end, forced=forced)
+    settle_requests(checkpoint, name, window.start, window.end, seen=seen)
+    forget_accepted(checkpoint, name, window)
 
 
 def mark_pending(checkpoint: Checkpoint, name: str, window: Window) -> None:
@@ -80,13 +81,14 @@ def mark_failed(
     reason: str,
     now: int,
     *,
-    forced: bool = True,
+    seen: int | None = None,
 ) -> None:
     """This metric-window failed once more. Recorded twice for one moment, it failed once.
 
-    `forced` as in mark_exported.
+    `seen` as in mark_exported. What another run exported meanwhile, and no request up to `seen`
+    wants again, has not failed.
     """
-    mark_all_failed(checkpoint, name, [window], reason, now, forced=forced)
+    mark_all_failed(checkpoint, name, [window], reason, now, seen=seen)
 
 
 def mark_all_failed(
@@ -96,26 +98,46 @@ def mark_all_failed(
     reason: str,
     now: int,
     *,
-    forced: bool = True,
-    tried: bool = True,
+    seen: int | None = None,
 ) -> None:
-    """`mark_failed` for several windows; not `tried` are those that an execution did not reach."""
-    checkpoint.progress_of(name)
-    stored = checkpoint.stored(name)
+    """`mark_failed` for several windows."""
+    exported = checkpoint.progress_of(name).exported
     failed: list[Failure] = []
     for window in windows:
+        requested = request_for(checkpoint, name, window, seen=seen) is not None
+        if covers(exported, window.start, window.end) and not requested:
+            continue
         before = checkpoint.failure_of(name, window)
         attempts = before.attempts if before else 0
         if before is None or before.at != now:
             attempts = min(attempts + 1, GAP_ATTEMPTS)
         checkpoint.forget_failures(name, window.start, window.end)
-        has_files = covers(stored, window.start, window.end)
-        if has_files and (tried or attempts >= GAP_ATTEMPTS):
-            # It has its files from before, so that a reexport is tried once.
-            forget_request(checkpoint, name, window.start, window.end, forced=forced)
-        else:
-            # Before `since`, and for deleted files, only the request says that it is wanted.
-            failed.append(Failure(name, window.start, window.end, attempts, now, shorten(reason)))
+        failed.append(Failure(name, window.start, window.end, attempts, now, shorten(reason)))
+    _add_failures(checkpoint, name, failed, now)
+
+
+def mark_nothing_left(
+    checkpoint: Checkpoint,
+    name: str,
+    window: Window,
+    reason: str,
+    now: int,
+    *,
+    seen: int | None = None,
+) -> None:
+    """The source answers this metric-window with nothing because it has forgotten that time: it is
+    missing for good, until an operator accepts it or it is exported after all."""
+    if covers(checkpoint.progress_of(name).exported, window.start, window.end):
+        return
+    checkpoint.forget_failures(name, window.start, window.end)
+    settle_requests(checkpoint, name, window.start, window.end, seen=seen)
+    last = Failure(
+        *(name, window.start, window.end, GAP_ATTEMPTS, now, shorten(reason)), nothing_left=True
+    )
+    _add_failures(checkpoint, name, [last], now)
+
+
+def _add_failures(checkpoint: Checkpoint, name: str, failed: Sequence[Failure], now: int) -> None:
     place = checkpoint.failures_of(name)
     checkpoint.failures[place] = merge_failures([*checkpoint.failures[place], *failed], now)
 
@@ -144,17 +166,13 @@ def record_execution_end(
     settings: Settings,
     now: int,
     ended: str,
-) -> list[ReexportRequest]:
+) -> None:
     """An execution has ended: what it did not export counts as failed once, unless it recorded the
-    failure itself.
-
-    A reexport that it did not reach stays requested; returned are those that GAP_ATTEMPTS
-    executions did not reach, and that are dropped with that.
-    """
+    failure itself, or the reexport was requested after it had started."""
     if handover not in checkpoint.handovers:
-        return []
+        return
     checkpoint.handovers.remove(handover)
-    before = list(checkpoint.reexports)
+    earlier = [one.number for one in checkpoint.reexports if one.requested_at <= handover.started]
     remaining: dict[str, list[Window]] = {}
     for window, lacking in wanted_windows(checkpoint, names, settings, now):
         if not covers(handover.ranges, window.start, window.end):
@@ -165,5 +183,4 @@ def record_execution_end(
                 remaining.setdefault(name, []).append(window)
     for name, windows in remaining.items():
         reason = f"Execution {handover.name} ended as {ended} before it."
-        mark_all_failed(checkpoint, name, windows, reason, now, tried=False)
-    return subtract_requests(before, checkpoint.reexports)
+        mark_all_failed(checkpoint, name, windows, reason, now, seen=max(earlier, default=0))

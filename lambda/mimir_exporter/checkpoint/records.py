@@ -4,10 +4,10 @@ Times are unix seconds. `outcomes.py` and `reexports.py` have the rules by which
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from ..timeline.intervals import Interval, Intervals, subtract, union
+from ..timeline.intervals import Interval, Intervals, union
 from ..timeline.windows import DAY_S
 
 # A window that failed this often is a gap: still listed, alarmed on, and tried once a day.
@@ -48,6 +48,7 @@ class Failure:
     attempts: int
     at: int
     reason: str
+    nothing_left: bool = False  # the source has forgotten it: missing for good, and not retried
 
     @property
     def is_gap(self) -> bool:
@@ -69,6 +70,8 @@ class ReexportRequest:
     """What is not done yet of a range that an operator requested again.
 
     `asked` is the whole range of the request; nothing outside of it may be exported with `force`.
+    Only work that began with a checkpoint that has the request settles it: `number` orders them, as
+    clocks of two machines cannot. `requester` is the invocation that recorded it.
     """
 
     start: int
@@ -76,10 +79,29 @@ class ReexportRequest:
     metrics: tuple[str, ...]
     force: bool = False
     asked: Interval = (0, 0)
+    number: int = 0
+    requested_at: int = 0
+    requester: str = ""
 
     def __post_init__(self) -> None:
         if self.asked == (0, 0):
             object.__setattr__(self, "asked", (self.start, self.end))
+
+    @property
+    def identity(self) -> tuple[int, Interval, bool, int, str]:
+        """What all pieces of one request have in common."""
+        return (self.number, self.asked, self.force, self.requested_at, self.requester)
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """Missing ranges that an operator accepted as missing: they are no gaps any more."""
+
+    ranges: Intervals
+    metrics: tuple[str, ...]
+    by: str
+    reason: str
+    at: int
 
 
 @dataclass(frozen=True)
@@ -120,7 +142,7 @@ def merge_failures(failures: Iterable[Failure], now: int) -> list[Failure]:
 
     def merge_key(one: Failure) -> tuple[object, ...]:
         together = (one.at // TOGETHER_S, one.at == now)
-        return (one.metric, one.attempts, one.reason, *together)
+        return (one.metric, one.attempts, one.reason, one.nothing_left, *together)
 
     in_order = sorted(failures, key=sort_key)
     latest: dict[tuple[object, ...], int] = {}
@@ -137,38 +159,20 @@ def merge_failures(failures: Iterable[Failure], now: int) -> list[Failure]:
     return merged
 
 
-def subtract_requests(
-    requests: Iterable[ReexportRequest], others: Sequence[ReexportRequest]
-) -> list[ReexportRequest]:
-    """What of `requests` is in none of `others`."""
-    return join_requests(
-        replace(one, start=start, end=end, metrics=(name,))
-        for one in requests
-        for name in one.metrics
-        for start, end in subtract(
-            [(one.start, one.end)],
-            [
-                (other.start, other.end)
-                for other in others
-                if name in other.metrics and (other.asked, other.force) == (one.asked, one.force)
-            ],
-        )
-    )
-
-
 def join_requests(pieces: Iterable[ReexportRequest]) -> list[ReexportRequest]:
     """The same requests in order: pieces of one request that touch are one, and metrics with the
     same piece share an entry."""
-    ranges: dict[tuple[Interval, bool, str], list[Interval]] = {}
+    ranges: dict[tuple[ReexportRequest, str], list[Interval]] = {}
     for one in pieces:
+        whole = replace(one, start=one.asked[0], end=one.asked[1], metrics=())
         for name in one.metrics:
-            ranges.setdefault((one.asked, one.force, name), []).append((one.start, one.end))
-    metrics: dict[tuple[Interval, bool, Interval], list[str]] = {}
-    for (asked, force, name), intervals in ranges.items():
+            ranges.setdefault((whole, name), []).append((one.start, one.end))
+    metrics: dict[tuple[ReexportRequest, Interval], list[str]] = {}
+    for (whole, name), intervals in ranges.items():
         for interval in union(intervals):
-            metrics.setdefault((asked, force, interval), []).append(name)
+            metrics.setdefault((whole, interval), []).append(name)
     joined = [
-        ReexportRequest(*interval, tuple(names), force, asked)
-        for (asked, force, interval), names in metrics.items()
+        replace(whole, start=start, end=end, metrics=tuple(names))
+        for (whole, (start, end)), names in metrics.items()
     ]
-    return sorted(joined, key=lambda one: (one.asked, one.force, one.metrics, one.start))
+    return sorted(joined, key=lambda one: (one.identity, one.metrics, one.start))

@@ -13,6 +13,7 @@ from ..errors import CheckpointError
 from ..timeline.intervals import Intervals, subtract, union
 from ..timeline.windows import Window, WindowSchedule
 from .records import (
+    Acceptance,
     Failure,
     Handover,
     MetricProgress,
@@ -32,6 +33,8 @@ class Checkpoint:
     failures: list[Failure] = field(default_factory=list)  # by metric and start, none overlap
     handovers: list[Handover] = field(default_factory=list)
     reexports: list[ReexportRequest] = field(default_factory=list)
+    requests_made: int = 0  # so far: the number of the newest request
+    accepted: list[Acceptance] = field(default_factory=list)
     handed_over: int = 0  # executions so far: makes the name of the next one new
     machine: str = ""  # ARN of the state machine whose executions `handovers` names
     lease_owner: str = ""
@@ -56,8 +59,12 @@ class Checkpoint:
         return union(kept, progress.restored)
 
     def gaps(self) -> list[Failure]:
-        """Failures with a daily try only."""
+        """Failures with a daily try only, and those whose source has nothing left to export."""
         return [failure for failure in self.failures if failure.is_gap]
+
+    def accepted_of(self, name: str) -> Intervals:
+        """What of a metric is missing and accepted as missing."""
+        return union(*(one.ranges for one in self.accepted if name in one.metrics))
 
     def failure_of(self, name: str, window: Window) -> Failure | None:
         """The record of a failed metric-window."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from ..settings.settings import Settings
-from ..timeline.intervals import covers, subtract, union
+from ..timeline.intervals import Intervals, covers, subtract, union
 from ..timeline.windows import DAY_S, Window, windows_within
 from .reexports import request_for
 from .state import Checkpoint
@@ -27,8 +27,9 @@ def wanted_windows(
 ) -> WindowPlan:
     """Windows with the metrics that each still lacks, newest first.
 
-    Only complete windows older than SETTLE_TIME, and none that retention would delete. Includes
-    what an execution has, and gaps whose daily try is not due: see `due_windows`.
+    Only complete windows older than SETTLE_TIME, and none that retention would delete, that the
+    source has forgotten, or that were accepted as missing. Includes what an execution has, and gaps
+    whose daily try is not due: see `due_windows`.
     """
     names = [name for name in names if name in checkpoint.metrics]
     if not names:
@@ -40,7 +41,11 @@ def wanted_windows(
     for name in names:
         progress = checkpoint.metrics[name]
         missing[name] = union(
-            subtract([(max(progress.since, oldest), newest)], progress.exported),
+            subtract(
+                [(max(progress.since, oldest), newest)],
+                progress.exported,
+                _given_up(checkpoint, name),
+            ),
             [(one.start, one.end) for one in checkpoint.reexports if name in one.metrics],
         )
     for low, high in reversed(union(*missing.values())):
@@ -96,15 +101,23 @@ def _is_wanted(checkpoint: Checkpoint, name: str, window: Window) -> bool:
     """Whether a run does it without a request: a window of another metric's reexport may lie
     before this one's beginning."""
     progress = checkpoint.metrics[name]
-    return window.start >= progress.since and not covers(
-        progress.exported, window.start, window.end
-    )
+    settled = union(progress.exported, _given_up(checkpoint, name))
+    return window.start >= progress.since and not covers(settled, window.start, window.end)
+
+
+def _given_up(checkpoint: Checkpoint, name: str) -> Intervals:
+    """What of a metric no run can or shall do any more."""
+    failures = checkpoint.failures[checkpoint.failures_of(name)]
+    forgotten = ((one.start, one.end) for one in failures if one.nothing_left)
+    return union(forgotten, checkpoint.accepted_of(name))
 
 
 def _is_due(checkpoint: Checkpoint, name: str, window: Window, now: int) -> bool:
     failure = checkpoint.failure_of(name, window)
+    if failure is None or not failure.is_gap or failure.nothing_left:
+        return True  # what the source has forgotten is wanted only where it was requested again
     # Either way: a try in the future was recorded by a wrong clock.
-    return failure is None or not failure.is_gap or abs(now - failure.at) >= GAP_RETRY_S
+    return abs(now - failure.at) >= GAP_RETRY_S
 
 
 def _least_failed_first(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from ..timeline.windows import DAY_S
-from .states import MISSING, SEVERITY, Coverage, State
+from .states import LOST, MISSING, SEVERITY, WORDS, Coverage, State
 
 HOUR_S = 3600
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -58,7 +58,7 @@ def absences_of(coverage: Coverage) -> list[Absence]:
         (start, end, state, names)
         for (start, end), states in coverage.side_by_side()
         for state, names in states.items()
-        if state in MISSING or state is State.LAPSED
+        if state in MISSING | LOST
     ]
     pieces.sort(key=lambda one: (one[2], one[3], one[0]))
     for (state, names), alike in groupby(pieces, key=lambda one: (one[2], one[3])):
@@ -102,8 +102,8 @@ def _in_words(states: ByState, of: int) -> str:
     """`pod_labels: gap; 19 metrics: exported`, the worst first."""
     worst_first = sorted(states, key=SEVERITY.__getitem__, reverse=True)
     if len(worst_first) == 1:
-        return worst_first[0]
-    return "; ".join(f"{_named(states[state], of)}: {state}" for state in worst_first)
+        return WORDS[worst_first[0]]
+    return "; ".join(f"{_named(states[state], of)}: {WORDS[state]}" for state in worst_first)
 
 
 def _named(names: tuple[str, ...], of: int) -> str:

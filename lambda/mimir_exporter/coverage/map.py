@@ -13,7 +13,7 @@ from html import escape
 from ..timeline.windows import DAY_S
 from .hours import HOUR_S, WEEKDAYS, Absence, Hour, absences_of, day_and_hours, hours_of
 from .map_style import LOOKS, style_sheet
-from .states import Coverage, State
+from .states import WORDS, Coverage, State
 from .verdict import Verdict
 
 # Below this a map cannot be read.
@@ -198,6 +198,7 @@ def _sign(state: State, box: Box) -> str:
         f"m0 {-2 * half:.1f}l{-2 * half:.1f} {2 * half:.1f}",
         "slash": f"M{x - half:.1f} {y + half:.1f}l{2 * half:.1f} {-2 * half:.1f}",
         "dash": f"M{x - half:.1f} {y:.1f}h{2 * half:.1f}",
+        "bar": f"M{x:.1f} {y - half:.1f}v{2 * half:.1f}",
     }[look.sign]
     return f'<path {kind} d="{path}"/>'
 
@@ -211,7 +212,7 @@ def _legend(coverage: Coverage, box: Box) -> tuple[str, float]:
     for state in LOOKS:
         if not counts[state]:
             continue
-        words = state if state is State.NOT_DUE else f"{state} {counts[state]:,}"
+        words = WORDS[state] + ("" if state is State.NOT_DUE else f" {counts[state]:,}")
         needs = 19 + _width(words, 12)
         if x > box.x and x + needs > box.x + box.width:
             x, y = box.x, y + LINE_PX + 1
@@ -239,7 +240,7 @@ def _absences(absences: Sequence[Absence], box: Box) -> str:
                 _text(box.x + 20, y, f"and {left} more; ask for the status", 12, muted=True)
             )
             break
-        why = f"{one.state} {one.reason}".strip()
+        why = f"{WORDS[one.state]} {one.reason}".strip()
         reasons = _wrapped(why, box.width - 20, 12, most=min(max(room - len(lines), 1), 5))
         look = Box(box.x, y - 10, 12, 12)
         parts.append(

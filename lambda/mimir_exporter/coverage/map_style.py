@@ -22,13 +22,16 @@ class Look:
 # In the order of the legend.
 LOOKS = {
     State.EXPORTED: Look("exported", "#4795cf", "#3d83bb"),
+    State.AUDITED: Look("audited", "#2f74ab", "#62a5d8"),
     State.EMPTY: Look("empty", "#c4dff2", "#27587d"),
     State.AGAIN: Look("again", "#4795cf", "#3d83bb", "ring"),
     State.GAP: Look("gap", "#c5351b", "#ff6d55", "cross"),
-    State.LAPSED: Look("lapsed", "#8c3d6b", "#d78cba", "cross"),
+    State.NOTHING_LEFT: Look("nothingleft", "#a02060", "#f06fae", "bar"),
+    State.MISSED_PAST_RETENTION: Look("lapsed", "#8c3d6b", "#d78cba", "cross"),
     State.FAILED: Look("failed", "#ee9a3c", "#e58d35", "slash"),
     State.PENDING: Look("pending", "#f7e3ad", "#7d6a35", "ring"),
     State.IN_WORK: Look("work", "#f3cf73", "#c99f3b", "dot"),
+    State.ACCEPTED: Look("accepted", "#b9a3b2", "#6f5a68", "dash"),
     State.DELETED: Look("deleted", "#cfd4db", "#424b57", "dash"),
     State.BEFORE: Look("before", "#eef0f3", "#222b37"),
     State.NOT_DUE: Look("notdue", "transparent", "transparent"),

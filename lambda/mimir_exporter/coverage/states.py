@@ -15,33 +15,54 @@ from ..checkpoint.records import Failure
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.wanted import keep_from
 from ..settings.settings import Settings
-from ..timeline.intervals import Interval, Intervals, covers, union
+from ..timeline.intervals import Interval, Intervals, covers, intersect, subtract, union
 from ..timeline.windows import WindowSchedule, count_windows, window_at
 
 
 class State(StrEnum):
-    """Of one metric in one window. In this order the later one is what a person should see, where
-    metrics or windows are shown as one."""
+    """Of one metric-window, in words for programs; `words_of` has those for people. In this order
+    the later one is shown where metrics or windows are shown as one."""
 
-    NOT_DUE = "not yet due"  # in the future, not whole yet, or not settled
-    BEFORE = "before the beginning"  # of the metric: it was never wanted
-    EMPTY = "without series"  # exported: Mimir had nothing
+    NOT_DUE = "not_due"  # in the future, not complete yet, or not settled
+    BEFORE = "before_beginning"  # of the metric: it was never wanted
+    EMPTY = "empty"  # exported: the source had nothing
+    AUDITED = "audited"  # exported, and the source has no more of it
     EXPORTED = "exported"
-    AGAIN = "exported, asked for again"
-    DELETED = "deleted by retention"  # had been exported
-    IN_WORK = "in Step Functions"
+    AGAIN = "reexport_requested"  # exported, and requested again
+    DELETED = "deleted"  # by retention; had been exported
+    ACCEPTED = "accepted"  # missing for good, and an operator accepted that
+    IN_WORK = "in_execution"
     PENDING = "pending"
-    FAILED = "failed, will be tried again"
-    LAPSED = "never exported, past retention"
+    FAILED = "failed"  # will be retried
+    MISSED_PAST_RETENTION = "missed_past_retention"  # never exported, older than RETENTION_DAYS
+    NOTHING_LEFT = "nothing_left"  # never exported, and the source has forgotten it
     GAP = "gap"  # failed so often that only a daily try is left
 
 
-# Mimir was asked, and all that it had is in the bucket.
-THERE = frozenset({State.EMPTY, State.EXPORTED, State.AGAIN})
+WORDS = {
+    State.NOT_DUE: "not yet due",
+    State.BEFORE: "before the beginning",
+    State.EMPTY: "without series",
+    State.AUDITED: "audited",
+    State.EXPORTED: "exported",
+    State.AGAIN: "exported, reexport requested",
+    State.DELETED: "deleted by retention",
+    State.ACCEPTED: "missing, accepted",
+    State.IN_WORK: "in Step Functions",
+    State.PENDING: "pending",
+    State.FAILED: "failed, will be retried",
+    State.MISSED_PAST_RETENTION: "never exported, past retention",
+    State.NOTHING_LEFT: "nothing left to export",
+    State.GAP: "gap",
+}
+# Exported, and in the bucket as far as the source had it.
+EXPORTED_STATES = frozenset({State.EMPTY, State.AUDITED, State.EXPORTED, State.AGAIN})
 # Wanted, and not there.
 MISSING = frozenset({State.IN_WORK, State.PENDING, State.FAILED, State.GAP})
+# Not there, and no run will change that.
+LOST = frozenset({State.MISSED_PAST_RETENTION, State.NOTHING_LEFT})
 # What the exporter has ever had to do: the rest was never wanted, or is not yet.
-DUE = THERE | MISSING | {State.DELETED, State.LAPSED}
+IN_SCOPE_STATES = EXPORTED_STATES | MISSING | LOST | {State.DELETED, State.ACCEPTED}
 
 SEVERITY = {state: place for place, state in enumerate(State)}
 
@@ -69,7 +90,8 @@ class Coverage:
 
     `reasons` are the failures that touch the range, oldest first; `executions` are the ranges
     that each Step Functions execution has of it. Before a metric's moment in `empty_known_from`
-    what is EXPORTED may have been EMPTY: the checkpoint had no room for it.
+    what is EXPORTED may have been EMPTY: the checkpoint had no room for it. Up to `audited_until`
+    all that is exported of the range is audited.
     """
 
     start: int
@@ -80,6 +102,7 @@ class Coverage:
     reasons: tuple[Failure, ...]
     executions: Mapping[str, Intervals]
     empty_known_from: Mapping[str, int]
+    audited_until: int
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -159,7 +182,21 @@ def survey(
             if (ranges := _clipped(one.ranges, start, end))
         },
         empty_known_from={name: checkpoint.metrics[name].empty_known_from for name in known},
+        audited_until=_audited_until(checkpoint, known, (start, end)),
     )
+
+
+def _audited_until(checkpoint: Checkpoint, names: Iterable[str], span: Interval) -> int:
+    """The range's start while nothing of it is audited."""
+    until = span[1]
+    audited: Intervals = ()
+    for name in names:
+        stored = intersect(checkpoint.stored(name), [span])
+        own = intersect(stored, checkpoint.metrics[name].audited)
+        audited = union(audited, own)
+        until = min([until, *(low for low, _ in subtract(stored, own)[:1])])
+    proven = intersect(audited, [(span[0], until)])
+    return proven[-1][1] if proven else span[0]
 
 
 @dataclass(frozen=True)
@@ -170,8 +207,11 @@ class Facts:
     exported: Intervals
     there: Intervals
     empty: Intervals
+    audited: Intervals
     again: Intervals
     gaps: Intervals
+    nothing_left: Intervals
+    accepted: Intervals
     failed: Intervals
     held: Intervals
     kept_from: int
@@ -180,26 +220,40 @@ class Facts:
 
 def state_at(facts: Facts, moment: int) -> State:
     """The state of the window that holds `moment`."""
-    asked = _holds(facts.again, moment)
+    requested = _holds(facts.again, moment)
     # What is too old goes today.
     if moment >= facts.kept_from and _holds(facts.there, moment):
-        if asked and moment < facts.due_until:
-            return State.AGAIN
-        return State.EMPTY if _holds(facts.empty, moment) else State.EXPORTED
+        return _state_of_exported(facts, moment, requested=requested)
     if moment >= facts.due_until:
         return State.NOT_DUE
-    if not asked:
-        if _holds(facts.exported, moment):
-            return State.DELETED
-        if moment < facts.since:
-            return State.BEFORE
-        if moment < facts.kept_from:
-            return State.LAPSED
+    if not requested and (state := _state_of_unwanted(facts, moment)):
+        return state
     if _holds(facts.gaps, moment):
         return State.GAP
     if _holds(facts.held, moment):
         return State.IN_WORK
     return State.FAILED if _holds(facts.failed, moment) else State.PENDING
+
+
+def _state_of_exported(facts: Facts, moment: int, *, requested: bool) -> State:
+    if requested and moment < facts.due_until:
+        return State.GAP if _holds(facts.gaps, moment) else State.AGAIN
+    if _holds(facts.empty, moment):
+        return State.EMPTY
+    return State.AUDITED if _holds(facts.audited, moment) else State.EXPORTED
+
+
+def _state_of_unwanted(facts: Facts, moment: int) -> State | None:
+    """Of what no run does by itself; None where one does."""
+    if _holds(facts.exported, moment):
+        return State.DELETED
+    if _holds(facts.accepted, moment):
+        return State.ACCEPTED
+    if moment < facts.since:
+        return State.BEFORE
+    if moment < facts.kept_from:
+        return State.MISSED_PAST_RETENTION
+    return State.NOTHING_LEFT if _holds(facts.nothing_left, moment) else None
 
 
 def _facts_of(
@@ -213,8 +267,11 @@ def _facts_of(
         # What was deleted stays so when RETENTION_DAYS is raised, until it is exported again.
         there=checkpoint.stored(name),
         empty=progress.empty,
+        audited=progress.audited,
         again=union((one.start, one.end) for one in checkpoint.reexports if name in one.metrics),
         gaps=union((one.start, one.end) for one in failures if one.is_gap),
+        nothing_left=union((one.start, one.end) for one in failures if one.nothing_left),
+        accepted=checkpoint.accepted_of(name),
         failed=union((one.start, one.end) for one in failures),
         held=held,
         kept_from=keep_from(settings, now),
@@ -228,8 +285,11 @@ def _spans(facts: Facts, start: int, end: int) -> Iterator[Span]:
         facts.exported,
         facts.there,
         facts.empty,
+        facts.audited,
         facts.again,
         facts.gaps,
+        facts.nothing_left,
+        facts.accepted,
         facts.failed,
         facts.held,
     )

@@ -9,16 +9,16 @@ from dataclasses import replace
 from typing import TypeVar
 
 from ..checkpoint.adopt import adopt_settings
-from ..checkpoint.records import Failure
+from ..checkpoint.records import Acceptance, Failure, ReexportRequest
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.wanted import keep_from, lag_s
 from ..errors import SettingsError
 from ..events import StatusEvent, StatusResult
 from ..runs.context import RunContext
 from ..timeline.deadline import Deadline
-from ..timeline.intervals import Interval, Intervals, union
+from ..timeline.intervals import Interval, Intervals, intersect, union
 from ..timeline.windows import DAY_S, iso, iso_range, window_at
-from .states import DUE, MISSING, THERE, Line, State, survey
+from .states import EXPORTED_STATES, IN_SCOPE_STATES, LOST, MISSING, Coverage, Line, State, survey
 from .stored_files import Files, count_files
 from .verdict import Verdict, counted, judge, range_name
 
@@ -61,19 +61,32 @@ def report_status(context: RunContext, event: StatusEvent) -> StatusResult:
     name = range_name(coverage.start, coverage.end)
     verdict = _with_files(judge(coverage), name, files)
     counts = coverage.counts()
-    missing = coverage.ranges_where(any_of=MISSING | {State.LAPSED})
+    missing = coverage.ranges_where(any_of=MISSING | LOST)
     reasons = sorted(coverage.reasons, key=lambda one: not one.is_gap)
     return {
         "outcome": verdict.outcome,
         "message": verdict.message,
         "range": iso_range(coverage.start, coverage.end),
-        "covered": _ranges(coverage.ranges_where(any_of=THERE, all_of=THERE | {State.BEFORE})),
+        "covered": _ranges(
+            coverage.ranges_where(any_of=EXPORTED_STATES, all_of=EXPORTED_STATES | {State.BEFORE})
+        ),
         "lag_s": lag_s(checkpoint, context.names, now),
         "pending_windows": sum(coverage.windows(*one) for one in missing),
         "metric_windows": {
-            state.name.lower(): counts[state] for state in State if counts[state] and state in DUE
+            state.value: counts[state]
+            for state in State
+            if counts[state] and state in IN_SCOPE_STATES
         },
         "coverage": _cut([_line(line) for line in coverage.lines], _more, GROUPS_SHOWN),
+        "audited_until": iso(coverage.audited_until)
+        if coverage.audited_until > coverage.start
+        else None,
+        "reexports": _cut(
+            [_reexport(one) for one in checkpoint.reexports if _touches(one, coverage)], _more
+        ),
+        "accepted": _cut(
+            [_acceptance(one) for one in checkpoint.accepted if _accepted_in(one, coverage)], _more
+        ),
         "failures": _cut([_failure(one) for one in reasons], _more),
         "executions": _cut(
             [
@@ -143,19 +156,50 @@ def _line(line: Line) -> dict[str, object]:
 
     told: dict[str, object] = {
         "metrics": list(line.metrics),
-        "exported": _ranges(ranges(*THERE)),
+        "exported": _ranges(ranges(*EXPORTED_STATES)),
         "without_series": _ranges(ranges(State.EMPTY)),
-        "missing": _ranges(ranges(*MISSING, State.LAPSED)),
+        "missing": _ranges(ranges(*MISSING, *LOST)),
     }
     others = {
-        "exported_again_soon": State.AGAIN,
+        "audited": State.AUDITED,
+        "reexport_requested": State.AGAIN,
         "gaps": State.GAP,
-        "never_exported_past_retention": State.LAPSED,
+        "nothing_left": State.NOTHING_LEFT,
+        "accepted": State.ACCEPTED,
+        "missed_past_retention": State.MISSED_PAST_RETENTION,
         "deleted_by_retention": State.DELETED,
         "before_the_beginning": State.BEFORE,
         "not_yet_due": State.NOT_DUE,
     }
     return told | {key: _ranges(found) for key, state in others.items() if (found := ranges(state))}
+
+
+def _reexport(one: ReexportRequest) -> dict[str, object]:
+    """What is not done yet of a request."""
+    return {
+        "range": iso_range(one.start, one.end),
+        "metrics": list(one.metrics),
+        "force": one.force,
+        "requested": iso(one.requested_at),
+    }
+
+
+def _touches(one: ReexportRequest, coverage: Coverage) -> bool:
+    return one.start < coverage.end and coverage.start < one.end
+
+
+def _acceptance(one: Acceptance) -> dict[str, object]:
+    return {
+        "ranges": _ranges(one.ranges),
+        "metrics": list(one.metrics),
+        "by": one.by,
+        "reason": one.reason,
+        "at": iso(one.at),
+    }
+
+
+def _accepted_in(one: Acceptance, coverage: Coverage) -> bool:
+    return bool(intersect(one.ranges, [(coverage.start, coverage.end)]))
 
 
 def _failure(one: Failure) -> dict[str, object]:
@@ -164,6 +208,7 @@ def _failure(one: Failure) -> dict[str, object]:
         "range": iso_range(one.start, one.end),
         "attempts": one.attempts,
         "gap": one.is_gap,
+        "nothing_left": one.nothing_left,
         "last_tried": iso(one.at),
         "reason": one.reason,
     }

@@ -18,7 +18,7 @@ LISTINGS = 8
 # Files of these windows are there as long as nobody but retention deletes any. A window without
 # series has none, one that is asked for again may have been such a window, and the exporter does
 # not count how many clusters one with series has.
-_PROMISED = State.EXPORTED
+_PROMISED = frozenset({State.EXPORTED, State.AUDITED})
 
 
 # Keys of lost files that are kept; beside them they are only counted.
@@ -121,7 +121,7 @@ def _promised(coverage: Coverage, start: int, end: int) -> Iterator[tuple[str, i
     for line in coverage.lines:
         for span in line.spans:
             low, high = max(span.start, start), min(span.end, end)
-            if span.state is _PROMISED and low < high:
+            if span.state in _PROMISED and low < high:
                 for window in windows_within(coverage.schedules, low, high):
                     for metric in line.metrics:
                         yield metric, window.start

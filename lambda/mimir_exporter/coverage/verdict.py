@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from ..events import StatusOutcome
 from ..timeline.intervals import Intervals, subtract, union
 from ..timeline.windows import DAY_S
-from .states import DUE, MISSING, THERE, Coverage, State
+from .states import EXPORTED_STATES, IN_SCOPE_STATES, LOST, MISSING, Coverage, State
 
 MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",
@@ -19,7 +19,11 @@ MONTHS = (
 # One of them, several of them, for `3 are gaps`.
 _WORDS = {
     State.GAP: ("is a gap", "are gaps"),
-    State.LAPSED: (
+    State.NOTHING_LEFT: (
+        "is missing for good: the source has nothing left of it",
+        "are missing for good: the source has nothing left of them",
+    ),
+    State.MISSED_PAST_RETENTION: (
         "was never exported and is past retention",
         "were never exported and are past retention",
     ),
@@ -53,10 +57,10 @@ def judge(coverage: Coverage) -> Verdict:
     """Whether the range is complete, and if not, what about it."""
     name = range_name(coverage.start, coverage.end)
     counts = coverage.counts()
-    due = _sum(counts, DUE)
+    due = _sum(counts, IN_SCOPE_STATES)
     if not due:
         return _nothing_due(coverage, name, counts)
-    there = _sum(counts, THERE)
+    there = _sum(counts, EXPORTED_STATES)
     missing = Counter({state: counts[state] for state in _WORDS if counts[state]})
     if counts[State.DELETED] and not there and not _sum(counts, MISSING):
         return _deleted(name, counts)
@@ -68,12 +72,18 @@ def judge(coverage: Coverage) -> Verdict:
             f"Mimir had no series of any metric in {figures}; check the tenant and the data "
             "source, then reexport it",
         )
-    notes = (*_began_late(coverage), *_without_any_series(coverage), *_again(counts))
-    wanted = coverage.ranges_where(any_of=THERE | MISSING | {State.LAPSED})
+    notes = (
+        *_began_late(coverage),
+        *_without_any_series(coverage),
+        *_again(counts),
+        *_accepted(counts),
+        *_audited(coverage),
+    )
+    wanted = coverage.ranges_where(any_of=IN_SCOPE_STATES - {State.DELETED})
     to_date = _to_date(coverage)
     mixed = _partly_deleted(coverage)
     cut = _cut(coverage, subtract([(coverage.start, to_date)], wanted), mixed)
-    ends = coverage.ranges_where(any_of=DUE)[-1][1]
+    ends = coverage.ranges_where(any_of=IN_SCOPE_STATES)[-1][1]
     to_come = ends < coverage.end and counts[State.NOT_DUE] > 0
     if missing:
         so_far = f" so far, up to {spoken(ends)}" if to_come else ""
@@ -137,17 +147,17 @@ def _figures(coverage: Coverage, counts: Counter[State]) -> str:
     """
     whole = of = 0
     for (start, end), states in coverage.side_by_side():
-        live = (states.keys() & DUE) - {State.DELETED}
+        live = (states.keys() & IN_SCOPE_STATES) - {State.DELETED}
         if live:
             begun = coverage.windows(start, end)
             of += begun
-            whole += begun if live <= THERE else 0
+            whole += begun if live <= EXPORTED_STATES else 0
     metrics = sum(
         len(line.metrics)
         for line in coverage.lines
-        if any(span.state in DUE and span.state != State.DELETED for span in line.spans)
+        if any(span.state in IN_SCOPE_STATES and span.state != State.DELETED for span in line.spans)
     )
-    there, due = _sum(counts, THERE), _sum(counts, DUE - {State.DELETED})
+    there, due = _sum(counts, EXPORTED_STATES), _sum(counts, IN_SCOPE_STATES - {State.DELETED})
     windows, of_metrics = counted(of, "window"), counted(metrics, "metric")
     return f"{whole:,} of {windows} of {of_metrics}, {there:,} of {due:,} metric by metric"
 
@@ -167,7 +177,7 @@ def _nothing_due(coverage: Coverage, name: str, counts: Counter[State]) -> Verdi
 
 def _deleted(name: str, counts: Counter[State]) -> Verdict:
     had = counts[State.DELETED]
-    of = had + counts[State.LAPSED]
+    of = had + _sum(counts, LOST)
     return Verdict(
         "deleted",
         f"{name} is no longer here",
@@ -209,7 +219,7 @@ def _cut(coverage: Coverage, holes: Intervals, mixed: Intervals) -> str:
 
 def _began_late(coverage: Coverage) -> tuple[str, ...]:
     """Metrics that were not wanted yet while others were."""
-    wanted = coverage.ranges_where(any_of=DUE)
+    wanted = coverage.ranges_where(any_of=IN_SCOPE_STATES)
     late: list[str] = []
     for line in coverage.lines:
         before = [span for span in line.spans if span.state is State.BEFORE]
@@ -235,7 +245,18 @@ def _without_any_series(coverage: Coverage) -> tuple[str, ...]:
 
 def _again(counts: Counter[State]) -> tuple[str, ...]:
     count = counts[State.AGAIN]
-    return (f"{count:,} windows of metrics are asked for again.",) if count else ()
+    return (f"A reexport of {counted(count, 'metric-window')} is requested.",) if count else ()
+
+
+def _accepted(counts: Counter[State]) -> tuple[str, ...]:
+    count = counts[State.ACCEPTED]
+    are = "is" if count == 1 else "are"
+    return (f"{counted(count, 'metric-window')} {are} missing, and accepted.",) if count else ()
+
+
+def _audited(coverage: Coverage) -> tuple[str, ...]:
+    until = coverage.audited_until
+    return (f"Audited up to {spoken(until)}.",) if until > coverage.start else ()
 
 
 def _sum(counts: Counter[State], states: frozenset[State]) -> int:

@@ -104,9 +104,3 @@ EXECUTION_ENDED = ErrorKind(
     "The execution {name} ended as {status} before it exported the window",
     "see the execution in Step Functions; no action needed: the next run exports the window",
 )
-REEXPORT_ABANDONED = ErrorKind(
-    "reexport_abandoned",
-    ExportError,
-    "Reexport abandoned after {count} executions; the files from before are unchanged",
-    "see in Step Functions why the executions ended, then resubmit {event}",
-)

@@ -79,6 +79,19 @@ UNKNOWN_METRIC = ErrorKind(
     "Unknown metric {name!r} in the event",
     "use names of the catalogue: {known}",
 )
+TOO_MANY_ACCEPTANCES = ErrorKind(
+    "too_many_acceptances",
+    SettingsError,
+    "{count} acceptances fill the room that the checkpoint has for them",
+    "accept one longer range instead of several short ones",
+)
+NOTHING_TO_ACCEPT = ErrorKind(
+    "nothing_to_accept",
+    SettingsError,
+    "Nothing is missing for good in {range}",
+    'use a range with gaps: {{"action": "status"}} lists them',
+    "a gap that was exported meanwhile, or a range without one",
+)
 
 # The command line.
 NO_BUCKET_OR_FOLDER = ErrorKind(

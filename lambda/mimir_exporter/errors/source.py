@@ -3,6 +3,7 @@
 from . import (
     ErrorKind,
     OutOfTimeError,
+    QueryError,
     RejectedError,
     SettingsError,
     StopRunError,
@@ -330,4 +331,22 @@ NO_AWS_CREDENTIALS_TO_SIGN = ErrorKind(
     StopRunError,
     "SIGV4_REGION is set and there are no AWS credentials to sign with",
     "give the process a role or keys",
+)
+
+# Answers without series.
+EMPTY_UNCONFIRMED = ErrorKind(
+    "empty_unconfirmed",
+    QueryError,
+    "No series, and the older window {older}, which had some, has none at the source either",
+    "no action needed: retried at the next run, and a gap after five times; if it is one, check "
+    "the source's retention and its max_query_lookback",
+    "the source has forgotten that time",
+)
+NOTHING_LEFT = ErrorKind(
+    "nothing_left",
+    QueryError,
+    "The source has nothing left of this metric-window: it has forgotten that time",
+    "raise the source's retention or its max_query_lookback and export the window again, or "
+    "accept the gap with {event}",
+    "a gap that was not fixed within the source's retention",
 )

@@ -9,11 +9,13 @@ from aws_lambda_powertools import Logger
 
 from ..answer.spool import Spool
 from ..catalog.metrics import Metric
+from ..checkpoint.doubts import doubt_empty
 from ..checkpoint.records import GAP_ATTEMPTS
 from ..checkpoint.reexports import request_for
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.store import CheckpointStore
 from ..errors import QueryError, RejectedError, StopRunError, TryLaterError
+from ..errors.source import EMPTY_UNCONFIRMED, NOTHING_LEFT
 from ..source.counts import RawCounter
 from ..source.fetch import Fetcher, FetchStats
 from ..storage.upload import Export
@@ -129,6 +131,8 @@ class Exporter:
             raw = self._counter.count_window(metric, window) if self._counter else None
             with Spool(steps=(window.start, window.last)) as spool:
                 fetched = self._fetcher.fetch(metric, window, spool)
+                if not spool.samples and self._is_forgotten(checkpoint, metric, window):
+                    return False
                 written = self._writer.write(
                     Export(
                         metric,
@@ -143,16 +147,37 @@ class Exporter:
         except QueryError as error:
             self._handle_failure(checkpoint, metric, window, error)
             return False
-        self._progress.add_exported(metric.name, window, empty=written.empty, forced=forced)
+        self._progress.add_exported(
+            *(metric.name, window),
+            empty=written.empty,
+            seen=checkpoint.requests_made,
+        )
         self.totals.add_metric(spool, fetched, written)
         _log_metric(spool, fetched, written, time.monotonic() - started)
+        return True
+
+    def _is_forgotten(self, checkpoint: Checkpoint, metric: Metric, window: Window) -> bool:
+        """Whether an answer without series is one of a source that has forgotten that time, which
+        is recorded. Raises as Fetcher.fetch does, and QueryError where it is not known."""
+        doubt = doubt_empty(checkpoint, metric.name, window)
+        if doubt is None:
+            return False
+        known = self._catalog.get(doubt.metric)
+        if known and doubt.window and self._fetcher.has_series(known, doubt.window):
+            return False
+        if not doubt.was_gap:
+            raise EMPTY_UNCONFIRMED(older=doubt.window)
+        reason = str(NOTHING_LEFT.details(event='{"action": "accept"}'))
+        logger.error("nothing left to export", extra={"reason": reason})
+        self._progress.add_nothing_left(
+            MetricFailure(metric.name, window, reason, checkpoint.requests_made)
+        )
         return True
 
     def _handle_failure(
         self, checkpoint: Checkpoint, metric: Metric, window: Window, error: QueryError
     ) -> None:
-        forced = _is_forced(checkpoint, metric.name, window)
-        failure = MetricFailure(metric.name, window, str(error), forced)
+        failure = MetricFailure(metric.name, window, str(error), checkpoint.requests_made)
         _log_failure(checkpoint, failure, for_good=isinstance(error, RejectedError))
         self.totals.failures.append(failure)
         if isinstance(error, TryLaterError):
@@ -186,7 +211,7 @@ class Exporter:
             "One metric of one window takes longer than the function may run; set a smaller "
             "TIME_FRAME, a longer timeout_s or more memory_mb."
         )
-        failure = MetricFailure(name, window, reason, _is_forced(checkpoint, name, window))
+        failure = MetricFailure(name, window, reason, checkpoint.requests_made)
         with logger.append_context_keys(window=str(window), metric=name):
             _log_failure(checkpoint, failure, for_good=True)
         self.totals.failures.append(failure)
@@ -254,15 +279,12 @@ def _log_failure(checkpoint: Checkpoint, failure: MetricFailure, *, for_good: bo
     name, window = failure.metric, failure.window
     before = checkpoint.failure_of(name, window)
     attempt = min((before.attempts if before else 0) + 1, GAP_ATTEMPTS)
-    is_again = covers(checkpoint.stored(name), window.start, window.end)
     fields = {
         "attempt": attempt,
-        "gap": not is_again and attempt == GAP_ATTEMPTS,
+        "gap": attempt == GAP_ATTEMPTS,
         "reason": failure.reason,
     }
-    if is_again:
-        fields["next"] = "its files from before stay; ask for the export again"
-    elif fields["gap"]:
+    if fields["gap"]:
         fields["next"] = "once a day; export the window by hand once the cause is mended"
     else:
         fields["next"] = "the next run tries again"

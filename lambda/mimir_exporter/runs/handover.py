@@ -8,7 +8,7 @@ from hashlib import sha256
 from aws_lambda_powertools import Logger
 
 from ..checkpoint.outcomes import HANDOVERS, record_execution_end, record_handover
-from ..checkpoint.records import GAP_ATTEMPTS, Handover, ReexportRequest
+from ..checkpoint.records import Handover
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.store import CheckpointStore
 from ..checkpoint.wanted import wanted_windows
@@ -105,9 +105,8 @@ def reconcile_executions(
             continue
         if ended is None:
             checkpoint, _ = store.update(partial(_forget, handover=handover))
-            abandoned: list[ReexportRequest] = []
         else:
-            checkpoint, abandoned = store.update(
+            checkpoint, _ = store.update(
                 partial(
                     record_execution_end,
                     handover=handover,
@@ -123,7 +122,6 @@ def reconcile_executions(
             if covers(handover.ranges, window.start, window.end)
         ]
         _log_end(handover, ended or "never_started", remaining)
-        _log_abandoned(handover, abandoned)
     return checkpoint
 
 
@@ -140,26 +138,3 @@ def _log_end(handover: Handover, ended: str, remaining: Sequence[Window]) -> Non
         logger.warning("execution over", extra={**fields, "left": len(remaining)})
     else:
         logger.info("execution over", extra={**fields, "left": 0})
-
-
-def _log_abandoned(handover: Handover, repeats: Sequence[ReexportRequest]) -> None:
-    """A reexport that was not done, with the event that requests it again."""
-    for repeat in repeats:
-        event = {
-            "action": "reexport",
-            "start": iso(repeat.start),
-            "end": iso(repeat.end),
-            "metrics": list(repeat.metrics),
-            **({"force": True} if repeat.force else {}),
-        }
-        logger.error(
-            "repetition given up",
-            extra={
-                "execution": handover.name,
-                "range": iso_range(repeat.start, repeat.end),
-                "metrics": list(repeat.metrics),
-                "reason": f"{GAP_ATTEMPTS} executions were over before they had exported it again; "
-                "its files from before stay. See in Step Functions why they ended, then invoke "
-                f"the function with {json.dumps(event)}",
-            },
-        )

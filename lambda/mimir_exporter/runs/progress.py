@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..checkpoint.outcomes import mark_exported, mark_failed, mark_pending
+from ..checkpoint.outcomes import mark_exported, mark_failed, mark_nothing_left, mark_pending
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.store import CheckpointStore
 from ..timeline.windows import Window
@@ -16,12 +16,15 @@ SAVE_EVERY_S = 60.0
 
 @dataclass(frozen=True)
 class _PendingRecord:
-    """A metric-window whose objects are all written, not yet in the checkpoint."""
+    """A metric-window whose objects are all written, not yet in the checkpoint.
+
+    `seen` are the reexport requests that it knew.
+    """
 
     metric: str
     window: Window
     empty: bool
-    forced: bool
+    seen: int
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,18 @@ class _Batch:
 
     exported: tuple[_PendingRecord, ...]
     failed: tuple[MetricFailure, ...]
+    forgotten: tuple[MetricFailure, ...]
     now: int
 
     def apply(self, checkpoint: Checkpoint) -> None:
         for record in self.exported:
             mark_exported(
-                checkpoint, record.metric, record.window, empty=record.empty, forced=record.forced
+                checkpoint, record.metric, record.window, empty=record.empty, seen=record.seen
+            )
+        for failure in self.forgotten:
+            mark_nothing_left(
+                *(checkpoint, failure.metric, failure.window, failure.reason, self.now),
+                seen=failure.seen,
             )
         for failure in self.failed:
             mark_failed(
@@ -45,7 +54,7 @@ class _Batch:
                 failure.window,
                 failure.reason,
                 self.now,
-                forced=failure.forced,
+                seen=failure.seen,
             )
 
 
@@ -63,12 +72,18 @@ class ProgressRecorder:
         self._saved_at = clock()
         self._exported: list[_PendingRecord] = []
         self._failed: list[MetricFailure] = []
+        self._forgotten: list[MetricFailure] = []
         self._deferred: list[MetricFailure] = []
 
-    def add_exported(self, metric: str, window: Window, *, empty: bool, forced: bool) -> None:
+    def add_exported(self, metric: str, window: Window, *, empty: bool, seen: int) -> None:
         """All objects of this metric-window are written."""
         self.record_deferred_failures()
-        self._exported.append(_PendingRecord(metric, window, empty, forced))
+        self._exported.append(_PendingRecord(metric, window, empty, seen))
+
+    def add_nothing_left(self, failure: MetricFailure) -> None:
+        """The source has forgotten this metric-window."""
+        self.record_deferred_failures()
+        self._forgotten.append(failure)
 
     def set_pending(self, metric: str, window: Window) -> None:
         """Files of this metric-window are about to be taken away: until it is exported it is
@@ -103,8 +118,11 @@ class ProgressRecorder:
     def save(self) -> None:
         """Write what has been added. Raises CheckpointError."""
         self._saved_at = self._clock()
-        if not self._exported and not self._failed:
+        if not (self._exported or self._failed or self._forgotten):
             return
-        batch = _Batch(tuple(self._exported), tuple(self._failed), int(self._clock()))
+        batch = _Batch(
+            *(tuple(self._exported), tuple(self._failed), tuple(self._forgotten)),
+            now=int(self._clock()),
+        )
         self._store.update(batch.apply)
-        self._exported, self._failed = [], []
+        self._exported, self._failed, self._forgotten = [], [], []

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from ..checkpoint.adopt import adopt_settings
 from ..checkpoint.records import ReexportRequest
-from ..checkpoint.reexports import request_reexport
+from ..checkpoint.reexports import open_request, request_reexport
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.wanted import keep_from
 from ..errors.settings import (
@@ -53,13 +53,8 @@ def _request(
 ) -> tuple[ExportScope, bool]:
     """Record in the checkpoint that whole windows of the range are wanted, so that they are
     exported in the end whatever happens to this run; the range, and whether any was requested."""
-    metrics = _known_metrics(context, event.metrics)
-    if event.start >= event.end:
-        raise INVALID_RANGE(
-            range=iso_range(event.start, event.end),
-            problem="its start is not before its end",
-            change="swap start and end, or widen the range",
-        )
+    metrics = known_metrics(context, event.metrics)
+    check_range(event.start, event.end)
 
     def record(fresh: Checkpoint) -> tuple[ExportScope, bool]:
         adopt_settings(fresh, context.settings, context.names, context.now())
@@ -68,11 +63,16 @@ def _request(
         for name in metrics:
             exported = fresh.stored(name) if only_missing else ()
             requested.setdefault(subtract([(low, high)], exported), []).append(name)
+        number = open_request(fresh, context.run_id)
         for ranges, names in requested.items():
             for start, end in ranges:
-                request_reexport(
-                    fresh, ReexportRequest(start, end, tuple(names), force, (low, high))
+                request = ReexportRequest(
+                    *(start, end, tuple(names), force, (low, high)),
+                    number=number,
+                    requested_at=context.now(),
+                    requester=context.run_id,
                 )
+                request_reexport(fresh, request)
         return ExportScope(low, high, metrics), any(requested)
 
     _, requested = context.store.update(record)
@@ -95,7 +95,18 @@ def _whole_windows(context: RunContext, checkpoint: Checkpoint, start: int, end:
     return low, high
 
 
-def _known_metrics(context: RunContext, names: Iterable[str] | None) -> tuple[str, ...]:
+def check_range(start: int, end: int) -> None:
+    """Raises SettingsError for a range that is none."""
+    if start >= end:
+        raise INVALID_RANGE(
+            range=iso_range(start, end),
+            problem="its start is not before its end",
+            change="swap start and end, or widen the range",
+        )
+
+
+def known_metrics(context: RunContext, names: Iterable[str] | None) -> tuple[str, ...]:
+    """The metrics of an event, by default the catalogue's. Raises SettingsError."""
     if names is None:
         return context.names
     for name in names:

@@ -12,13 +12,13 @@ from ..timeline.windows import Window
 class MetricFailure:
     """A metric-window that failed and is left for a later run.
 
-    `forced`: it was tried for a reexport with `force`.
+    `seen` are the reexport requests that it knew.
     """
 
     metric: str
     window: Window
     reason: str
-    forced: bool = False
+    seen: int = 0
 
 
 @dataclass

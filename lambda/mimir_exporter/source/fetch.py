@@ -46,6 +46,9 @@ LOGGED_RETRIES = 5
 # A refusal that does not say whether it is about size is tried in halves so often, and then at
 # once in the smallest part: what refuses that too is not about size.
 UNCLEAR_HALVES = 2
+# `has_series` looks at the ends of so many pieces of a window: a metric that has series has them
+# most of the time.
+LOOKS = 4
 
 
 @dataclass
@@ -155,6 +158,26 @@ class Fetcher:
             spool.clear()
             self._fetch(job)
         return job.stats
+
+    def has_series(self, metric: Metric, window: Window) -> bool:
+        """Whether the server has any series of this metric-window now, by a look at a few of its
+        steps. Raises as `fetch` does."""
+        promql = f"count({metric.promql(self._settings.cluster_label)})"
+        steps = (window.last - window.start) // window.step_s
+        for part in range(LOOKS + 1):
+            moment = window.start + steps * part // LOOKS * window.step_s
+
+            def look(moment: int = moment) -> bool:
+                self._mimir.wait_for_turn()
+                return bool(self._mimir.query(promql, moment))
+
+            try:
+                found = with_retries(look, self._deadline, sleep=self._sleep, jitter=self._jitter)
+            except (TooLargeError, TooManySeriesError):
+                return True
+            if found:
+                return True
+        return False
 
     def _fetch(self, job: _Job) -> None:
         whole = Part(job.window.start, job.window.last)

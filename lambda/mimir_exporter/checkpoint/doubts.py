@@ -1,0 +1,52 @@
+"""Which answers of the source need a second look before they count. Pure; unix seconds."""
+
+from dataclasses import dataclass
+
+from ..timeline.intervals import Intervals, covers, intersect, subtract
+from ..timeline.windows import Window, window_at
+from .state import Checkpoint
+
+
+@dataclass(frozen=True)
+class EmptyDoubt:
+    """Why an answer without series may be one of a source that has forgotten that time.
+
+    `metric` had series in `window`, which is older, or the same: a source that still has those has
+    this time too, and really had no series. "" and None: nothing is known that could be asked for.
+    `was_gap`: the time for a new try is over, and the source's answer is its last word.
+    """
+
+    metric: str
+    window: Window | None
+    was_gap: bool
+
+
+def doubt_empty(checkpoint: Checkpoint, name: str, window: Window) -> EmptyDoubt | None:
+    """Whether an answer without series is to be doubted for this metric-window.
+
+    Past its retention, or the lookback that it allows, a source answers with 200 and nothing: what
+    had been down, or pending, until then would count as exported. So nothing is believed where the
+    metric had series before, or where the window is a gap and the metric had series after it.
+    """
+    progress = checkpoint.metrics[name]
+    if covers(progress.exported, window.start, window.end):
+        return None  # it has its files from before, or retention has deleted them
+    failure = checkpoint.failure_of(name, window)
+    # A reexport that was requested of a gap has set its attempts back to 0.
+    was_gap = failure is not None and (failure.is_gap or not failure.attempts)
+    before = intersect(checkpoint.stored(name), [(0, window.start)])
+    if before:
+        older = window_at(checkpoint.schedules, before[-1][1] - 1)
+        if covers(progress.empty, older.start, older.end):
+            return None
+        return EmptyDoubt(name, older, was_gap)
+    if not was_gap or not _with_series(checkpoint, name):
+        return None
+    for other in checkpoint.metrics:
+        if covers(_with_series(checkpoint, other), window.start, window.end):
+            return EmptyDoubt(other, window, was_gap)
+    return EmptyDoubt("", None, was_gap)
+
+
+def _with_series(checkpoint: Checkpoint, name: str) -> Intervals:
+    return subtract(checkpoint.stored(name), checkpoint.metrics[name].empty)

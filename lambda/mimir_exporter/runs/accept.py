@@ -1,0 +1,65 @@
+"""Accepting gaps as missing, by hand: who does it, and why, is recorded."""
+
+from aws_lambda_powertools import Logger
+
+from ..checkpoint.accepted import accept_missing
+from ..checkpoint.records import Acceptance
+from ..checkpoint.state import Checkpoint
+from ..errors.settings import NOTHING_TO_ACCEPT
+from ..events import AcceptEvent, AcceptResult
+from ..timeline.intervals import Intervals, intersect, total_s, union
+from ..timeline.windows import iso_range, window_at
+from .context import RunContext
+from .reexport import check_range, known_metrics
+
+logger = Logger()
+
+
+def accept_gaps(context: RunContext, event: AcceptEvent) -> AcceptResult:
+    """Accept the gaps of a range, which is widened to whole windows.
+
+    They count as missing no more, raise no alarm and are not retried; a later reexport exports
+    them where the source has them after all. Raises SettingsError for an event that cannot be done.
+    """
+    metrics = known_metrics(context, event.metrics)
+    check_range(event.start, event.end)
+
+    def record(fresh: Checkpoint) -> dict[Intervals, list[str]]:
+        span = iso_range(event.start, event.end)
+        if not fresh.schedules:
+            raise NOTHING_TO_ACCEPT(range=span)
+        low = window_at(fresh.schedules, event.start).start
+        high = window_at(fresh.schedules, event.end - 1).end
+        gaps: dict[Intervals, list[str]] = {}
+        for name in metrics:
+            if ranges := _gaps_within(fresh, name, low, high):
+                gaps.setdefault(ranges, []).append(name)
+        if not gaps:
+            raise NOTHING_TO_ACCEPT(range=span)
+        for ranges, names in gaps.items():
+            accept_missing(
+                fresh, Acceptance(ranges, tuple(names), event.by, event.reason, context.now())
+            )
+        return gaps
+
+    checkpoint, gaps = context.store.update(record)
+    accepted: list[dict[str, object]] = [
+        {"metrics": names, "ranges": [iso_range(*one) for one in ranges]}
+        for ranges, names in gaps.items()
+    ]
+    for one in accepted:
+        logger.warning("gap accepted", extra={**one, "by": event.by, "reason": event.reason})
+    hours = sum(total_s(ranges) * len(names) for ranges, names in gaps.items()) / 3600
+    return {
+        "outcome": "accepted",
+        "message": f"{hours:,.1f} metric-hours that are missing are accepted by {event.by}: "
+        f"{event.reason}",
+        "accepted": accepted,
+        "gaps": len(checkpoint.gaps()),
+    }
+
+
+def _gaps_within(checkpoint: Checkpoint, name: str, low: int, high: int) -> Intervals:
+    failures = checkpoint.failures[checkpoint.failures_of(name)]
+    gaps = union((one.start, one.end) for one in failures if one.is_gap)
+    return intersect(gaps, [(low, high)])
