@@ -2,14 +2,16 @@
 
 Every source series that the catalogue's queries read is here, with what makes real ones awkward:
 pods that come and go (with stale markers), counters that begin again, a node whose kubelet is
-silent for a while, finished pods that still report requests, pods in the host's network, and, for
-a cluster without a name, series without a cluster label.
+silent for a while, finished pods that still report requests, native sidecars, pods in the host's
+network, an HA pair of Prometheus whose series nobody has made one of, and, for a cluster without a
+name, series without a cluster label.
 """
 
 import math
 import random
 from array import array
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import accumulate, pairwise
 
 from localcloud.scrapes import Grid, Run, Target, scrape
@@ -25,6 +27,7 @@ class Exposition:
         self._grid = grid
         self._workloads = make_workloads(cluster, grid, seed)
         self._common = {} if cluster.name is None else {cluster_label: cluster.name}
+        self._ha_pair = cluster.ha_pair
         self._dice = random.Random(f"{seed}/{cluster.name}/values")  # noqa: S311 - to be repeatable
         # Drawn once and read from different places: drawing each sample anew would take longest.
         self._noise = [self._dice.gauss(0, 1) for _ in range(2 * grid.length)]
@@ -84,6 +87,11 @@ class Exposition:
             "label_eks_amazonaws_com_nodegroup": "gpu" if node.gpus else "général",
         }
         yield from self._always(ksm, "kube_node_labels", name | labels)
+        for status in ("true", "false", "unknown"):
+            for condition, now in (("Ready", "true"), ("MemoryPressure", "false")):
+                labels = name | {"condition": condition, "status": status}
+                holds = float(status == now)
+                yield from self._always(ksm, "kube_node_status_condition", labels, holds)
         resources = [("cpu", "core", 4.0), ("memory", "byte", 16.0 * GIB)]
         if node.gpus:
             resources.append(("nvidia_com_gpu", "integer", float(node.gpus)))
@@ -118,16 +126,42 @@ class Exposition:
             yield from self._series(
                 ksm, "kube_pod_status_phase", name | {"phase": phase}, pod.first, values
             )
+        yield from self._gauge(
+            ksm, "kube_pod_start_time", name, self._at_s(pod.first), span=pod.span
+        )
+        done = pod.phases[-1]
+        if done.phase in ("Succeeded", "Failed"):
+            ended = self._at_s(done.first)
+            span = (done.first, done.last)
+            yield from self._gauge(ksm, "kube_pod_completion_time", name, ended, span=span)
         for container in pod.containers:
-            where = name | {"container": container.name, "node": pod.node.name}
-            for resource, unit, amount in _requests(container):
-                yield from self._gauge(
-                    ksm,
-                    "kube_pod_container_resource_requests",
-                    where | {"resource": resource, "unit": unit},
-                    amount,
-                    span=pod.span,
-                )
+            yield from self._container(ksm, pod, container, name)
+
+    def _container(
+        self, ksm: Target, pod: Pod, container: Container, name: Mapping[str, str]
+    ) -> Iterator[Run]:
+        which = {**name, "container": container.name}
+        family = "kube_pod_init_container" if container.sidecar else "kube_pod_container"
+        always = {"restart_policy": "Always"} if container.sidecar else {}
+        yield from self._gauge(ksm, f"{family}_info", which | always, 1, span=pod.span)
+        for resource, unit, amount in _requests(container):
+            labels = which | {"node": pod.node.name, "resource": resource, "unit": unit}
+            requests = f"{family}_resource_requests"
+            yield from self._gauge(ksm, requests, labels, amount, span=pod.span)
+        if container.sidecar:
+            return
+        starts = [pod.first, *pod.restarts]
+        for number, (first, last) in enumerate(pairwise([*starts, pod.span[1]])):
+            span = (first, last)
+            started = "kube_pod_container_state_started"
+            yield from self._gauge(ksm, started, which, self._at_s(first), span=span)
+            if number:
+                ended = "kube_pod_container_status_last_terminated_timestamp"
+                yield from self._gauge(ksm, ended, which, self._at_s(first), span=span)
+
+    def _at_s(self, tick: int) -> float:
+        """Unix seconds of a tick."""
+        return float(self._grid.start_s + tick * self._grid.interval_s)
 
     def _volume(self, ksm: Target, kubelet: Target, pod: Pod) -> Iterator[Run]:
         claim = pod.claim
@@ -217,11 +251,20 @@ class Exposition:
         # As with honor_labels: what the target exposes wins over what the scrape adds.
         every = {**self._common, **target.labels, **labels, "__name__": metric}
         named = {name: value for name, value in every.items() if value != ""}
-        return scrape(target, named, first, values.tobytes())
+        yield from scrape(target, named, first, values.tobytes())
+        if target.other:
+            replica = named | {"prometheus_replica": "prometheus-1"}
+            yield from scrape(target.other, replica, first, values.tobytes())
 
     def _target(self, gap: tuple[int, int] = (0, 0), **labels: str) -> Target:
-        late_ms = self._dice.randrange(self._grid.interval_s * 1000)
-        return Target.on(self._grid, labels, late_ms, gap)
+        interval_ms = self._grid.interval_s * 1000
+        late_ms = self._dice.randrange(interval_ms)
+        if self._ha_pair:
+            labels["prometheus_replica"] = "prometheus-0"
+        target = Target.on(self._grid, labels, late_ms, gap)
+        # The other one of the pair scrapes at another time.
+        other = Target.on(self._grid, labels, (late_ms + interval_ms // 3) % interval_ms, gap)
+        return replace(target, other=other) if self._ha_pair else target
 
     def _quarter_of_an_hour(self) -> tuple[int, int]:
         begin = self._dice.randrange(self._grid.length // 2, self._grid.length * 3 // 4)

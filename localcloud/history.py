@@ -11,7 +11,7 @@ from localcloud.workloads import Cluster
 CLUSTERS = (
     Cluster("prod-eu", nodes=4, replicas=2, gpu=True),
     Cluster("prod-us", nodes=3, replicas=2),
-    Cluster("staging", nodes=2, replicas=1),
+    Cluster("staging", nodes=2, replicas=1, ha_pair=True),
     Cluster(None, nodes=1, replicas=1, persistent=False),
 )
 SCRAPES_A_REQUEST = 120  # two hours of everything: a few MB, and Prometheus gets it in order

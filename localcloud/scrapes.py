@@ -21,11 +21,15 @@ class Grid:
 
 @dataclass(frozen=True)
 class Target:
-    """One scraped endpoint. It is scraped a little after each tick, and not at all in `gap`."""
+    """One scraped endpoint. It is scraped a little after each tick, and not at all in `gap`.
+
+    `other` is the same endpoint as the second Prometheus of an HA pair scrapes it.
+    """
 
     labels: Mapping[str, str]
     times: bytes  # encoded, one for each tick of the grid
     gap: tuple[int, int] = (0, 0)
+    other: "Target | None" = None
 
     @classmethod
     def on(

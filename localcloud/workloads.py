@@ -15,13 +15,17 @@ GIB = 1024**3
 
 @dataclass(frozen=True)
 class Cluster:
-    """How a cluster is made. `name` None is a cluster whose agent sets no cluster label."""
+    """How a cluster is made. `name` None is a cluster whose agent sets no cluster label.
+
+    An `ha_pair` are two Prometheus that both send all of it.
+    """
 
     name: str | None
     nodes: int
     replicas: int  # of each Deployment
     gpu: bool = False
     persistent: bool = True
+    ha_pair: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Container:
     cpu: float  # cores requested
     memory: float  # bytes requested
     gpus: int = 0
+    sidecar: bool = False  # an init container that stays
 
 
 @dataclass(frozen=True)
@@ -241,7 +246,9 @@ def make_workloads(cluster: Cluster, grid: Grid, seed: int) -> Workloads:
     make = _Maker(cluster, grid, dice, nodes)
     make.deployment("shop", "web", (Container("nginx", 0.1, 0.125 * GIB),))
     make.deployment(
-        "shop", "checkout", (Container("app", 0.5, GIB), Container("envoy", 0.1, 2**27))
+        "shop",
+        "checkout",
+        (Container("app", 0.5, GIB), Container("envoy", 0.1, 2**27, sidecar=True)),
     )
     make.daemon_set("monitoring", "node-exporter", Container("node-exporter", 0.05, 2**26))
     make.cron_job("batch", "report", Container("report", 1.0, 2 * GIB), every_min=360)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mimir_exporter.catalog.metrics import load_catalog
+from mimir_exporter.compose import catalog_of
 from mimir_exporter.errors import SettingsError
 from mimir_exporter.settings.rows import Place, read_table
 from mimir_exporter.settings.settings import Settings, load_settings
@@ -265,7 +265,7 @@ def _settings(
         stand_ins["AUTH_SECRET_ARN"] = secret_arn or "made-by-the-stack"
     try:
         settings = load_settings({**environment, **stand_ins})
-        load_catalog(settings.extra_metrics)
+        catalog_of(settings)
     except SettingsError as error:
         raise DeploymentError(str(error)) from error
     return settings

@@ -6,7 +6,7 @@ client or a wait passes its own `Dependencies`.
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -54,6 +54,11 @@ def open_machine(settings: Settings, config: ClientConfig) -> StateMachine | Non
     return StateMachine(lambda: _stepfunctions_client(config), arn) if arn else None
 
 
+def catalog_of(settings: Settings) -> tuple[Metric, ...]:
+    """The metrics that these settings export. Raises SettingsError."""
+    return load_catalog(settings.extra_metrics, rate_range_s=settings.rate_range_s)
+
+
 @dataclass(frozen=True)
 class Dependencies:
     """What a context is made of beside the settings.
@@ -64,7 +69,7 @@ class Dependencies:
 
     clock: Callable[[], float] = time.time
     jitter: Callable[[], float] = random.random
-    load_catalog: Callable[[Mapping[str, str]], tuple[Metric, ...]] = load_catalog
+    load_catalog: Callable[[Settings], tuple[Metric, ...]] = catalog_of
     credential_source: Callable[[str], CredentialSource] = credential_source
     open_bucket: Callable[[Settings, ClientConfig], ObjectStore] = open_bucket
     open_machine: Callable[[Settings, ClientConfig], StateMachine | None] = open_machine
@@ -87,7 +92,7 @@ def create_context(
     """The context of one run; what it opened is closed at the end. Raises SettingsError."""
     made = dependencies
     config = made.interactive_config if interactive else made.client_config
-    catalog = made.load_catalog(settings.extra_metrics)
+    catalog = made.load_catalog(settings)
     bucket = BoundedStore(made.open_bucket(settings, config), deadline)
     machine = made.open_machine(settings, config)
     credentials = made.credential_source(settings.auth_secret_arn)

@@ -71,7 +71,7 @@ def coverage(
         found = read_coverage(
             dependencies.open_bucket(settings, dependencies.interactive_config),
             settings,
-            dependencies.load_catalog(settings.extra_metrics),
+            dependencies.load_catalog(settings),
             month,
             now,
         )

@@ -109,7 +109,7 @@ class Sandbox:
         extra = json.loads(self.env.get("EXTRA_METRICS", "{}"))
         return tuple(
             metric
-            for metric in load_catalog(extra)
+            for metric in load_catalog(extra, rate_range_s=int(self.env.get("RATE_RANGE", 300)))
             if self.metrics is None or metric.name in self.metrics or metric.name in extra
         )
 
@@ -157,7 +157,7 @@ class Sandbox:
         made = Dependencies(
             clock=self.clock,
             jitter=lambda: random.random() * QUICK,
-            load_catalog=lambda _extra: self.catalog,
+            load_catalog=lambda _settings: self.catalog,
             open_bucket=_open_bucket,
             open_machine=_open_machine,
         )

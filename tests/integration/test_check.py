@@ -222,7 +222,7 @@ def test_no_series_at_all_is_not_fit(
     prometheus = make_prometheus()
     result = check(make_function(PORT=str(prometheus.port)))
     assert levels(result) == {"metrics": "error"}
-    assert result["message"] == "Not ready: metrics: none of the 20 metrics has a series."
+    assert result["message"] == "Not ready: metrics: none of the 25 metrics has a series."
     assert "tenant" in found(result, "metrics")["change"]
 
 
@@ -235,7 +235,7 @@ def test_a_source_that_has_stopped_is_told_with_its_end(
     function = make_function(PORT=str(prometheus.port))
     function.clock.advance(2 * HOUR_S)
     one = found(check(function), "metrics")
-    assert "none of the 20 metrics has a series; the newest sample" in one["found"]
+    assert "none of the 25 metrics has a series; the newest sample" in one["found"]
     assert "2025-03-01T12:" in one["found"]
     assert "it has stopped" in one["change"]
 
@@ -244,6 +244,8 @@ def test_old_requests_ask_for_a_newer_kube_state_metrics(
     make_function: MakeFunction, make_prometheus: MakePrometheus
 ) -> None:
     def change(labels: Labels) -> Labels | None:
+        if labels["__name__"] == "kube_pod_init_container_resource_requests":
+            return None
         if labels["__name__"] == "kube_pod_container_resource_requests":
             if labels["resource"] != "cpu":
                 return None

@@ -31,8 +31,8 @@ OURS = [
     *("AUTH_SECRET_ARN", "QUERY_DELAY", "QUERY_STEP"),
     *("SETTLE_TIME", "RETENTION_DAYS", "SPLIT_BY_CLUSTER", "WIRE_GZIP"),
     *("CA_BUNDLE", "SIGV4_REGION", "SIGV4_ROLE_ARN"),
-    *("BACKFILL_STATE_MACHINE_ARN", "EXTRA_METRICS", "INITIAL_BACKFILL_DATE"),
     "AUDIT_AFTER",
+    *("BACKFILL_STATE_MACHINE_ARN", "EXTRA_METRICS", "INITIAL_BACKFILL_DATE", "RATE_RANGE"),
 ]
 
 
@@ -98,6 +98,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         initial_backfill=None,
         retention_s=30 * 86_400,
         audit_after_s=86_400,
+        rate_range_s=300,
         extra_metrics={},
         state_machine_arn="",
     )
@@ -164,6 +165,7 @@ def test_an_empty_variable_counts_as_absent(name: str) -> None:
         ("AUTH_SECRET_ARN", SECRET, "auth_secret_arn", SECRET),
         ("BACKFILL_STATE_MACHINE_ARN", "arn:aws:states:x", "state_machine_arn", None),
         ("EXTRA_METRICS", '{"mine": "sum(x)"}', "extra_metrics", {"mine": "sum(x)"}),
+        ("RATE_RANGE", "10m", "rate_range_s", 600),
         (
             "INITIAL_BACKFILL_DATE",
             "2026-02-28",
@@ -295,6 +297,8 @@ def test_a_wrong_value_is_named_with_what_is_allowed(name: str, value: str, allo
             ("ROLE_EXTERNAL_ID", "ROLE_ARN (cdk.json: role_arn) is not", "both or neither"),
         ),
         ({"S3_PREFIX": "p" * 201}, ("S3_PREFIX", "of 201 bytes", "200 bytes at most")),
+        ({"RATE_RANGE": "59"}, ("RATE_RANGE", "expected 60 seconds to 1 day")),
+        ({"RATE_RANGE": "soon"}, ("RATE_RANGE", "expected 60 seconds to 1 day")),
         ({"EXTRA_METRICS": "{"}, ("EXTRA_METRICS", "expected a JSON object", "char 1")),
         ({"EXTRA_METRICS": "[" * 5000}, ("EXTRA_METRICS", "expected a JSON object")),
         ({"EXTRA_METRICS": '{"a": "x", "a": "y"}'}, ("EXTRA_METRICS", "duplicate key 'a'")),

@@ -6,11 +6,19 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 from ..errors import SettingsError
+from .pieces import Pieces
+from .selectors import find_selectors
 
 MATCHERS = "$matchers"
 CLUSTER_LABEL = "$cluster_label"
+RATE_RANGE = "$rate_range"
+# A range of five minutes holds two samples of what is scraped every two minutes.
+RATE_RANGE_S = 300
+# How a key in a catalogue calls the cluster label, whatever its name is.
+CLUSTER = "cluster"
 _LEGACY_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _STRING = r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`"""
 _SELECTOR = re.compile(
@@ -27,17 +35,27 @@ METRICS = 100
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric. `query` is PromQL with the tokens that catalog.toml explains."""
+    """One metric. `query` is PromQL with the tokens that catalog.toml explains.
+
+    `key` are the labels that identify one thing, "cluster" for the cluster label: at each step the
+    query yields one series for each key. Empty where it is not known, as of EXTRA_METRICS.
+    """
 
     name: str
     query: str
     unit: str = ""
     description: str = ""
+    key: tuple[str, ...] = ()
 
     @property
     def can_cut_by_cluster(self) -> bool:
         """Whether the query says where a cluster's matcher goes."""
         return MATCHERS in self.query
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Every selector of the query with its tokens, those without a place for matchers too."""
+        return find_selectors(self.query)
 
     @property
     def look_back_s(self) -> int:
@@ -78,14 +96,16 @@ def string_in_promql(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\ufffd", "\\ufffd")
 
 
-def load_catalog(extra_metrics: Mapping[str, str] | None = None) -> tuple[Metric, ...]:
+def load_catalog(
+    extra_metrics: Mapping[str, str] | None = None, *, rate_range_s: int = RATE_RANGE_S
+) -> tuple[Metric, ...]:
     """Every metric to export, in the order of export: catalog.toml, then the user's own.
 
     Raises SettingsError when one of the user's own takes a name of the catalogue, or there are
     more than METRICS.
     """
     text = files(__package__).joinpath("catalog.toml").read_text(encoding="utf-8")
-    own = tuple(Metric(**table) for table in tomllib.loads(text)["metric"])
+    own = read_catalog(text, rate_range_s=rate_range_s)
     names = {metric.name for metric in own}
     for name in extra_metrics or {}:
         if name in names:
@@ -93,10 +113,43 @@ def load_catalog(extra_metrics: Mapping[str, str] | None = None) -> tuple[Metric
                 f"EXTRA_METRICS has the name {name!r}, which the catalogue has too; "
                 "choose another one."
             )
-    extra = tuple(Metric(name, query) for name, query in (extra_metrics or {}).items())
+    rate_range = f"{rate_range_s}s"
+    extra = tuple(
+        Metric(name, query.replace(RATE_RANGE, rate_range))
+        for name, query in (extra_metrics or {}).items()
+    )
     if len(own + extra) > METRICS:
         raise SettingsError(
             f"EXTRA_METRICS has {len(extra)} metrics; at most {METRICS - len(own)} are allowed, "
             f"{METRICS} with those of the catalogue."
         )
     return own + extra
+
+
+def read_catalog(text: str, *, rate_range_s: int = RATE_RANGE_S) -> tuple[Metric, ...]:
+    """The metrics of a file in the format of catalog.toml.
+
+    Raises ValueError, KeyError or TypeError where it is not in that format.
+    """
+    tables = tomllib.loads(text)
+    pieces = Pieces(tables.get("words", {}), tables.get("functions", {}))
+    shapes = tables.get("shapes", {})
+    return tuple(_read_metric(table, pieces, shapes, rate_range_s) for table in tables["metric"])
+
+
+def _read_metric(
+    table: Mapping[str, Any], pieces: Pieces, shapes: Mapping[str, str], rate_range_s: int
+) -> Metric:
+    key = tuple(table.get("key", ()))
+    labels = ",".join(CLUSTER_LABEL if name == CLUSTER else name for name in key)
+    fields = {name: value for name, value in table.items() if isinstance(value, str)}
+    query = table.get("query") or shapes[table["shape"]]
+    return Metric(
+        name=table["name"],
+        query=pieces.expand(query, {**fields, "key": labels})
+        .replace(RATE_RANGE, f"{rate_range_s}s")
+        .strip(),
+        unit=table.get("unit", ""),
+        description=table.get("description", ""),
+        key=key,
+    )

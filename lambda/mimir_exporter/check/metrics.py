@@ -26,8 +26,11 @@ SCRAPE = {
     "write to this endpoint",
     KUBELET: "scrape the kubelets' /metrics, and let kubelet_volume_stats_* through",
 }
-# A cluster without GPUs or volumes has none of these, and lacks nothing.
-OPTIONAL = ("gpu_requests", "pvc_info", "pvc_requests", "pvc_usage", "pv_capacity")
+# A cluster without GPUs, volumes, finished pods or restarts has none of these, and lacks nothing.
+OPTIONAL = (
+    *("gpu_requests", "pvc_info", "pvc_requests", "pvc_usage", "pv_capacity"),
+    *("pod_completion_time", "container_end_time"),
+)
 LABELS = ("pod_labels", "node_labels", "namespace_labels")
 REQUESTS = ("cpu_requests", "memory_requests")
 
@@ -116,6 +119,11 @@ def source_of(metric: Metric) -> str:
     return bucket[min(bucket)] if bucket else ""
 
 
+def needs_ksm(metric: Metric) -> bool:
+    """Whether it reads kube-state-metrics too, as network traffic does to know the host's."""
+    return "kube_" in metric.query
+
+
 def _count(context: RunContext, probe: Probe, metric: Metric, findings: Findings) -> Count:
     label = context.settings.cluster_label
     what = f"metric {metric.name}"
@@ -199,6 +207,9 @@ def _explain_empty(
                 SCRAPE[source],
             )
             left = {name: one for name, one in left.items() if name not in of_source}
+            if source == KSM:
+                also = {metric.name for metric in empty if needs_ksm(metric)}
+                left = {name: one for name, one in left.items() if name not in also}
     requests = [name for name in REQUESTS if name in left]
     if requests and _explain_requests(probe, requests, findings):
         left = {name: one for name, one in left.items() if name not in requests}
@@ -216,7 +227,8 @@ def _explain_empty(
         findings.add(
             "ok",
             "optional metrics",
-            f"no series of {', '.join(usual)}, as is usual without GPUs or volumes",
+            f"no series of {', '.join(usual)}, as is usual without GPUs, volumes, finished pods "
+            "or restarts",
         )
     odd = [name for name in left if name not in OPTIONAL]
     if odd:
@@ -269,10 +281,14 @@ def _explain_lacking_clusters(
         and counts[metric.name].series
         and metric.name not in (*OPTIONAL, *context.settings.extra_metrics)
     }
+    of_ksm = {name for name, source in expected.items() if source == KSM}
+    also = {metric.name for metric in context.catalog if needs_ksm(metric)} - of_ksm
     everyone = set[str]().union(*(counts[name].clusters for name in expected))
     lacking: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
     for cluster in sorted(everyone):
         names = tuple(name for name in expected if cluster not in counts[name].clusters)
+        if of_ksm and of_ksm <= set(names):
+            names = tuple(name for name in names if name not in also)
         if names:
             lacking[names].append(cluster)
     for names, clusters in sorted(lacking.items(), key=lambda item: -len(item[1]))[:GROUPS]:

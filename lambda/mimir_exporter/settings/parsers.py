@@ -120,6 +120,18 @@ def whole_seconds(unit: str) -> Parser[int]:
     return read
 
 
+def rate_range(value: str) -> int:
+    """Whole seconds from a minute to a day. Raises InvalidValueError."""
+    expected = "60 seconds to 1 day, such as 300, 10m or 1h"
+    try:
+        seconds = whole_seconds("seconds")(value)
+    except InvalidValueError as error:
+        raise InvalidValueError(expected) from error
+    if not 60 <= seconds <= 86_400:
+        raise InvalidValueError(expected)
+    return seconds
+
+
 def short_delay(value: str) -> float:
     """Seconds to wait between queries, which may have fractions: up to five minutes."""
     value_s = duration("seconds")(value)

@@ -219,6 +219,17 @@ class Settings:
         change="`0` also leaves out the counts at export, so what is exported meanwhile is never "
         "audited",
     )
+    rate_range_s: int = setting(
+        "RATE_RANGE",
+        parsers.rate_range,
+        group=METRICS,
+        default="300",
+        unit="seconds",
+        meaning="how far `rate` looks back: at least twice the longest interval of a scrape, which "
+        "`check` measures",
+        change="windows of before stay as they are; export them again where they lack traffic "
+        "and CPU",
+    )
     extra_metrics: Mapping[str, str] = setting(
         "EXTRA_METRICS",
         parsers.extra_metrics,
