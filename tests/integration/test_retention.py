@@ -35,6 +35,9 @@ def test_files_of_expired_days_are_deleted(function: Function) -> None:
     assert result["deleted"] == len(old)
     assert not old.keys() & function.keys().keys()
     assert function.messages("expired files deleted")[0]["objects"] == len(old)
+    # Nothing says any more that they are there.
+    days = {key.split("/")[4] for key in function.keys(f"{PREFIX}/{CENTRAL}/_manifests/")}
+    assert days == {"20250302"}
     assert function.checkpoint()["retention_done"] == "2025-03-02"
 
 

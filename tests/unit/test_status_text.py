@@ -315,7 +315,7 @@ def test_a_file_that_is_promised_and_not_there_is_named() -> None:
     keys.append(object_key(PREFIX, "us", "cpu", hours[2]))
     found = status(checkpoint, settings, keys=tuple(keys))
     assert found["outcome"] == "incomplete"
-    assert "the bucket lacks 1 file that the checkpoint promises" in found["message"]
+    assert "1 recorded file is missing from the bucket" in found["message"]
     assert found["files"]["missing"] == [
         f"{PREFIX}/*/end=20261101/day=31/metric=cpu/{hours[0]}_cpu.json.gz"
     ]

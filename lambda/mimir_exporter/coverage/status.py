@@ -15,6 +15,7 @@ from ..checkpoint.wanted import keep_from, lag_s
 from ..errors import SettingsError
 from ..events import StatusEvent, StatusResult
 from ..runs.context import RunContext
+from ..storage.manifest import ManifestStore
 from ..timeline.deadline import Deadline
 from ..timeline.intervals import Interval, Intervals, intersect, union
 from ..timeline.windows import DAY_S, iso, iso_range, window_at
@@ -57,7 +58,9 @@ def report_status(context: RunContext, event: StatusEvent) -> StatusResult:
     patience = context.deadline
     if not event.files:
         patience = Deadline(min(COUNT_S, context.deadline.remaining_s()))
-    files = count_files(context.bucket, context.settings.prefix, coverage, patience)
+    settings = context.settings
+    manifests = ManifestStore(context.bucket, settings.prefix, settings.cluster_name)
+    files = count_files(context.bucket, settings.prefix, coverage, patience, manifests)
     name = range_name(coverage.start, coverage.end)
     verdict = _with_files(judge(coverage), name, files)
     counts = coverage.counts()
@@ -137,13 +140,20 @@ def _with_files(verdict: Verdict, name: str, files: Files) -> Verdict:
             "the range again writes what Mimir has."
         )
         verdict = replace(verdict, notes=(*verdict.notes, note))
-    if not files.lost:
+    faults = [
+        f"{counted(count, 'recorded file')} {'is' if count == 1 else 'are'} {what}"
+        for count, what in (
+            (files.lost, "missing from the bucket"),
+            (files.changed, "not as exported"),
+        )
+        if count
+    ]
+    if not faults:
         return verdict
     return Verdict(
         "incomplete",
         f"{name} is not complete",
-        f"the bucket lacks {counted(files.lost, 'file')} that the checkpoint promises; reexport "
-        "that range",
+        f"{' and '.join(faults)}; reexport that range",
         (f"The checkpoint alone says: {verdict.message}",),
     )
 
@@ -225,9 +235,14 @@ def _files(files: Files) -> dict[str, object]:
         **_sum(files.clusters),
         "counted_whole": files.counted_whole,
         **({"unknown": files.unknown} if files.unknown else {}),
-        "missing": files.lost_keys
-        + ([f"and {more} more"] if (more := files.lost - len(files.lost_keys)) else []),
+        "missing": _named(files.lost_keys, files.lost),
+        **({"changed": _named(files.changed_keys, files.changed)} if files.changed else {}),
     }
+
+
+def _named(keys: list[str], count: int) -> list[str]:
+    """The first keys, and how many more there are."""
+    return [*keys, *([f"and {more} more"] if (more := count - len(keys)) else [])]
 
 
 def _sum(clusters: Mapping[str, Mapping[str, int]]) -> dict[str, int]:

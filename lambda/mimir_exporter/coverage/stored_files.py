@@ -1,6 +1,9 @@
-"""What the bucket has of a range, and what of it the checkpoint promises in vain."""
+"""What the bucket has of a range, held against the manifests: each file by key, size and ETag.
 
-from collections.abc import Callable, Iterator, Mapping, Set
+A metric-window of before there were manifests has only to have a file of some cluster.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -8,6 +11,7 @@ from itertools import chain
 
 from ..errors import OutOfTimeError
 from ..storage.layout import day_folder, object_key_in, parse_key
+from ..storage.manifest import Manifest, ManifestStore
 from ..storage.objects import ObjectStore, StoredKey
 from ..timeline.deadline import Deadline
 from ..timeline.windows import DAY_S, windows_within
@@ -28,54 +32,130 @@ LOST_SHOWN = 30
 @dataclass
 class Files:
     """`clusters` has objects and bytes by cluster's folder; `counted_whole` is False where the
-    time did not suffice. `lost` counts windows of metrics that should have a file of some cluster
-    and have none, and `lost_keys` are the first of them, with `*` for the cluster; `unknown` counts
-    those that have none and may never have had one. All of the days that were counted."""
+    time did not suffice. `lost` counts files that a manifest lists and that are not there, and
+    metric-windows without a manifest that should have a file of some cluster and have none;
+    `lost_keys` are the first of them, the latter with `*` for the cluster. `unknown` counts those
+    that have none and may never have had one. `changed` counts files that are not as their
+    manifest has them. All of the days that were counted."""
 
     clusters: dict[str, dict[str, int]] = field(default_factory=dict)
     counted_whole: bool = False
     lost: int = 0
     unknown: int = 0
     lost_keys: list[str] = field(default_factory=list)
+    changed: int = 0
+    changed_keys: list[str] = field(default_factory=list)
+
+    def add_lost(self, key: str) -> None:
+        """A file is missing."""
+        self.lost += 1
+        if self.lost <= LOST_SHOWN:
+            self.lost_keys.append(key)
+
+    def add_changed(self, key: str) -> None:
+        """A file is another than was written."""
+        self.changed += 1
+        if self.changed <= LOST_SHOWN:
+            self.changed_keys.append(key)
 
 
-def count_files(bucket: ObjectStore, prefix: str, coverage: Coverage, deadline: Deadline) -> Files:
-    """List the days of the range, folder by folder; what is held at once is one day.
+def count_files(
+    bucket: ObjectStore,
+    prefix: str,
+    coverage: Coverage,
+    deadline: Deadline,
+    manifests: ManifestStore,
+) -> Files:
+    """List the days of the range, folder by folder; what is held at once is one metric's day.
 
     Files of other exporters under the prefix count too: a key does not say whose it is.
     """
-    files = Files()
-
-    def folders_in(folder: str) -> tuple[str, ...]:
-        deadline.check()
-        return bucket.list(folder).folders
-
-    def keys_in(folder: str) -> Mapping[str, StoredKey]:
-        deadline.check()
-        return bucket.list(folder).keys
-
+    count = _Count(bucket, prefix, coverage, deadline, manifests)
     try:
         with ThreadPoolExecutor(LISTINGS) as pool:
             days = _day_folders(coverage)
-            there = _days_there(folders_in, f"{prefix}/", days.keys())
+            there = _days_there(count.folders_in, f"{prefix}/", days.keys())
             for day, start in days.items():
-                metrics = chain.from_iterable(pool.map(folders_in, there.get(day, ())))
-                found: set[tuple[str, int]] = set()
-                for keys in pool.map(keys_in, metrics):
-                    found |= _count(files, prefix, coverage, keys)
-                for metric, lost in _promised(coverage, start, start + DAY_S):
-                    if (metric, lost) in found:
-                        continue
-                    if lost < coverage.empty_known_from[metric]:
-                        files.unknown += 1
-                    else:
-                        files.lost += 1
-                        if files.lost <= LOST_SHOWN:
-                            files.lost_keys.append(object_key_in(f"{prefix}/*/", metric, lost))
+                count.count_day(pool, there.get(day, ()), start)
     except OutOfTimeError:
-        return files
-    files.counted_whole = True
-    return files
+        return count.files
+    count.files.counted_whole = True
+    return count.files
+
+
+class _Count:
+    """Counts day by day into `files`."""
+
+    def __init__(
+        self,
+        bucket: ObjectStore,
+        prefix: str,
+        coverage: Coverage,
+        deadline: Deadline,
+        manifests: ManifestStore,
+    ) -> None:
+        self.files = Files()
+        self._bucket = bucket
+        self._prefix = prefix
+        self._coverage = coverage
+        self._deadline = deadline
+        self._manifests = manifests
+
+    def folders_in(self, folder: str) -> tuple[str, ...]:
+        self._deadline.check()
+        return self._bucket.list(folder).folders
+
+    def _keys_in(self, folder: str) -> Mapping[str, StoredKey]:
+        self._deadline.check()
+        return self._bucket.list(folder).keys
+
+    def _read(self, metric: str, start: int) -> Manifest | None:
+        self._deadline.check()
+        found = self._manifests.read(metric, start)
+        return None if found is None else found[0]
+
+    def count_day(self, pool: ThreadPoolExecutor, days: Iterable[str], start: int) -> None:
+        """One day: its folders in those of the clusters, and what should be in them."""
+        self._deadline.check()
+        noted = set(self._manifests.of_day(start))
+        promised: dict[str, list[int]] = {}
+        for metric, moment in sorted(_promised(self._coverage, start, start + DAY_S)):
+            promised.setdefault(metric, []).append(moment)
+        folders: dict[str, list[str]] = {metric: [] for metric in promised}
+        for folder in chain.from_iterable(pool.map(self.folders_in, days)):
+            metric = folder.rstrip("/").rpartition("/metric=")[2]
+            folders.setdefault(metric, []).append(folder)
+        for metric, of_clusters in folders.items():
+            stored: dict[str, StoredKey] = {}
+            for keys in pool.map(self._keys_in, of_clusters):
+                stored |= keys
+            found = _count(self.files, self._prefix, self._coverage, stored)
+            due = promised.get(metric, [])
+            with_manifest = [moment for moment in due if (moment, metric) in noted]
+            read = pool.map(self._read, [metric] * len(with_manifest), with_manifest)
+            for manifest in read:
+                _compare(self.files, manifest, stored)
+            for moment in due:
+                if (moment, metric) not in noted and (metric, moment) not in found:
+                    _miss(self.files, self._prefix, self._coverage, metric, moment)
+
+
+def _compare(files: Files, manifest: Manifest | None, stored: Mapping[str, StoredKey]) -> None:
+    """Hold a metric's files of a day against one manifest."""
+    for one in () if manifest is None else manifest.files:
+        found = stored.get(one.key)
+        if found is None:
+            files.add_lost(one.key)
+        elif found.size != one.size or found.etag != one.etag:
+            files.add_changed(one.key)
+
+
+def _miss(files: Files, prefix: str, coverage: Coverage, metric: str, start: int) -> None:
+    """A metric-window without a manifest has no file at all."""
+    if start < coverage.empty_known_from[metric]:
+        files.unknown += 1
+    else:
+        files.add_lost(object_key_in(f"{prefix}/*/", metric, start))
 
 
 def _days_there(

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import quote
@@ -12,10 +13,10 @@ from aws_lambda_powertools import Logger
 from ..checkpoint.outcomes import mark_deleted
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.wanted import keep_from
-from ..errors import OutOfTimeError, StopRunError
+from ..errors import OutOfTimeError, QueryError, StopRunError
 from ..settings.settings import Settings
 from ..storage.layout import parse_key
-from ..storage.objects import Folder, ObjectStore
+from ..storage.objects import ConditionFailedError, Folder, ObjectStore
 from ..timeline.deadline import Deadline
 from ..timeline.windows import iso
 from .context import RunContext
@@ -48,14 +49,62 @@ def delete_expired(context: RunContext, checkpoint: Checkpoint) -> ExpiryResult:
     try:
         # Record the cutoff before deleting: no file is missing without its reason.
         context.store.update(lambda fresh: mark_deleted(fresh, keep_from(context.settings, now)))
-        deleted, finished = delete_expired_files(context.bucket, context.settings, now, deadline)
-        if finished:
+        listed, done = delete_listed(context, keep_from(context.settings, now), deadline)
+        found, finished = delete_expired_files(context.bucket, context.settings, now, deadline)
+        deleted = listed + found
+        if finished and done:
             context.store.update(lambda fresh: setattr(fresh, "retention_done", today))
     except OutOfTimeError:
         pass  # the next run goes on
     except StopRunError as error:
         return ExpiryResult(deleted, error)
     return ExpiryResult(deleted)
+
+
+def delete_listed(context: RunContext, keep: int, deadline: Deadline) -> tuple[int, bool]:
+    """Delete the files that the manifests of days before `keep` (unix seconds) list, as they were
+    written, and then the manifests; how many files, and whether all of them. Raises StopRunError.
+    """
+    gone: list[str] = []
+    finished = True
+    try:
+        with ThreadPoolExecutor(FOLDERS) as pool:
+            for day in (one for one in context.manifests.days() if one < keep):
+                deadline.check()
+                names = list(context.manifests.of_day(day))
+                list(pool.map(lambda one: _clear_listed(context, one, deadline, gone), names))
+    except OutOfTimeError:
+        finished = False
+    finally:
+        if gone:
+            logger.info("expired files deleted", extra={"objects": len(gone), "finished": finished})
+    return len(gone), finished
+
+
+def _clear_listed(
+    context: RunContext, name: tuple[int, str], deadline: Deadline, gone: list[str]
+) -> None:
+    """Delete the files of one manifest (window start and metric), and it; their keys are added to
+    `gone`."""
+    start, metric = name
+    deadline.check()
+    try:
+        found = context.manifests.read(metric, start)
+    except QueryError as error:  # the walk finds its files
+        logger.warning("manifest not read", extra={"reason": str(error)})
+        return
+    if found is None:
+        return
+    manifest, etag = found
+    for key, seen in {**manifest.superseded, **manifest.etags}.items():
+        deadline.check()
+        # What was written since is not what the manifest lists: the walk looks whose it is.
+        with suppress(ConditionFailedError):
+            if seen:
+                context.bucket.delete(key, if_match=seen)
+                gone.append(key)
+    with suppress(ConditionFailedError):
+        context.manifests.delete(manifest, etag)
 
 
 def delete_expired_files(
