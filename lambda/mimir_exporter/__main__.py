@@ -25,6 +25,7 @@ from .compose import DEPENDENCIES, Dependencies, create_context
 from .console import Console, readable
 from .errors import ExportError, SettingsError
 from .events import Json, parse_moment, parse_names
+from .runs.context import CommandOptions
 from .runs.summary import Summary
 from .settings.parsers import duration_s
 from .settings.settings import load_settings
@@ -79,6 +80,7 @@ def _act(
         deadline,
         run_id=run_id,
         interactive=action.interactive,
+        command=CommandOptions(change_layout=options.change_layout),
         dependencies=_dependencies(options),
     ) as context:
         try:
@@ -180,13 +182,18 @@ def _parser() -> argparse.ArgumentParser:
         help="log lines and the result as JSON, as where they are no terminal's",
     )
     common.add_argument("--verbose", action="store_true", help="a log line for each metric too")
-    common.set_defaults(seconds=None)
+    common.set_defaults(seconds=None, change_layout=False)
     limited = _Parser(add_help=False)
     limited.add_argument(
         "--for",
         dest="seconds",
         metavar="TIME",
         help="stop after that long, such as 10m; the next run continues",
+    )
+    limited.add_argument(
+        "--change-layout",
+        action="store_true",
+        help="begin with another TIME_FRAME, QUERY_STEP, label or split than the checkpoint has",
     )
     parser = _Parser(
         prog="python -m mimir_exporter",

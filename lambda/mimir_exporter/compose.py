@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from .catalog.metrics import Metric, load_catalog
 from .checkpoint.store import CheckpointStore
-from .runs.context import RunContext
+from .runs.context import CommandOptions, RunContext
 from .runs.cycle import Exporter
 from .runs.machine import StateMachine
 from .settings.settings import Settings
@@ -87,6 +87,7 @@ def create_context(
     *,
     run_id: str,
     interactive: bool = False,
+    command: CommandOptions | None = None,
     dependencies: Dependencies = DEPENDENCIES,
 ) -> Iterator[RunContext]:
     """The context of one run; what it opened is closed at the end. Raises SettingsError."""
@@ -124,6 +125,7 @@ def create_context(
             run_id=run_id,
             clock=made.clock,
             jitter=made.jitter,
+            command=command,
         )
     finally:
         mimir.close()

@@ -139,6 +139,57 @@ def test_a_folder_gets_the_files_that_a_bucket_gets(
         assert cloud.s3.get_object(Bucket=bucket, Key=key)["Body"].read() == files[key], key
 
 
+def test_a_command_on_a_deployment_s_checkpoint_deletes_nothing_and_changes_no_setting(
+    command: Command, tmp_path: Path
+) -> None:
+    """From a laptop, without the deployment's settings: RETENTION_DAYS=0, its label, its frame."""
+    few = ("export", *RANGE, "--metrics", "node_info", "--folder", str(tmp_path))
+    assert command.run(*few).status == 0
+    before, key = files_of(tmp_path), tmp_path / PREFIX / CENTRAL / "checkpoint.json"
+    document = json.loads(key.read_bytes())
+    # As a deployment would have it, with a metric of its own whose gap is known.
+    document["state_machine"] = "arn:aws:states:eu-central-1:000000000000:stateMachine:backfill"
+    (group,) = (one for one in document["progress"] if "node_info" in one["metrics"])
+    own = {**group, "metrics": ["my_metric"], "exported": [], "empty": []}
+    document["progress"].append(own)
+    document["reasons"] = ["no"]
+    document["failures"] = [
+        {
+            "metric": "my_metric",
+            "ranges": ["2025-03-01T08:00:00Z/2025-03-01T09:00:00Z"],
+            "attempts": 5,
+            "at": "2025-03-01T13:00:00Z",
+            "reason": 0,
+        }
+    ]
+    key.write_text(json.dumps(document))
+    other = {"CLUSTER_LABEL_NAME": "node", "SPLIT_BY_CLUSTER": "false", "TIME_FRAME": "30m"}
+    ended = command.run("reexport", *few[1:], "--change-layout", **other)
+    assert ended.status == 2
+    assert "deploy the change instead" in ended.errors
+    for name in other:
+        assert f"{name} is " in ended.errors
+    ended = command.run("reexport", *few[1:], RETENTION_DAYS="0")
+    assert (ended.status, ended.result["deleted"]) == (0, 0)
+    after = json.loads(key.read_bytes())
+    for name in ("schedules", "partition", "failures", "state_machine", "deleted_until"):
+        assert after[name] == document[name]
+    assert own["since"] in {
+        one["since"] for one in after["progress"] if "my_metric" in one["metrics"]
+    }
+    assert files_of(tmp_path) == before
+
+
+def test_a_changed_layout_is_refused_unless_it_is_meant(command: Command, tmp_path: Path) -> None:
+    few = ("export", *RANGE, "--metrics", "node_info", "--folder", str(tmp_path))
+    assert command.run(*few).status == 0
+    refused = command.run(*few, TIME_FRAME="30m")
+    assert refused.status == 2
+    assert "TIME_FRAME is 1800, not 3600" in refused.errors
+    assert "add --change-layout" in refused.errors
+    assert command.run(*few, "--change-layout", TIME_FRAME="30m").status == 0
+
+
 def test_the_same_command_again_does_what_is_left(command: Command, tmp_path: Path) -> None:
     few = ("export", *RANGE, "--metrics", "node_info", "--folder", str(tmp_path))
     assert command.run(*few).result["windows"]["planned"] == HOURS

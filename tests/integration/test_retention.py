@@ -41,6 +41,17 @@ def test_files_of_expired_days_are_deleted(function: Function) -> None:
     assert function.checkpoint()["retention_done"] == "2025-03-02"
 
 
+def test_a_run_of_a_range_deletes_nothing(function: Function) -> None:
+    """Who exports a range again does not mean to delete days."""
+    old = function.file_keys()
+    function.clock.advance(13 * HOUR_S)
+    newest = LAST_END + 12 * HOUR_S
+    span = {"start": newest, "end": newest + HOUR_S}
+    assert function.export({"action": "reexport", **span})["deleted"] == 0
+    assert old.items() <= function.file_keys().items()
+    assert function.export()["deleted"] == len(old)
+
+
 @pytest.mark.parametrize("days", ["1", "2d", "0"])
 def test_what_is_not_too_old_stays(days: str, function: Function) -> None:
     """A day goes as a whole, once all of it is too old; 0 keeps everything."""

@@ -91,6 +91,7 @@ def status(
         deadline=deadline or Deadline(99),
         machine=SimpleNamespace(ending={"running": "", "dead": "FAILED"}.get),
         now=lambda: NOW,
+        adopt=lambda fresh, **_: adopt_settings(fresh, settings, NAMES, NOW),
     )
     asked = parse_event(StatusEvent, event or {})
     return cast("dict[str, Any]", report_status(cast(RunContext, context), asked))

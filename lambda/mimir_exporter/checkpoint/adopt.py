@@ -44,6 +44,38 @@ def adopt_settings(
         settle_requests(checkpoint, name, 0, kept_since)
 
 
+def join_checkpoint(
+    checkpoint: Checkpoint, settings: Settings, names: Iterable[str], now: int
+) -> None:
+    """What a command takes in that works on a deployment's checkpoint: metrics that it does not
+    have yet, and nothing else. Settings, backfill and retention are the deployment's.
+
+    Raises CheckpointError as adopt_settings does.
+    """
+    _refuse_future(checkpoint, now)
+    for name in names:
+        if name not in checkpoint.metrics:
+            _adopt_metric(checkpoint, settings, name, now)
+
+
+def layout_differences(checkpoint: Checkpoint, settings: Settings) -> list[str]:
+    """What would change how files are laid out, as `NAME is 'new', not 'recorded'`."""
+    pairs: list[tuple[str, object, object]] = []
+    if checkpoint.partition is not None:
+        known = checkpoint.partition
+        pairs += [
+            ("CLUSTER_LABEL_NAME", settings.cluster_label, known.cluster_label),
+            ("SPLIT_BY_CLUSTER", settings.split_by_cluster, known.split),
+        ]
+    if checkpoint.schedules:
+        last = checkpoint.schedules[-1]
+        pairs += [
+            ("TIME_FRAME", settings.time_frame_s, last.width_s),
+            ("QUERY_STEP", settings.query_step_s, last.step_s),
+        ]
+    return [f"{name} is {own!r}, not {known!r}" for name, own, known in pairs if own != known]
+
+
 def adopt_partition(checkpoint: Checkpoint, settings: Settings, now: int) -> None:
     """Take in what decides the folder of a series today."""
     partition = PartitionConfig(

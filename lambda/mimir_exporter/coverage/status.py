@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from ..checkpoint.adopt import adopt_settings
 from ..checkpoint.records import Acceptance, Failure, ReexportRequest
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.wanted import keep_from, lag_s
@@ -52,7 +51,7 @@ def report_status(context: RunContext, event: StatusEvent) -> StatusResult:
             "function with {} or wait for the schedule.",
         }
     # Only in memory: what the next run will take in counts already.
-    adopt_settings(checkpoint, context.settings, context.names, now)
+    context.adopt(checkpoint, read_only=True)
     span = _range(context, checkpoint, event, now)
     coverage = survey(checkpoint, context.names, context.settings, now, span)
     patience = context.deadline

@@ -94,6 +94,13 @@ NOTHING_TO_ACCEPT = ErrorKind(
 )
 
 # The command line.
+LAYOUT_DIFFERS = ErrorKind(
+    "layout_differs",
+    SettingsError,
+    "The checkpoint's layout differs from this command's settings: {differences}",
+    "set the same as the checkpoint; {otherwise}",
+    "the command runs without the deployment's settings",
+)
 NO_BUCKET_OR_FOLDER = ErrorKind(
     "no_bucket_or_folder",
     SettingsError,

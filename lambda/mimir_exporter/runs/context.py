@@ -4,7 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..catalog.metrics import Metric
+from ..checkpoint.adopt import adopt_settings, join_checkpoint, layout_differences
+from ..checkpoint.state import Checkpoint
 from ..checkpoint.store import CheckpointStore
+from ..errors.settings import LAYOUT_DIFFERS
 from ..settings.settings import Settings
 from ..source.auth import CredentialSource
 from ..source.counts import RawCounter
@@ -17,11 +20,20 @@ from .machine import StateMachine
 
 
 @dataclass(frozen=True)
+class CommandOptions:
+    """Of a run from the command line, which deletes no expired files. `change_layout`: its
+    settings may change how files are laid out from now on."""
+
+    change_layout: bool = False
+
+
+@dataclass(frozen=True)
 class RunContext:
     """The settings, the parts that were made from them, and the time that is left.
 
     `run_id` is the invocation's own; `machine` is None without a state machine; `clock` gives unix
-    seconds; `jitter` gives the factor, 0 to 1, by which a wait before a retry is shortened.
+    seconds; `jitter` gives the factor, 0 to 1, by which a wait before a retry is shortened;
+    `command` is None in the function.
     """
 
     settings: Settings
@@ -38,6 +50,7 @@ class RunContext:
     run_id: str
     clock: Callable[[], float]
     jitter: Callable[[], float]
+    command: "CommandOptions | None" = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -47,3 +60,24 @@ class RunContext:
     def now(self) -> int:
         """Unix seconds."""
         return int(self.clock())
+
+    def adopt(self, checkpoint: Checkpoint, *, read_only: bool = False) -> None:
+        """Take the settings into the checkpoint, as far as they count for it.
+
+        A command's count only where no deployment owns the checkpoint; and neither may it change
+        how files are laid out unless it is told to. Raises SettingsError, CheckpointError.
+        """
+        if self.command is None:
+            adopt_settings(checkpoint, self.settings, self.names, self.now())
+            return
+        owned = bool(checkpoint.machine)
+        differences = layout_differences(checkpoint, self.settings)
+        if differences and not read_only and (owned or not self.command.change_layout):
+            raise LAYOUT_DIFFERS(
+                differences=", ".join(differences),
+                otherwise="a deployment owns the checkpoint, so deploy the change instead"
+                if owned
+                else "or add --change-layout, which begins a new layout with the next window",
+            )
+        take_in = join_checkpoint if owned or (differences and read_only) else adopt_settings
+        take_in(checkpoint, self.settings, self.names, self.now())

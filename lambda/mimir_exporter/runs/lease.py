@@ -5,7 +5,6 @@ Only the load on Mimir depends on it: what two runs export at once are the same 
 
 from aws_lambda_powertools import Logger
 
-from ..checkpoint.adopt import adopt_settings
 from ..checkpoint.state import Checkpoint
 from ..errors import ExportError
 from .context import RunContext
@@ -27,7 +26,7 @@ def take_lease(context: RunContext) -> tuple[Checkpoint, bool]:
     def record(fresh: Checkpoint) -> tuple[bool, str]:
         now = context.now()
         other = other_machine(fresh, context.machine)
-        adopt_settings(fresh, context.settings, context.names, now)
+        context.adopt(fresh)
         # No run holds it for longer: a lease that would was written by a clock that was wrong.
         held = 0 < fresh.lease_until - now <= LEASE_S + LEASE_MARGIN_S + CLOCKS_APART_S
         if held and fresh.lease_owner not in ("", context.run_id):

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-from ..checkpoint.adopt import adopt_settings
 from ..checkpoint.records import ReexportRequest
 from ..checkpoint.reexports import open_request, request_reexport
 from ..checkpoint.state import Checkpoint
@@ -57,7 +56,7 @@ def _request(
     check_range(event.start, event.end)
 
     def record(fresh: Checkpoint) -> tuple[ExportScope, bool]:
-        adopt_settings(fresh, context.settings, context.names, context.now())
+        context.adopt(fresh)
         low, high = _whole_windows(context, fresh, event.start, event.end)
         requested: dict[Intervals, list[str]] = {}
         for name in metrics:

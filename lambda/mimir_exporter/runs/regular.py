@@ -13,7 +13,7 @@ from .context import RunContext
 from .handover import hand_over, reconcile_executions
 from .lease import release_lease, renew_lease, take_lease
 from .plan import ExportScope, Plan, limit_plan, log_plan, plan_run
-from .retention import delete_expired
+from .retention import ExpiryResult, delete_expired
 from .summary import Summary, describe
 
 logger = Logger()
@@ -45,7 +45,9 @@ def run_regular(context: RunContext, scope: ExportScope | None = None) -> Summar
             )
         ready = _wait_until_ready(context)
         logger.info("endpoint ready", extra={"path": ready.path, "before": ready.before})
-        expired = delete_expired(context, checkpoint)
+        # An operator who exports a range, or from a laptop, does not mean to delete days.
+        deletes = scope is None and context.command is None
+        expired = delete_expired(context, checkpoint) if deletes else ExpiryResult()
         plan = plan_run(context, checkpoint, scope)
         log_plan(plan)
         if context.machine is not None and len(plan) > 1:
