@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from localcloud.prometheus import Prometheus
-from mimir_exporter.checkpoint.document import load_ranges
+from mimir_exporter.checkpoint.ranges import load_ranges
 from mimir_exporter.timeline.intervals import union
 from tests.integration.deployment import CONTRACT, HOUR_S, LAST_END, Function, metric_of, start_of
 

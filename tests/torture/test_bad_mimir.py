@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from localcloud.prometheus import Prometheus
-from mimir_exporter.checkpoint.document import load_ranges
+from mimir_exporter.checkpoint.ranges import load_ranges
 from mimir_exporter.source import mimir as client
 from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeProxy

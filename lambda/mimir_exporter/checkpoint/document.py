@@ -4,18 +4,16 @@ Times are ISO 8601 here, where a range is `start/end`. Pure; `store.py` reads an
 """
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
-from itertools import accumulate, pairwise
-from math import gcd
-from typing import Any, TypeVar
+from itertools import pairwise
+from typing import Any
 
 from .. import __version__
 from ..errors import CheckpointError
-from ..timeline.intervals import Interval, Intervals, union
-from ..timeline.windows import DAY_S, WindowSchedule, iso, iso_range
+from ..timeline.intervals import Interval
+from ..timeline.windows import DAY_S, WindowSchedule, iso
+from .ranges import dump_range, dump_ranges, load_moment, load_range, load_ranges, require_type
 from .records import (
     Acceptance,
     Failure,
@@ -27,15 +25,10 @@ from .records import (
 )
 from .state import Checkpoint
 
-T = TypeVar("T")
-
 # 2 had other names, and an entry for each range of a reexport request.
 VERSION = 3
 # Intervals of MetricProgress that are left out while there are none.
 RARE_RANGES = ("restored", "audited", "unauditable")
-# So many ranges read better as times than as lengths.
-MANY_RANGES = 12
-_LENGTH = re.compile(r"[1-9][0-9]{0,11}")
 
 
 def dump(checkpoint: Checkpoint, now: int) -> bytes:
@@ -56,7 +49,7 @@ def dump(checkpoint: Checkpoint, now: int) -> bytes:
         # A failure has the number of its reason here: the first is 0.
         "reasons": reasons,
         "executions": [
-            {"name": one.name, "started": iso(one.started), "ranges": _dump_ranges(one.ranges)}
+            {"name": one.name, "started": iso(one.started), "ranges": dump_ranges(one.ranges)}
             for one in checkpoint.handovers
         ],
         "reexports": _dump_reexports(checkpoint.reexports),
@@ -64,7 +57,7 @@ def dump(checkpoint: Checkpoint, now: int) -> bytes:
         "accepted": [
             {
                 "metrics": list(one.metrics),
-                "ranges": _dump_ranges(one.ranges),
+                "ranges": dump_ranges(one.ranges),
                 "by": one.by,
                 "reason": one.reason,
                 "at": iso(one.at),
@@ -105,12 +98,10 @@ def _dump_progress(metrics: Mapping[str, MetricProgress]) -> list[dict[str, Any]
             "metrics": names,
             "since": iso(one.since),
             "added": iso(one.added),
-            "exported": _dump_ranges(one.exported),
-            "empty": _dump_ranges(one.empty),
+            "exported": dump_ranges(one.exported),
+            "empty": dump_ranges(one.empty),
             **({"empty_known_from": iso(one.empty_known_from)} if one.empty_known_from else {}),
-            **{
-                name: _dump_ranges(ranges) for name in RARE_RANGES if (ranges := getattr(one, name))
-            },
+            **{name: dump_ranges(ranges) for name in RARE_RANGES if (ranges := getattr(one, name))},
         }
         for one, names in alike
     ]
@@ -124,7 +115,7 @@ def _dump_failures(failures: Iterable[Failure], reasons: list[str]) -> list[dict
     return [
         {
             "metric": metric,
-            "ranges": _dump_ranges(ranges),
+            "ranges": dump_ranges(ranges),
             "attempts": attempts,
             "at": iso(at),
             "reason": reasons.index(reason),
@@ -142,9 +133,9 @@ def _dump_reexports(requests: Iterable[ReexportRequest]) -> list[dict[str, Any]]
         {
             "number": one.number,
             "metrics": list(one.metrics),
-            "ranges": _dump_ranges(ranges),
+            "ranges": dump_ranges(ranges),
             "force": one.force,
-            "asked": _dump_range(one.asked),
+            "asked": dump_range(one.asked),
             "requested": iso(one.requested_at),
             "requester": one.requester,
         }
@@ -197,7 +188,7 @@ def _upgraded(document: Mapping[str, Any]) -> dict[str, Any]:
         "partition": document["labelling"],
         "reexports": [
             {**one, "ranges": [one["range"]], "number": 0, "requested": iso(0), "requester": ""}
-            for one in _require_type(list, document["repeats"])
+            for one in require_type(list, document["repeats"])
         ],
         "requests_so_far": 0,
         "accepted": [],
@@ -211,50 +202,52 @@ def _from_document(document: Mapping[str, Any]) -> Checkpoint:
         partition=_load_partition(document["partition"]),
         metrics={
             name: _load_progress(group)
-            for group in _require_type(list, document["progress"])
+            for group in require_type(list, document["progress"])
             for name in _load_names(group["metrics"])
         },
         failures=sorted(
             Failure(
-                _require_type(str, one["metric"]),
+                require_type(str, one["metric"]),
                 *interval,
-                _require_type(int, one["attempts"]),
-                _moment(one["at"]),
+                require_type(int, one["attempts"]),
+                load_moment(one["at"]),
                 _load_reason(document["reasons"], one["reason"]),
-                _require_type(bool, one.get("nothing_left", False)),
+                require_type(bool, one.get("nothing_left", False)),
             )
-            for one in _require_type(list, document["failures"])
+            for one in require_type(list, document["failures"])
             for interval in load_ranges(one["ranges"])
         ),
         handovers=[
             Handover(
-                _require_type(str, one["name"]), load_ranges(one["ranges"]), _moment(one["started"])
+                require_type(str, one["name"]),
+                load_ranges(one["ranges"]),
+                load_moment(one["started"]),
             )
-            for one in _require_type(list, document["executions"])
+            for one in require_type(list, document["executions"])
         ],
         reexports=[
             _load_reexport(one, interval)
-            for one in _require_type(list, document["reexports"])
+            for one in require_type(list, document["reexports"])
             for interval in load_ranges(one["ranges"])
         ],
-        requests_made=_require_type(int, document["requests_so_far"]),
+        requests_made=require_type(int, document["requests_so_far"]),
         accepted=[
             Acceptance(
                 load_ranges(one["ranges"]),
                 _load_names(one["metrics"]),
-                _require_type(str, one["by"]),
-                _require_type(str, one["reason"]),
-                _moment(one["at"]),
+                require_type(str, one["by"]),
+                require_type(str, one["reason"]),
+                load_moment(one["at"]),
             )
-            for one in _require_type(list, document["accepted"])
+            for one in require_type(list, document["accepted"])
         ],
-        handed_over=_require_type(int, document["executions_so_far"]),
-        machine=_require_type(str, document["state_machine"]),
-        lease_owner=_require_type(str, lease["owner"]),
-        lease_until=_moment(lease["until"]),
-        retention_done=_require_type(str, document["retention_done"]),
-        deleted_until=_moment(document["deleted_until"]),
-        last_complete=_moment(document["last_complete"]),
+        handed_over=require_type(int, document["executions_so_far"]),
+        machine=require_type(str, document["state_machine"]),
+        lease_owner=require_type(str, lease["owner"]),
+        lease_until=load_moment(lease["until"]),
+        retention_done=require_type(str, document["retention_done"]),
+        deleted_until=load_moment(document["deleted_until"]),
+        last_complete=load_moment(document["last_complete"]),
     )
 
 
@@ -262,11 +255,11 @@ def _load_reexport(one: Mapping[str, Any], interval: Interval) -> ReexportReques
     return ReexportRequest(
         *interval,
         _load_names(one["metrics"]),
-        _require_type(bool, one["force"]),
-        _load_range(one["asked"]),
-        _require_type(int, one["number"]),
-        _moment(one["requested"]),
-        _require_type(str, one["requester"]),
+        require_type(bool, one["force"]),
+        load_range(one["asked"]),
+        require_type(int, one["number"]),
+        load_moment(one["requested"]),
+        require_type(str, one["requester"]),
     )
 
 
@@ -274,39 +267,32 @@ def _load_partition(partition: Mapping[str, Any] | None) -> PartitionConfig | No
     if partition is None:
         return None
     return PartitionConfig(
-        _require_type(str, partition["cluster_label"]),
-        _require_type(str, partition["cluster_name"]),
-        _require_type(bool, partition["split_by_cluster"]),
-        _moment(partition["since"]),
+        require_type(str, partition["cluster_label"]),
+        require_type(str, partition["cluster_name"]),
+        require_type(bool, partition["split_by_cluster"]),
+        load_moment(partition["since"]),
     )
 
 
 def _load_progress(group: Mapping[str, Any]) -> MetricProgress:
     return MetricProgress(
-        since=_moment(group["since"]),
-        added=_moment(group["added"]),
+        since=load_moment(group["since"]),
+        added=load_moment(group["added"]),
         exported=load_ranges(group["exported"]),
         empty=load_ranges(group["empty"]),
-        empty_known_from=_moment(group.get("empty_known_from", iso(0))),
+        empty_known_from=load_moment(group.get("empty_known_from", iso(0))),
         **{name: load_ranges(group.get(name, [])) for name in RARE_RANGES},
     )
-
-
-def _require_type(kind: type[T], value: object) -> T:
-    """`value` if it is of just this type: an object is no list, 1 is not true."""
-    if type(value) is not kind:
-        raise TypeError(f"{type(value).__name__} in the place of {kind.__name__}")
-    return value
 
 
 def _load_schedules(schedules: object) -> tuple[WindowSchedule, ...]:
     loaded = tuple(
         WindowSchedule(
-            _moment(one["since"]),
-            _require_type(int, one["time_frame"]),
-            _require_type(int, one["step"]),
+            load_moment(one["since"]),
+            require_type(int, one["time_frame"]),
+            require_type(int, one["step"]),
         )
-        for one in _require_type(list, schedules)
+        for one in require_type(list, schedules)
     )
     for one, following in pairwise((*loaded, *loaded[-1:])):
         # A schedule begins on its own windows, and where a window of the one before ends.
@@ -317,56 +303,10 @@ def _load_schedules(schedules: object) -> tuple[WindowSchedule, ...]:
 
 
 def _load_names(names: object) -> tuple[str, ...]:
-    return tuple(_require_type(str, name) for name in _require_type(list, names))
-
-
-def _moment(text: object) -> int:
-    moment = datetime.fromisoformat(_require_type(str, text))
-    if moment.tzinfo is None:
-        raise ValueError("a time without its zone")
-    return int(moment.timestamp())
-
-
-def _dump_range(interval: Interval) -> str:
-    return iso_range(*interval)
-
-
-def _dump_ranges(intervals: Iterable[Interval]) -> list[str] | dict[str, Any]:
-    """A list of ranges; past MANY_RANGES of them the lengths of what is in and of what is out in
-    turn, which take a tenth of the bytes."""
-    ranges = sorted(intervals)
-    if len(ranges) <= MANY_RANGES:
-        return [_dump_range(interval) for interval in ranges]
-    edges = [moment for interval in ranges for moment in interval]
-    lengths = [later - moment for moment, later in pairwise(edges)]
-    unit_s = gcd(*lengths)
-    return {
-        "from": iso(edges[0]),
-        "unit_s": unit_s,
-        "in_and_out": " ".join(str(length // unit_s) for length in lengths),
-    }
-
-
-def _load_range(text: object) -> Interval:
-    start, end = map(_moment, _require_type(str, text).split("/"))
-    if start >= end:
-        raise ValueError("a range that ends before it starts")
-    return start, end
-
-
-def load_ranges(ranges: object) -> Intervals:
-    """What stands in the document for a set of time. Raises ValueError, TypeError, KeyError."""
-    if isinstance(ranges, dict):
-        moment, unit_s = _moment(ranges["from"]), _require_type(int, ranges["unit_s"])
-        lengths = _require_type(str, ranges["in_and_out"]).split(" ")
-        if unit_s <= 0 or len(lengths) % 2 == 0 or not all(map(_LENGTH.fullmatch, lengths)):
-            raise ValueError("lengths")
-        edges = list(accumulate((int(length) * unit_s for length in lengths), initial=moment))
-        return tuple(zip(edges[::2], edges[1::2], strict=True))
-    return union(_load_range(text) for text in _require_type(list, ranges))
+    return tuple(require_type(str, name) for name in require_type(list, names))
 
 
 def _load_reason(reasons: object, number: object) -> str:
-    if _require_type(int, number) < 0:  # which would count from the end
+    if require_type(int, number) < 0:  # which would count from the end
         raise ValueError("reason")
-    return _require_type(str, _require_type(list, reasons)[number])  # type: ignore[call-overload]
+    return require_type(str, require_type(list, reasons)[number])  # type: ignore[call-overload]
