@@ -82,6 +82,9 @@ def test_the_next_run_finds_everything_exported(deployed: Deployed) -> None:
 def test_every_sample_is_there_once_and_in_its_own_cluster(deployed: Deployed) -> None:
     objects = read_all(deployed.exporter)
     assert objects.pop(CHECKPOINT, None) is not None
+    manifests = [key for key in objects if key.endswith(".manifest")]
+    assert {key.split("/")[2:4] == ["monitoring", "_manifests"] for key in manifests} == {True}
+    objects = {key: body for key, body in objects.items() if key not in manifests}
     differences = compare(
         deployed.prometheus.query_range,
         objects.items(),
