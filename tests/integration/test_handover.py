@@ -74,7 +74,7 @@ def test_what_the_time_does_not_suffice_for_is_handed_over(
     assert (result["outcome"], result["windows"]["pending"]) == ("unfinished", len(items))
     assert proxy.queries == []
     assert [one["status"] for one in status_of(function)["executions"]] == ["running"]
-    waiting = status_of(function)["metric_windows"]["in_work"]
+    waiting = status_of(function)["metric_windows"]["in_execution"]
     assert f"; {waiting} are in Step Functions." in status_of(function)["message"]
 
     # Its items do the work, and it ends.
