@@ -3,7 +3,8 @@
 Each thing is tried once, the quick ones first; none takes so long that the others have no turn.
 `findings` is what a thing found is, the other files are what is looked at: `bucket` the bucket,
 the checkpoint and the state machine, `endpoint` who we are and who answers, `metrics` what it
-has, and `size` how much of it, how late and how far back.
+has, `scraping` whether that can be right,
+and `size` how much of it, how late and how far back.
 """
 
 from .. import __version__

@@ -13,6 +13,7 @@ from ..timeline.windows import iso
 from .findings import Findings, some
 from .labels import check_labels
 from .probe import Probe
+from .scraping import check_scraping
 
 TOP_CLUSTERS = 20
 GROUPS = 5  # of clusters, each with a finding of its own
@@ -32,6 +33,7 @@ OPTIONAL = (
     *("pod_completion_time", "container_end_time"),
 )
 LABELS = ("pod_labels", "node_labels", "namespace_labels")
+USAGE = ("cpu_usage", "memory_usage")
 REQUESTS = ("cpu_requests", "memory_requests")
 
 
@@ -104,6 +106,8 @@ def check_metrics(context: RunContext, probe: Probe, findings: Findings) -> dict
             {name: one.by_cluster for name, one in known.items() if has_ksm or name not in LABELS},
             findings,
         )
+        if any(known[name].series for name in USAGE if name in known):
+            check_scraping(context, probe, findings)
     except ExportError as error:
         findings.add_error("labels", error)
     return counts
