@@ -48,6 +48,7 @@ install: node_modules/.installed ## Only install: .venv and the CDK CLI
 
 docs: $(READY) ## The pages that are made from the code
 	@$(VENV)/python -m release.settings_page
+	@$(VENV)/python -m release.sections
 
 lock: $(READY) ## Pin what requirements.in and lambda/requirements.in ask for (ARGS=--upgrade: the newest)
 	@$(VENV)/python -m pip install --quiet --disable-pip-version-check uv

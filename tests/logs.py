@@ -1,10 +1,8 @@
-"""docs/logs.md as data: the messages that the function can write, and their fields."""
+"""What a line of the log may have, as log.py says."""
 
-import re
-from dataclasses import dataclass
-from pathlib import Path
+from mimir_exporter import log
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "logs.md"
+MESSAGES = log.messages()
 # Of every line; the last ones are Powertools'.
 COMMON = frozenset(
     (
@@ -24,31 +22,6 @@ COMMON = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Row:
-    """A row of the table."""
-
-    levels: frozenset[str]
-    when: str
-    fields: frozenset[str]
-    what_to_do: str
-
-
-def _read(page: str) -> dict[str, Row]:
-    rows: dict[str, Row] = {}
-    for line in page.partition("## Messages")[2].splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if not line.startswith("| `"):
-            continue
-        message, levels, when, fields, what_to_do = cells
-        same = re.fullmatch(r"as `(.+)`", fields)
-        rows[message.strip("`")] = Row(
-            frozenset(levels.split()),
-            when,
-            rows[same[1]].fields if same else frozenset(re.findall(r"`(\w+)`", fields)),
-            what_to_do,
-        )
-    return rows
-
-
-MESSAGES = _read(PAGE.read_text("utf-8"))
+def allowed_fields(message: log.Message) -> frozenset[str]:
+    """What a line of this message may have beside COMMON."""
+    return frozenset((*message.fields, *message.about, *message.optional))

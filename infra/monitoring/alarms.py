@@ -110,7 +110,7 @@ class Alarms(Construct):
             0,
             f"The {what.lower()} function failed. What it left is taken up by the next run, so one "
             "failure needs nobody; if it rings again, read the line `run failed` of the log, whose "
-            f"`reason` says what to change: {function.log_url}",
+            f"`remedy` says what to do: {function.log_url}",
             missing=NOTHING_IS_WELL,
         )
         self._ring(

@@ -11,7 +11,7 @@ from ..parts.backfill import Backfill
 from ..parts.function import ExporterFunction
 from .alarms import Alarms
 from .metrics import ExporterMetrics
-from .queries import FAILURES_BY_REASON, SLOWEST_METRICS, Query
+from .queries import FAILURES_BY_CODE, SLOWEST_METRICS, Query
 
 WIDTH = 24  # of every dashboard, in the grid's units
 HEIGHT = 6
@@ -61,7 +61,7 @@ class Dashboard(Construct):
             [self._volume(), self._failures(), self._cost(memory_mb)],
             [
                 self._ask("Query time by metric", SLOWEST_METRICS),
-                self._ask("Failures by reason", FAILURES_BY_REASON),
+                self._ask("Failures by code", FAILURES_BY_CODE),
             ],
             [self._runs_of_functions(), self._health_of_functions(), self._executions(backfill)],
         ]

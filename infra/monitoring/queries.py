@@ -21,17 +21,18 @@ SLOWEST_METRICS = Query(
     """\
 filter message = "metric exported"
 | stats count(*) as times, sum(query_s) as all_s, avg(query_s) as average_s,
-    max(query_s) as longest_s, sum(retries) as tried_again, sum(raw_bytes) as answered_bytes
+    max(query_s) as longest_s, sum(retries) as retried, sum(raw_bytes) as answered_bytes
   by metric
 | sort all_s desc""",
 )
-FAILURES_BY_REASON = Query(
-    "Failures by reason",
+FAILURES_BY_CODE = Query(
+    "Failures by code",
     """\
 filter message in ["metric failed", "run failed"]
 | stats count(*) as times, min(@timestamp) as first, max(@timestamp) as last,
-    latest(window) as last_window
-  by metric, reason
+    latest(window) as last_window, latest(summary) as last_summary,
+    latest(cause) as last_cause, latest(remedy) as last_remedy
+  by metric, code
 | sort last desc""",
 )
 LARGEST_CLUSTERS = Query(
@@ -45,23 +46,24 @@ filter message = "metric exported"
 | sort bytes desc""",
 )
 ONE_WINDOW = Query(
-    "One window's story",
+    "History of one window",
     """\
 # Put in the window's start. `run` is one invocation, `execution` one of Step Functions.
-fields @timestamp, level, message, metric, reason, attempt, samples, bytes, query_s, run, execution
+fields @timestamp, level, message, metric, code, summary, attempt, samples, bytes, query_s, run,
+    execution
 | filter window like "2026-10-31T06:00:00Z/"
 | sort @timestamp asc""",
 )
 LAST_RUNS = Query(
     "Last runs",
     """\
-fields @timestamp, outcome, reason, windows.planned, windows.exported, windows.failed,
-    windows.handed_over, windows.pending, lag_s, gaps, seconds
+fields @timestamp, outcome, code, summary, windows_planned, windows_exported, windows_failed,
+    windows_handed_over, windows_pending, lag_s, gaps, seconds
 | filter message in ["run finished", "run failed"]
 | sort @timestamp desc
 | limit 100""",
 )
-QUERIES = (LAST_RUNS, FAILURES_BY_REASON, SLOWEST_METRICS, LARGEST_CLUSTERS, ONE_WINDOW)
+QUERIES = (LAST_RUNS, FAILURES_BY_CODE, SLOWEST_METRICS, LARGEST_CLUSTERS, ONE_WINDOW)
 
 
 class SavedQueries(Construct):

@@ -24,6 +24,7 @@ from .actions import ACTIONS, Action, Result
 from .compose import DEPENDENCIES, Dependencies, create_context
 from .console import Console, readable
 from .errors import ExportError, SettingsError
+from .errors import settings as errors
 from .events import Json, parse_moment, parse_names
 from .runs.context import CommandOptions
 from .runs.summary import Summary
@@ -117,7 +118,7 @@ def _event(action: Action, options: argparse.Namespace) -> Json:
 def _fill_in(environ: MutableMapping[str, str], folder: Path | None) -> None:
     """What the stack sets for the function, and what a folder makes needless."""
     if folder is None and not environ.get("S3_BUCKET"):
-        raise SettingsError("S3_BUCKET is not set; set it, or give a folder with --folder.")
+        raise errors.NO_BUCKET_OR_FOLDER()
     environ.setdefault("S3_PREFIX", "k8s/prometheus")
     # botocore reads the second alone, and Lambda sets both.
     if environ.get("AWS_REGION"):
@@ -145,24 +146,17 @@ def _dependencies(options: argparse.Namespace) -> Dependencies:
 
 def _require_credentials() -> None:
     """Raises SettingsError where the AWS credentials or the region are missing."""
-    instead = "or export into a folder of this machine with --folder."
     try:
         session = boto3.Session()
         credentials = session.get_credentials()
         if credentials is not None:
             credentials.get_frozen_credentials()  # as far as a login that has run out
     except BotoCoreError as error:
-        raise SettingsError(
-            f"The AWS credentials cannot be used ({str(error).rstrip('.')}); log in again or check "
-            f"AWS_PROFILE, {instead}"
-        ) from error
+        raise errors.AWS_CREDENTIALS_INVALID(cause=error) from error
     if credentials is None:
-        raise SettingsError(
-            "There are no AWS credentials; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
-            f"AWS_SECRET_ACCESS_KEY, {instead}"
-        )
+        raise errors.AWS_CREDENTIALS_MISSING()
     if not session.region_name and not os.environ.get("AWS_ENDPOINT_URL"):
-        raise SettingsError(f"There is no AWS region; set AWS_REGION to the bucket's, {instead}")
+        raise errors.AWS_REGION_MISSING()
 
 
 class _Parser(argparse.ArgumentParser):

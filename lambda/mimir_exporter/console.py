@@ -9,6 +9,8 @@ from typing import Any, TextIO
 
 from aws_lambda_powertools import Logger
 
+from . import log
+
 BAR_CELLS = 16
 # What every log line has, and a terminal need not show.
 USUAL = {
@@ -42,8 +44,8 @@ class Console(logging.Handler):
             self._write(f"{text}\n")
             return
         line = json.loads(text)
-        if line["message"] == "run planned" and line["metrics"]:
-            self._bar = Bar(line["windows"], line["metrics"])
+        if line["message"] == log.RUN_PLANNED.text and line["metric_windows"]:
+            self._bar = Bar(line["windows"], line["metric_windows"])
         elif self._bar is None or not self._bar.advance(line) or self._verbose:
             self._write(f"\r\x1b[K{_line(line)}\n")
         if self._bar is not None:
@@ -75,13 +77,13 @@ class Bar:
 
     def advance(self, line: Mapping[str, Any]) -> bool:
         """Take in a log line; whether it was nothing but a step."""
-        if line["message"] not in ("metric exported", "metric failed"):
+        if line["message"] not in (log.METRIC_EXPORTED.text, log.METRIC_FAILED.text):
             return False
         self._seen.add(line["window"])
         self._done += 1
         self._samples += line.get("samples", 0)
         self._last = f"{line['metric']}, {self._samples:,} samples"
-        return bool(line["message"] == "metric exported")
+        return bool(line["message"] == log.METRIC_EXPORTED.text)
 
     def __str__(self) -> str:
         cells = min(BAR_CELLS, BAR_CELLS * self._done // self._metrics)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, NotRequired, TypedDict, TypeVar, cast
 
-from .errors.settings import INVALID_EVENT
+from .errors.settings import INVALID_VALUE
 from .settings.parsers import parse_flag, parse_month, parse_time
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def parse_names(name: str, value: object) -> tuple[str, ...]:
     """A list of metric names. Raises SettingsError."""
     if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
         return tuple(value)
-    raise INVALID_EVENT(name=name, value=value, expected="a list of metric names")
+    raise INVALID_VALUE(name=name, shown=repr(value), expected="a list of metric names")
 
 
 def parse_text(name: str, value: object) -> str:
@@ -73,7 +73,7 @@ def parse_text(name: str, value: object) -> str:
     if isinstance(value, str) and 0 < len(value.strip()) <= TEXT_CHARACTERS:
         return value.strip()
     expected = f"a text of up to {TEXT_CHARACTERS} characters"
-    raise INVALID_EVENT(name=name, value=value, expected=expected)
+    raise INVALID_VALUE(name=name, shown=repr(value), expected=expected)
 
 
 _TIME = "2026-10-31, 2026-10-31T06:00:00Z or unix seconds; UTC"
@@ -203,7 +203,10 @@ class FailureResult(TypedDict):
 
     metric: str
     window: str
-    reason: str
+    code: str
+    summary: str
+    cause: str
+    remedy: str
 
 
 class RunResult(TypedDict):
@@ -248,12 +251,17 @@ class ItemResult(TypedDict):
 
 
 class FindingResult(TypedDict):
-    """One thing that the check looked at; `change` is empty when all is well."""
+    """One thing that the check looked at; `remedy` is empty when all is well.
+
+    `code` and `cause` are of the error that was met, and empty without one.
+    """
 
     level: Literal["ok", "warning", "error"]
     what: str
-    found: str
-    change: str
+    code: str
+    summary: str
+    cause: str
+    remedy: str
 
 
 class MetricCount(TypedDict):

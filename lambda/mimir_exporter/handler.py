@@ -5,13 +5,15 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import cast
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from . import log
 from .actions import read_event
 from .compose import DEPENDENCIES, Dependencies, create_context
-from .errors import ExportError
+from .errors import ErrorDetails, ExportError
+from .errors.runs import INTERNAL_ERROR
 from .events import CheckResult, Json, read_item
 from .runs.context import RunContext
 from .runs.item import backfill_window
@@ -20,11 +22,10 @@ from .runs.totals import Totals
 from .settings.settings import load_settings
 from .timeline.deadline import Deadline
 
-logger = Logger()
 metrics = Metrics()
 
 
-@logger.inject_lambda_context(clear_state=True)
+@log.logger.inject_lambda_context(clear_state=True)
 def export(
     event: object, context: LambdaContext, *, dependencies: Dependencies = DEPENDENCIES
 ) -> Json:
@@ -33,21 +34,21 @@ def export(
     Returns a small summary. Raises ExportError, one sentence that says what to change, when the
     work could not be done at all: the invocation then counts as failed.
     """
-    logger.append_keys(run=context.aws_request_id)
+    log.logger.append_keys(run=context.aws_request_id)
     return _handle_errors(lambda: _act(event, context, dependencies))
 
 
-@logger.inject_lambda_context(clear_state=True)
+@log.logger.inject_lambda_context(clear_state=True)
 def backfill(
     event: object, context: LambdaContext, *, dependencies: Dependencies = DEPENDENCIES
 ) -> Json:
     """One item of the Map, as BackfillItem has it."""
-    logger.append_keys(run=context.aws_request_id)
+    log.logger.append_keys(run=context.aws_request_id)
 
     def act() -> Json:
         item = read_item(event)
         if item.execution:
-            logger.append_keys(execution=item.execution)
+            log.logger.append_keys(execution=item.execution)
         with _run_context(context, dependencies) as run:
             result = backfill_window(run, item)
             _publish(run.exporter.totals)
@@ -62,8 +63,8 @@ def _act(event: object, context: LambdaContext, dependencies: Dependencies) -> J
         result = work(run)
     if isinstance(result, Summary):
         return _finish_run(result)
-    if log := _LOG.get(action.name):
-        log(result)
+    if log_result := _LOG.get(action.name):
+        log_result(result)
     else:
         _log_action(action.name, result)
     return result
@@ -86,14 +87,11 @@ def _handle_errors(act: Callable[[], Json]) -> Json:
     try:
         return act()
     except ExportError as error:
-        failure: Exception = error
-    except Exception as error:
-        logger.exception("unexpected error")
-        failure = ExportError(
-            f"Unexpected {type(error).__name__}: {error}; nothing that counts as exported is "
-            "half written, and the next run goes on. Please report this with the log."
-        )
-    logger.error("run failed", extra={"error": type(failure).__name__, "reason": str(failure)})
+        failure: ExportError = error
+    except Exception as error:  # noqa: BLE001 - logged with its traceback
+        log.INTERNAL_ERROR()
+        failure = INTERNAL_ERROR(kind=type(error).__name__, cause=error)
+    log.RUN_FAILED(error=failure)
     metrics.add_metric(name="RunsFailed", unit=MetricUnit.Count, value=1)
     metrics.flush_metrics()
     raise failure.with_traceback(None) from None
@@ -102,9 +100,7 @@ def _handle_errors(act: Callable[[], Json]) -> Json:
 def _finish_run(summary: Summary) -> Json:
     """Log and measure a run; then its result, or the error that stopped it."""
     result = summary.as_dict()
-    # `message` is the log line's own; the run's sentence has the name that errors have too.
-    fields = {("reason" if key == "message" else key): value for key, value in result.items()}
-    logger.info("run finished", extra=fields)
+    _log_finished(summary)
     if summary.outcome == "skipped":  # it knows nothing of lag: the run at work will say
         return result
     metrics.add_metric(name="RunsSucceeded", unit=MetricUnit.Count, value=int(not summary.error))
@@ -117,26 +113,51 @@ def _finish_run(summary: Summary) -> Json:
     return result
 
 
+def _log_finished(summary: Summary) -> None:
+    totals = summary.totals
+    fields: log.Fields = {
+        "outcome": summary.outcome,
+        "summary": summary.message,
+        "windows_planned": summary.planned,
+        "windows_exported": totals.windows,
+        "windows_failed": totals.failed_windows,
+        "windows_handed_over": summary.handed_over,
+        "windows_pending": summary.pending,
+        "objects": totals.objects,
+        "series": totals.series,
+        "samples": totals.samples,
+        "bytes": totals.bytes,
+        "raw_bytes": totals.raw_bytes,
+        "seconds": round(summary.seconds, 1),
+        "query_s": round(totals.query_s, 1),
+        "lag_s": summary.lag_s,
+        "gaps": summary.gaps,
+        "deleted": summary.deleted,
+        "failures": summary.failures(),
+    }
+    if summary.executions:
+        fields["execution"] = summary.executions[0]
+    log.RUN_FINISHED(**fields)
+
+
 def _log_action(action: str, result: Json) -> None:
-    fields = {"action": action, "outcome": result["outcome"], "reason": result["message"]}
-    logger.info("action finished", extra=fields)
+    outcome, message = str(result["outcome"]), str(result["message"])
+    log.ACTION_FINISHED(action=action, outcome=outcome, summary=message)
 
 
 def _log_status(result: Json) -> None:
-    logger.info(
-        "status reported", extra={"outcome": result["outcome"], "reason": result["message"]}
-    )
+    log.STATUS_REPORTED(outcome=str(result["outcome"]), summary=str(result["message"]))
 
 
 def _log_check(result: Json) -> None:
     """The outcome, and a line for each finding that needs a change."""
     for finding in cast(CheckResult, result)["findings"]:
-        fields = {"what": finding["what"], "found": finding["found"], "change": finding["change"]}
-        if finding["level"] == "error":
-            logger.error("check found", extra=fields)
-        elif finding["level"] == "warning":
-            logger.warning("check found", extra=fields)
-    logger.info("check finished", extra={"outcome": result["outcome"], "reason": result["message"]})
+        if finding["level"] != "ok":
+            parts = ErrorDetails(
+                finding["code"], finding["summary"], finding["cause"], finding["remedy"]
+            )
+            log.CHECK_FOUND(level=finding["level"].upper(), finding=finding["what"], error=parts)
+    log.CHECK_FINISHED(outcome=str(result["outcome"]), summary=str(result["message"]))
 
 
 # By action; what is not a run's.

@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from html import escape
 from typing import Any
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from . import log
 from .catalog.metrics import Metric
 from .checkpoint.adopt import adopt_settings
 from .checkpoint.store import CheckpointStore
@@ -29,8 +29,6 @@ from .settings.parsers import parse_month
 from .settings.settings import Settings, load_settings
 from .storage.objects import ObjectStore
 from .timeline.intervals import Interval
-
-logger = Logger()
 
 DOCUMENTATION = """\
 ## Coverage of the export, hours by days
@@ -54,7 +52,7 @@ WIDTH, HEIGHT = 1200, 560
 NAMED_FROM, NAMED_PX, ARROWS_PX = 760, 220, 90
 
 
-@logger.inject_lambda_context(clear_state=True)
+@log.logger.inject_lambda_context(clear_state=True)
 def coverage(
     event: dict[str, Any], context: LambdaContext, *, dependencies: Dependencies = DEPENDENCIES
 ) -> str:
@@ -62,7 +60,7 @@ def coverage(
     for `{"describe": true}`."""
     if event.get("describe"):
         return DOCUMENTATION
-    logger.append_keys(run=context.aws_request_id)
+    log.logger.append_keys(run=context.aws_request_id)
     shown = event.get("widgetContext") or {}
     try:
         settings = load_settings(os.environ)
@@ -76,7 +74,7 @@ def coverage(
             now,
         )
     except ExportError as error:
-        logger.error("map not drawn", extra={"reason": str(error)})
+        log.COVERAGE_MAP_FAILED(error=error)
         return _sentence(str(error))
     if found is None:
         return _sentence("Nothing has been exported yet: the map appears with the first run.")

@@ -180,10 +180,10 @@ def test_the_story_of_a_window_is_in_both_logs_under_its_name(deployed: Deployed
     exported = ["metric exported"] * len(load_catalog())
     assert [line["message"] for line in story] == [
         "window handed over",
-        "item started",
+        "window started",
         *exported,
         "window exported",
-        "item finished",
+        "window finished",
     ]
     assert {line["execution"] for line in story} == {first["execution"]}
     assert len({line["run"] for line in story}) == 2

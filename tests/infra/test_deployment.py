@@ -91,11 +91,14 @@ def test_account_and_region_of_a_lookup_come_from_the_cli_unless_given() -> None
             {"time_frame": 3601},
             "Invalid TIME_FRAME (cdk.json: time_frame) 3601 s: expected a multiple of QUERY_STEP",
         ),
-        ({"extra_metrics": {"cpu_usage": "x"}}, "EXTRA_METRICS has the name 'cpu_usage', which"),
+        (
+            {"extra_metrics": {"cpu_usage": "x"}},
+            "Invalid EXTRA_METRICS: the catalogue has a metric 'cpu_usage'",
+        ),
         ({"extra_metrics": {"mine": " "}}, "(cdk.json: extra_metrics) PromQL for 'mine'"),
         ({"extra_metrics": "{"}, "expected a JSON object"),
         ({"extra_metrics": {"mine": "x" * 4000}}, "of the function's environment, of which Lambda"),
-        ({"role_external_id": "abc"}, "(cdk.json: role_external_id) is set, but ROLE_ARN"),
+        ({"role_external_id": "abc"}, "(cdk.json: role_external_id) is set, and ROLE_ARN"),
         (
             {"role_arn": "arn:aws:iam::123456789012:role/x"},
             "s3_bucket is 'new' but role_arn is set",
@@ -183,7 +186,7 @@ def test_a_wrong_setting_is_one_sentence(settings: dict[str, object], said: str)
     sentence = str(raised.value)
     assert said in sentence
     assert "\n" not in sentence
-    assert sentence.endswith((".", "?"))
+    assert sentence.endswith((".", "?", "]"))
 
 
 @pytest.mark.parametrize("name", sorted({*NAMES} - {USERNAME, TENANT}))

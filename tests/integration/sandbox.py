@@ -18,7 +18,7 @@ import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore import endpoint
 
-from mimir_exporter import handler, widget
+from mimir_exporter import handler, log, widget
 from mimir_exporter.catalog.metrics import Metric, load_catalog
 from mimir_exporter.compose import Dependencies
 from mimir_exporter.runs.machine import StateMachine
@@ -237,9 +237,9 @@ class _Lines(logging.Handler):
 
 @contextlib.contextmanager
 def _logging_to(lines: _Lines) -> Iterator[None]:
-    lines.setFormatter(handler.logger.registered_formatter)
-    handler.logger.addHandler(lines)
+    lines.setFormatter(log.logger.registered_formatter)
+    log.logger.addHandler(lines)
     try:
         yield
     finally:
-        logging.getLogger(handler.logger.name).removeHandler(lines)
+        logging.getLogger(log.logger.name).removeHandler(lines)

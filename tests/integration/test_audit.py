@@ -65,7 +65,7 @@ def test_what_comes_late_is_exported_once_the_audit_has_found_it(
     assert wait(function).export()["outcome"] == "complete"
     (line,) = function.messages("more samples at source")
     assert line["window"] == THIS_HOUR
-    assert line["clusters"] == ["prod-us of pod_load{}"]
+    assert line["cluster_names"] == ["prod-us of pod_load{}"]
     assert samples_by_cluster(function) == {"prod-eu": 60, "prod-us": 60}
     assert manifest_of(function)["revision"] == 2
     assert function.messages("window replaced")
@@ -119,7 +119,7 @@ def test_what_the_source_has_forgotten_is_said_not_to_be_auditable(
     forgetful = function.with_env(PORT=str(empty.port))
     wait(forgetful).export()
     (line,) = forgetful.messages("windows not auditable")
-    assert (line["reason"], line["unauditable"]) == ("The source has forgotten it", 1)
+    assert (line["summary"], line["unauditable"]) == ("The source has forgotten it", 1)
     assert audited(function) == []
     assert audited(function, "unauditable") == [THIS_HOUR]
     forgetful.export()
@@ -135,7 +135,7 @@ def test_a_source_that_never_stops_growing_is_unstable(
         assert function.messages("more samples at source")
     assert manifest_of(function)["rises"] == 3
     wait(function).export()
-    reasons = [line["reason"] for line in function.messages("windows not auditable")]
+    reasons = [line["summary"] for line in function.messages("windows not auditable")]
     assert reasons == ["The source is unstable: it had more samples 3 times in a row"]
 
 
@@ -149,7 +149,7 @@ def test_a_query_without_selectors_is_audited_by_its_answers(
     push(source, {("new", "api"): HOUR})
     wait(function).export()
     (line,) = function.messages("more samples at source")
-    assert line["clusters"] == ["new"]
+    assert line["cluster_names"] == ["new"]
     assert samples_by_cluster(function) == {"prod-eu": 60, "prod-us": 25, "new": 60}
     wait(function).export()
     assert audited(function)[0].startswith("2025-03-01T11:00:00Z/")

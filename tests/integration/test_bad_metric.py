@@ -27,7 +27,7 @@ def test_a_bad_metric_fails_alone_becomes_a_gap_and_comes_back(
         assert [(one["metric"], one["window"]) for one in result["failures"]] == [
             ("pods_by_node", WINDOW)
         ]
-        assert "parse error" in result["failures"][0]["reason"]
+        assert "parse error" in result["failures"][0]["cause"]
         assert "failed: pods_by_node" in result["message"]
         assert result["gaps"] == (attempt == 5)
         (known,) = broken.checkpoint()["failures"]
@@ -40,7 +40,7 @@ def test_a_bad_metric_fails_alone_becomes_a_gap_and_comes_back(
     result = broken.export()
     assert proxy.queries == []
     assert (result["outcome"], result["gaps"], result["windows"]["pending"]) == ("unfinished", 1, 1)
-    assert "1 gaps; ask for the status" in result["message"]
+    assert "1 gap: see the status" in result["message"]
     (failure,) = broken.export({"action": "status"})["failures"]
     assert (failure["metric"], failure["range"], failure["gap"]) == ("pods_by_node", WINDOW, True)
 

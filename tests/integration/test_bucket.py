@@ -11,12 +11,14 @@ import pytest
 from localcloud.aws import Cloud
 from localcloud.prometheus import Prometheus
 from mimir_exporter.errors import ExportError
+from mimir_exporter.errors import storage as errors
 from mimir_exporter.storage import parallel
 from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeProxy
 from tests.integration.deployment import FEW, LAST_END, PREFIX, Function
 from tests.integration.faults import Exchange, Proxy, Request
 from tests.integration.sandbox import Event
+from tests.raised import raises
 
 FILE = f"{PREFIX}/prod-eu/end=20250401/day=1/metric=node_info/1740826800_node_info.json.gz"
 AGAIN = {"action": "reexport", "start": LAST_END - 3600, "end": LAST_END}
@@ -40,23 +42,23 @@ def puts(key: str) -> Callable[[Request], bool]:
 
 
 def test_a_bucket_that_does_not_exist_is_named(function: Function) -> None:
-    with pytest.raises(ExportError) as caught:
+    with raises(errors.BUCKET_NOT_FOUND) as caught:
         function.with_env(S3_BUCKET="nobodys-bucket").export()
-    assert str(caught.value) == (
-        "The bucket nobodys-bucket does not exist; check S3_BUCKET, or create the bucket."
-    )
+    assert "nobodys-bucket" in caught.value.details.summary
 
 
 def test_a_bucket_in_another_region_is_named(function: Function, s3: Proxy) -> None:
     body = S3_ERROR.format("PermanentRedirect", "The bucket must be addressed elsewhere.")
     s3.spoil(faults.answer(301, body, x_amz_bucket_region="eu-west-1"), lambda _: True)
-    with pytest.raises(ExportError, match=r"is in another region; deploy the stack in the bucket"):
+    with raises(errors.BUCKET_IN_OTHER_REGION):
         function.export()
 
 
 def test_a_bucket_that_may_not_be_written_is_named(function: Function, s3: Proxy) -> None:
     s3.spoil(faults.answer(403, S3_ERROR.format("AccessDenied", "no")), puts(FILE))
-    with pytest.raises(ExportError, match=r"refused to write s3://.*node_info.*bucket policy"):
+    with pytest.raises(
+        ExportError, match=r"denied access to write s3://.*node_info.*bucket policy"
+    ):
         function.export()
     # What was whole before is done; what was not, is not.
     exported = [group for group in function.checkpoint()["progress"] if group["exported"]]
@@ -67,7 +69,7 @@ def test_a_bucket_that_may_not_be_written_is_named(function: Function, s3: Proxy
 
 def test_a_busy_s3_loses_nothing(function: Function, s3: Proxy, mimir: Prometheus) -> None:
     s3.spoil(faults.answer(503, S3_ERROR.format("SlowDown", "reduce your rate")), puts(FILE))
-    with pytest.raises(ExportError, match=r"S3 is busy .*after several tries; nothing is lost"):
+    with raises(errors.S3_BUSY):
         function.export()
     s3.heal()
     assert function.export()["outcome"] == "complete"
@@ -111,7 +113,7 @@ def test_a_race_is_lost_to_whom_has_more(function: Function, s3: Proxy) -> None:
     assert result["outcome"] == "complete"
     assert function.read(FILE) == b"theirs"
     (line,) = function.messages("files kept")
-    assert (line["metric"], line["kept"]) == ("node_info", 1)
+    assert (line["metric"], line["objects"]) == ("node_info", 1)
 
 
 def test_a_race_is_won_from_whom_has_less(function: Function, s3: Proxy, mimir: Prometheus) -> None:
@@ -205,7 +207,7 @@ def test_a_body_that_changed_on_its_way_is_not_noted(
     function: Function, s3: Proxy, mimir: Prometheus
 ) -> None:
     s3.spoil(faults.answer(400, S3_ERROR.format("BadDigest", "not what it was")), puts(FILE))
-    with pytest.raises(ExportError, match=r"did not write s3://.*BadDigest"):
+    with pytest.raises(ExportError, match=r"failed to write s3://.*BadDigest"):
         function.export()
     s3.heal()
     assert function.export()["outcome"] == "complete"

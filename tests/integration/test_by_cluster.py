@@ -200,8 +200,8 @@ def test_a_query_whose_sense_depends_on_the_clusters_is_split_in_time_only(
     refuse = faults.error(422, TOO_MANY)
     proxy.spoil(refuse, lambda r: r.is_query and r.span_s > 20 * 60 and not is_by_cluster(_q(r)))
     assert_whole(own, own.export(), crowd)
-    (line,) = own.messages("metric not split by cluster")
-    assert "depends on the other clusters" in line["reason"]
+    (line,) = own.messages("metric not split")
+    assert line["code"] == "not_split_by_cluster"
 
 
 def test_everything_in_one_file_is_split_by_cluster_too(
@@ -218,7 +218,7 @@ def test_a_limit_that_one_cluster_exceeds_is_said(nodes: Function, proxy: Proxy)
     proxy.spoil(faults.error(422, TOO_MANY))
     result = nodes.export()
     assert result["outcome"] == "unfinished"
-    assert "even for one step of one cluster" in result["failures"][0]["reason"]
+    assert result["failures"][0]["code"] == "query_exceeds_limits"
     assert len(proxy.queries) < 20
 
 

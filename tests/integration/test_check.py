@@ -57,9 +57,9 @@ def check(function: Function) -> Event:
 def found(result: Event, what: str) -> Event:
     """The only finding of this name, and not a warning about something else."""
     (one,) = (one for one in result["findings"] if one["what"] == what)
-    assert set(one) == {"level", "what", "found", "change"}
+    assert set(one) == {"level", "what", "code", "summary", "cause", "remedy"}
     # What is not well says what to change.
-    assert bool(one["change"]) == (one["level"] != "ok")
+    assert bool(one["remedy"]) == (one["level"] != "ok")
     return dict(one)
 
 
@@ -121,42 +121,42 @@ def test_the_worst_stands_first(sick: Event) -> None:
 
 def test_requests_without_phases_are_explained(sick: Event) -> None:
     one = found(sick, "requests")
-    assert "cpu_requests and memory_requests are empty" in one["found"]
-    assert "no kube_pod_status_phase" in one["found"]
+    assert "cpu_requests and memory_requests are empty" in one["summary"]
+    assert "no kube_pod_status_phase" in one["summary"]
 
 
 def test_a_cluster_without_kube_state_metrics_is_named(sick: Event) -> None:
     one = found(sick, "clusters lacking")
-    assert one["found"].startswith("staging have no series of kube-state-metrics (")
-    assert "scrape kube-state-metrics" in one["change"]
+    assert one["summary"].startswith("staging have no series of kube-state-metrics (")
+    assert "scrape kube-state-metrics" in one["remedy"]
 
 
 def test_cadvisor_without_node_is_joined_by_instance_where_that_is_a_node(sick: Event) -> None:
     one = found(sick, "node label")
-    assert "(of prod-us)" in one["found"]  # prod-eu has ended
-    assert "values of instance are no node of kube_node_info" in one["found"]
-    assert "__meta_kubernetes_node_name" in one["change"]
+    assert "(of prod-us)" in one["summary"]  # prod-eu has ended
+    assert "values of instance are no node of kube_node_info" in one["summary"]
+    assert "__meta_kubernetes_node_name" in one["remedy"]
 
 
 def test_missing_kubernetes_labels_name_the_flag(sick: Event) -> None:
     one = found(sick, "Kubernetes labels")
-    assert "kube_pod_labels, kube_namespace_labels without any label_*" in one["found"]
-    assert one["change"].endswith("--metric-labels-allowlist=pods=[*],namespaces=[*]")
+    assert "kube_pod_labels, kube_namespace_labels without any label_*" in one["summary"]
+    assert one["remedy"].endswith("--metric-labels-allowlist=pods=[*],namespaces=[*]")
 
 
 def test_a_late_cluster_says_how_late(sick: Event) -> None:
     one = found(sick, "late data")
-    assert "600 s old (prod-eu)" in one["found"]
-    late_s = int(one["found"].rpartition(" is ")[2].split()[0])
+    assert "600 s old (prod-eu)" in one["summary"]
+    late_s = int(one["summary"].rpartition(" is ")[2].split()[0])
     assert 40 * 60 <= late_s <= 42 * 60
-    assert f"set SETTLE_TIME above {late_s}" in one["change"]
+    assert f"set SETTLE_TIME above {late_s}" in one["remedy"]
 
 
 def test_a_backfill_past_the_retention_says_from_when_there_is_data(sick: Event) -> None:
     one = found(sick, "history")
-    assert "begins at 2025-02-27T12:00:00Z" in one["found"]
-    assert "2025-03-01T09:" in one["found"] or "2025-03-01T10:" in one["found"]
-    assert "lower BACKFILL_DAYS to 0.1" in one["change"]
+    assert "begins at 2025-02-27T12:00:00Z" in one["summary"]
+    assert "2025-03-01T09:" in one["summary"] or "2025-03-01T10:" in one["summary"]
+    assert "lower BACKFILL_DAYS to 0.1" in one["remedy"]
 
 
 def test_the_report_reads_without_json(sick: Event) -> None:
@@ -189,7 +189,7 @@ def test_another_name_of_the_cluster_label_is_suggested(
     result = check(function)
     one = found(result, "cluster label")
     assert one["level"] == "warning"
-    assert one["change"] == (
+    assert one["remedy"] == (
         "set CLUSTER_LABEL_NAME to k8s_cluster_name, which has the values prod-eu, prod-us, staging"
     )
     # With that done it is well, but for the cluster that has no such label.
@@ -197,7 +197,7 @@ def test_another_name_of_the_cluster_label_is_suggested(
     assert levels(better) == {"cluster label": "warning"}
     assert better["metrics"]["node_info"]["clusters"] == 3
     node = found(better, "node label")
-    assert "instance is a node of kube_node_info" in node["found"]
+    assert "instance is a node of kube_node_info" in node["summary"]
     # And where all goes into one folder anyway, it need not be there at all.
     assert "cluster label" not in levels(check(function.with_env(SPLIT_BY_CLUSTER="false")))
 
@@ -213,7 +213,7 @@ def test_a_source_that_is_missing_is_one_finding(
     result = check(make_function(PORT=str(prometheus.port), BACKFILL_DAYS="2h"))
     assert result["outcome"] == "ready"
     assert levels(result) == {source: "warning", "cluster label": "warning"}
-    assert f"metrics of {source} has a series" in found(result, source)["found"]
+    assert f"metrics of {source} has a series" in found(result, source)["summary"]
 
 
 def test_no_series_at_all_is_not_fit(
@@ -223,7 +223,7 @@ def test_no_series_at_all_is_not_fit(
     result = check(make_function(PORT=str(prometheus.port)))
     assert levels(result) == {"metrics": "error"}
     assert result["message"] == "Not ready: metrics: none of the 25 metrics has a series."
-    assert "tenant" in found(result, "metrics")["change"]
+    assert "tenant" in found(result, "metrics")["remedy"]
 
 
 def test_a_source_that_has_stopped_is_told_with_its_end(
@@ -235,9 +235,9 @@ def test_a_source_that_has_stopped_is_told_with_its_end(
     function = make_function(PORT=str(prometheus.port))
     function.clock.advance(2 * HOUR_S)
     one = found(check(function), "metrics")
-    assert "none of the 25 metrics has a series; the newest sample" in one["found"]
-    assert "2025-03-01T12:" in one["found"]
-    assert "it has stopped" in one["change"]
+    assert "none of the 25 metrics has a series; the newest sample" in one["summary"]
+    assert "2025-03-01T12:" in one["summary"]
+    assert "it has stopped" in one["remedy"]
 
 
 def test_old_requests_ask_for_a_newer_kube_state_metrics(
@@ -256,7 +256,7 @@ def test_old_requests_ask_for_a_newer_kube_state_metrics(
     prometheus = make_prometheus()
     push(prometheus, change)
     result = check(make_function(PORT=str(prometheus.port), BACKFILL_DAYS="2h"))
-    assert "2.0 or later" in found(result, "requests")["change"]
+    assert "2.0 or later" in found(result, "requests")["remedy"]
 
 
 # How long it takes, and the time it has
@@ -270,7 +270,7 @@ def test_a_slow_query_does_not_keep_the_report(through: Function, proxy: Proxy) 
     result = through.export({"action": "check"}, seconds=12)
     one = found(result, "metric pod_info")
     assert one["level"] == "warning"
-    assert "could not be counted: No answer within 2 s" in one["found"]
+    assert one["cause"] == "The query timed out after 2 s"
     # The others had their turn.
     assert result["metrics"]["node_info"]["series"] == 10
     assert result["metrics"]["cpu_usage"]["series"] > 10
@@ -282,13 +282,13 @@ def test_without_a_single_answer_it_is_not_fit(through: Function, proxy: Proxy) 
     result = through.export({"action": "check"}, seconds=11)
     # The readiness that only a query could tell, here.
     assert found(result, "endpoint")["level"] == "error"
-    assert "did not answer within 2 s" in found(result, "endpoint")["found"]
+    assert "did not answer within 2 s" in found(result, "endpoint")["summary"]
     proxy.heal()
     proxy.spoil(faults.never_answer, lambda request: "kube" in request.fields.get("query", ""))
     ready = replace(through, metrics=("pod_info", "node_info"))
     result = ready.export({"action": "check"}, seconds=11)
     assert (result["outcome"], found(result, "metrics")["level"]) == ("not_ready", "error")
-    assert "none of the 2 metrics could be counted" in found(result, "metrics")["found"]
+    assert "none of the 2 metrics could be counted" in found(result, "metrics")["summary"]
     assert found(result, "bucket delete")["level"] == "ok"
 
 
@@ -310,7 +310,7 @@ def test_a_window_that_is_too_much_for_a_run_is_foreseen(through: Function, prox
     slow = through.with_env(TIME_FRAME="60", QUERY_DELAY="30")
     size = found(slow.export({"action": "check"}, seconds=40), "size")
     assert size["level"] == "warning"
-    assert size["found"].startswith("windows come about as fast as they can be exported")
+    assert size["summary"].startswith("windows come about as fast as they can be exported")
 
 
 def test_a_wrong_clock_is_found(single: Function, proxy: Proxy) -> None:
@@ -323,7 +323,7 @@ def test_a_wrong_clock_is_found(single: Function, proxy: Proxy) -> None:
     proxy.spoil(an_hour_ahead, lambda _: True)
     one = found(check(single), "clock")
     assert one["level"] == "warning"
-    assert "s ahead of ours" in one["found"]
+    assert "s ahead of ours" in one["summary"]
 
 
 # The places
@@ -381,8 +381,8 @@ def test_an_s3_that_takes_connections_and_never_answers_is_said_and_not_waited_f
         "cluster label": "warning",
     }
     one = found(result, "bucket write")
-    assert one["found"].startswith("S3 was connected to and did not answer")
-    assert "a proxy, a firewall" in one["change"]
+    assert one["code"] == "s3_timed_out"
+    assert "a proxy, a firewall" in one["remedy"]
     assert [request.method for request in aws.requests] == ["PUT"] * 2 + ["DELETE"] * 2 + [
         "POST"
     ] * 2
@@ -403,7 +403,7 @@ def test_a_store_without_conditional_writes_is_not_fit(
     aws.spoil(forget_condition, lambda request: "if-none-match" in request.headers)
     result = check(function.with_env(AWS_ENDPOINT_URL=aws.url))
     assert levels(result)["bucket conditions"] == "error"
-    assert "conditional writes" in found(result, "bucket conditions")["change"]
+    assert "conditional writes" in found(result, "bucket conditions")["remedy"]
     assert function.keys() == {}
 
 
@@ -429,5 +429,5 @@ def test_gaps_are_told_with_their_reason(single: Function, proxy: Proxy) -> None
         single.clock.advance(60)
     result = check(single)
     one = found(result, "gaps")
-    assert "1 ranges of pod_info failed too often" in one["found"]
-    assert "a bad query" in one["found"]
+    assert "1 ranges of pod_info failed too often" in one["summary"]
+    assert "a bad query" in one["summary"]

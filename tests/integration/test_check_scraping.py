@@ -38,8 +38,8 @@ def test_rare_scrapes_want_a_longer_rate_range(
     assert result["outcome"] == "not_ready"
     (one,) = errors(result).values()
     assert one["what"] == "scrape interval"
-    assert one["found"].startswith("rare are scraped about every")
-    needed = int(one["change"].removeprefix("set RATE_RANGE to ").split(",")[0])
+    assert one["summary"].startswith("rare are scraped about every")
+    needed = int(one["remedy"].removeprefix("set RATE_RANGE to ").split(",")[0])
     assert 480 <= needed <= 660
     better = check(make_function, make_prometheus, ways, RATE_RANGE=str(needed))
     assert errors(better) == {}
@@ -52,8 +52,8 @@ def test_two_addresses_without_node_are_told(
     assert result["outcome"] == "not_ready"
     (one,) = errors(result).values()
     assert one["what"] == "nodes"
-    assert one["found"].startswith("in dual the same containers are on two nodes")
-    assert "__meta_kubernetes_node_name" in one["change"]
+    assert one["summary"].startswith("in dual the same containers are on two nodes")
+    assert "__meta_kubernetes_node_name" in one["remedy"]
 
 
 @pytest.mark.parametrize("way", ["ha-pair", "dual-stack", "no-node-label"])

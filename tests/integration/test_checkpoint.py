@@ -13,7 +13,8 @@ from mimir_exporter.checkpoint.adopt import adopt_settings
 from mimir_exporter.checkpoint.outcomes import mark_exported
 from mimir_exporter.checkpoint.state import Checkpoint
 from mimir_exporter.checkpoint.store import CheckpointStore
-from mimir_exporter.errors import CheckpointError, ExportError
+from mimir_exporter.errors import CheckpointError
+from mimir_exporter.errors import runs as errors
 from mimir_exporter.settings.settings import load_settings
 from mimir_exporter.storage.bucket import Bucket
 from mimir_exporter.timeline.windows import Window
@@ -22,6 +23,7 @@ from tests.integration.conftest import MakeFunction, MakeProxy
 from tests.integration.deployment import CENTRAL, FEW, HOUR_S, LAST_END, NOW, PREFIX, Function
 from tests.integration.faults import Exchange, Proxy
 from tests.integration.sandbox import Event
+from tests.raised import raises
 
 
 def test_no_change_is_lost_among_many_writers(function: Function) -> None:
@@ -58,18 +60,18 @@ def without(name: str) -> Callable[[bytes], bytes]:
 
 
 UNREADABLE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "cut off": (lambda text: text[: len(text) // 2], "cannot be read"),
-    "empty": (lambda _: b"", "cannot be read"),
-    "not JSON": (lambda _: b"<html>", "cannot be read"),
-    "not UTF-8": (lambda text: text.replace(b"central", b"\xff\xfe"), "cannot be read"),
-    "another document": (lambda _: b'{"version": 1}', "cannot be read"),
-    "a list": (lambda _: b"[]", "cannot be read"),
-    "a part missing": (without("executions"), "cannot be read"),
+    "cut off": (lambda text: text[: len(text) // 2], "invalid_checkpoint"),
+    "empty": (lambda _: b"", "invalid_checkpoint"),
+    "not JSON": (lambda _: b"<html>", "invalid_checkpoint"),
+    "not UTF-8": (lambda text: text.replace(b"central", b"\xff\xfe"), "invalid_checkpoint"),
+    "another document": (lambda _: b'{"version": 1}', "invalid_checkpoint"),
+    "a list": (lambda _: b"[]", "invalid_checkpoint"),
+    "a part missing": (without("executions"), "invalid_checkpoint"),
     "of a newer exporter": (
         lambda text: text.replace(b'"version": 3', b'"version": 4'),
-        "written by a newer exporter",
+        "checkpoint_too_new",
     ),
-    "ranges that are none": (lambda text: text.replace(b"/2025-", b"-2025-"), "cannot be read"),
+    "ranges that are none": (lambda text: text.replace(b"/2025-", b"-2025-"), "invalid_checkpoint"),
 }
 
 
@@ -88,12 +90,12 @@ def test_an_unreadable_checkpoint_stops_everything_and_is_left_as_it_was(
         "item": lambda: small.backfill(span),
     }
     whole = small.read(small.checkpoint_key)
-    for how, (change, says) in UNREADABLE.items():
+    for how, (change, code) in UNREADABLE.items():
         small.put(small.checkpoint_key, change(whole))
         before = small.keys()
         with pytest.raises(CheckpointError) as caught:
             ways[way]()
-        assert says in str(caught.value), how
+        assert caught.value.details.code == code, how
         assert small.checkpoint_key in str(caught.value)
         assert "\n" not in str(caught.value)
         assert small.keys() == before, how
@@ -140,7 +142,7 @@ def test_a_checkpoint_deleted_during_a_run_stops_it_with_a_sentence(
         "run": function.export,
         "item": lambda: function.backfill(item),
     }
-    with pytest.raises(CheckpointError, match=r"deleted .* begins as a first run") as caught:
+    with raises(errors.CHECKPOINT_DELETED) as caught:
         ways[kind]()
     assert "\n" not in str(caught.value)
     assert function.export()["outcome"] == "complete"
@@ -163,7 +165,7 @@ def test_a_checkpoint_that_changes_without_end_stops_the_run(
         faults.answer(412, "<Error><Code>PreconditionFailed</Code></Error>"),
         lambda r: r.method == "PUT",
     )
-    with pytest.raises(ExportError, match=r"changed 20 times .*same S3_PREFIX and CLUSTER_NAME"):
+    with raises(errors.CHECKPOINT_CONFLICTS):
         function.export()
 
 

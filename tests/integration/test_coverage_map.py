@@ -170,7 +170,7 @@ def test_the_map_and_the_status_agree(bucket_with_a_gap: Function) -> None:
     html = bucket_with_a_gap.coverage({"month": "2025-03"})
     headline = status["message"].partition(":")[0]
     assert headline in html
-    assert bucket_with_a_gap.messages("map not drawn") == []
+    assert bucket_with_a_gap.messages("coverage map failed") == []
 
 
 def test_the_month_before_is_a_click_away(bucket_with_a_gap: Function) -> None:
@@ -189,6 +189,6 @@ def test_the_widget_describes_itself(small: Function) -> None:
 def test_what_is_wrong_is_said_in_the_widget(small: Function) -> None:
     assert "Nothing has been exported yet" in small.coverage()
     small.put(small.checkpoint_key, b"{not json")
-    assert "cannot be read" in small.coverage()
-    assert len(small.messages("map not drawn")) == 1
+    assert "[invalid_checkpoint]" in small.coverage()
+    assert len(small.messages("coverage map failed")) == 1
     assert "month is &#x27;&lt;b&gt;&#x27;" in small.coverage({"month": "<b>"})

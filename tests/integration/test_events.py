@@ -306,10 +306,10 @@ def test_check_finds_nothing_wrong_with_what_is_well(small: Function) -> None:
     result = small.export({"action": "check"})
     assert result["outcome"] == "ready"
     assert [one["level"] for one in result["findings"]].count("error") == 0
-    assert finding(result, "endpoint")["found"].endswith(
+    assert finding(result, "endpoint")["summary"].endswith(
         "/prometheus/api/v1/query says so; before it /-/ready answered 404, /ready answered 404"
     )
-    assert "have no label cluster" in finding(result, "cluster label")["found"]
+    assert "have no label cluster" in finding(result, "cluster label")["summary"]
     nodes = result["metrics"]["node_info"]
     assert (nodes["series"], nodes["clusters"]) == (10, 3)
     assert nodes["by_cluster"]["prod-eu"] == 4
@@ -318,7 +318,7 @@ def test_check_finds_nothing_wrong_with_what_is_well(small: Function) -> None:
     small.export()
     assert (
         "3 metrics, exported up to 2025-03-01T12:00:00Z, 0 windows pending"
-        in finding(small.export({"action": "check"}), "checkpoint")["found"]
+        in finding(small.export({"action": "check"}), "checkpoint")["summary"]
     )
 
 
@@ -326,10 +326,10 @@ def test_check_says_what_is_wrong_with_a_metric(small: Function) -> None:
     extra = json.dumps({"broken": "sum(", "nothing": 'up{job="none"}'})
     result = small.with_env(EXTRA_METRICS=extra).export({"action": "check"})
     assert result["outcome"] == "not_ready"
-    assert "parse error" in finding(result, "metric broken")["found"]
+    assert "parse error" in finding(result, "metric broken")["cause"]
     assert finding(result, "metric broken")["level"] == "error"
     assert finding(result, "your own metrics")["level"] == "warning"
-    assert finding(result, "your own metrics")["found"] == "no series of nothing"
+    assert finding(result, "your own metrics")["summary"] == "no series of nothing"
     assert result["metrics"]["node_info"]["series"] == 10
 
 
@@ -354,7 +354,7 @@ def no_machine(function: Function, proxy: Proxy) -> Function:
 
 UNHEALTHY: list[tuple[Callable[[Function, Proxy], Function], str, str]] = [
     (nobody_there, "endpoint", "(Failed to establish a new connection: "),
-    (refuses, "endpoint", "login was refused"),
+    (refuses, "endpoint", "Authentication failed"),
     (not_ready, "endpoint", "not ready"),
     (no_machine, "state machine start", "did not start"),
 ]
@@ -375,7 +375,7 @@ def test_check_says_what_is_wrong_and_what_to_change(
     assert result["message"].startswith("Not ready: ")
     found = finding(result, what)
     assert found["level"] == "error"
-    assert says in found["found"] + found["change"]
+    assert says in found["summary"] + found["remedy"]
     # The other things were looked at all the same.
     looked_at = {one["what"] for one in result["findings"]}
     assert {"login", "bucket list", "bucket delete"} <= looked_at
@@ -386,10 +386,10 @@ def test_check_says_what_is_wrong_and_what_to_change(
 def test_a_bucket_that_is_not_there_is_said_once(small: Function) -> None:
     result = small.with_env(S3_BUCKET="nobodys-bucket").export({"action": "check"})
     errors = [one for one in result["findings"] if one["level"] == "error"]
-    assert [(one["what"], one["found"]) for one in errors] == [
+    assert [(one["what"], one["summary"]) for one in errors] == [
         ("bucket write", "The bucket nobodys-bucket does not exist")
     ]
-    assert finding(result, "bucket")["found"] == "nothing more was tried of it"
+    assert finding(result, "bucket")["summary"] == "remaining bucket checks skipped"
     assert result["metrics"]["node_info"]["series"] == 10
 
 

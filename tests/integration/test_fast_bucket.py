@@ -16,11 +16,10 @@ import pytest
 import urllib3
 
 from localcloud.aws import Cloud
-from mimir_exporter.errors import StopRunError
+from mimir_exporter.errors import ConditionFailedError, StopRunError
 from mimir_exporter.storage.client_config import ClientConfig
 from mimir_exporter.storage.connection import S3Connection
 from mimir_exporter.storage.fast_bucket import FastBucket
-from mimir_exporter.storage.objects import ConditionFailedError
 from tests.conftest import MakeCloud
 from tests.integration import faults
 from tests.integration.conftest import MakeProxy

@@ -13,6 +13,7 @@ import pytest
 from localcloud.processes import free_port
 from localcloud.prometheus import Prometheus
 from mimir_exporter.errors import ExportError
+from mimir_exporter.log import ERROR_PARTS
 from mimir_exporter.source import refusals
 from tests.integration import faults
 from tests.integration.deployment import Function
@@ -44,7 +45,7 @@ def assert_one_sentence(problem: ExportError, *says: str) -> None:
     text = str(problem)
     assert "\n" not in text
     assert "<" not in text
-    assert text.endswith(".")
+    assert text.endswith("]")
     assert len(text) < 700
     for words in says:
         assert words in text
@@ -118,7 +119,7 @@ def test_a_few_waits_are_told_and_all_are_counted(through: Function, proxy: Prox
     assert told["retries"] == told["parts"] > 10
     waits = through.messages("query retried")
     assert len(waits) == 5
-    assert all(line["level"] == "WARNING" and "503" in line["reason"] for line in some(waits))
+    assert all(line["level"] == "WARNING" and "503" in line["summary"] for line in some(waits))
 
 
 def test_annotations_about_the_query_are_no_warning(
@@ -128,7 +129,7 @@ def test_annotations_about_the_query_are_no_warning(
     proxy.spoil(faults.add_members(infos=[info], warnings=["PromQL warning: something (1:2)"]))
     assert_complete(through, through.export(), mimir)
     assert len(proxy.queries) == 3
-    assert [line["infos"] for line in through.logs if "infos" in line] == [[info]] * 3
+    assert [line["annotations"] for line in through.logs if "annotations" in line] == [[info]] * 3
 
 
 def test_retry_after_is_honoured(through: Function, proxy: Proxy, mimir: Prometheus) -> None:
@@ -354,7 +355,7 @@ def test_what_small_parts_are_refused_with_too_is_not_size(
     proxy.spoil(faults.error(status, "not in dialect 8"), asks_for("node_info"))
     result = through.export()
     assert [one["metric"] for one in result["failures"]] == ["node_info", "pod_info"]
-    assert "rejects the query" in result["failures"][0]["reason"]
+    assert result["failures"][0]["code"] == "query_refused"
     assert through.differences(mimir, 1, only=("cpu_usage",)) == []
     asked = [sum(map(asks_for(name), proxy.queries)) for name in ("node_info", "pod_info")]
     assert max(asked) <= 5
@@ -386,9 +387,9 @@ def test_a_rejected_query_is_given_up_for_its_metric_only(
     assert [(one["metric"], one["window"]) for one in result["failures"]] == [
         ("pod_info", "2025-03-01T11:00:00Z/2025-03-01T12:00:00Z")
     ]
-    assert "rejects the query" in result["failures"][0]["reason"]
+    assert result["failures"][0]["code"] == "query_rejected"
     (line,) = longer.messages("metric failed")
-    assert line["reason"] == result["failures"][0]["reason"]
+    assert all(line[part] == result["failures"][0][part] for part in ERROR_PARTS)
     # Asking again, or for less, gives the same answer: so it was asked once, for one window.
     assert len([r for r in proxy.queries if asks_for("pod_info")(r)]) == 1
     assert longer.differences(mimir, 2, only=("node_info", "cpu_usage")) == []
@@ -429,9 +430,11 @@ def test_what_does_not_pass_is_given_up_for_its_metric_only(
 
 STOPPING = [
     ("401", faults.answer(401, "Unauthorized"), "PROMETHEUS_"),
-    ("403", faults.answer(403, "<html><body>Forbidden</body></html>"), "tenant may read"),
+    ("403", faults.answer(403, "<html><body>Forbidden</body></html>"), "the tenant"),
     ("404", faults.answer(404, "404 page not found"), "PATH_PREFIX"),
-    ("406", faults.answer(406, "Not Acceptable"), "PATH_PREFIX"),
+    ("405", faults.answer(405, "Method Not Allowed"), "POST"),
+    ("407", faults.answer(407, "Proxy Authentication Required"), "proxy"),
+    ("406", faults.answer(406, "Not Acceptable"), "WIRE_GZIP"),
     ("302", faults.answer(302, "", Location="http://127.0.0.1:9/login"), "PATH_PREFIX"),
 ]
 
@@ -449,7 +452,7 @@ def test_an_endpoint_that_refuses_stops_the_run(
     with pytest.raises(ExportError) as caught:
         through.export()
     assert_one_sentence(caught.value, says)
-    assert [line["reason"] for line in through.messages("run failed")] == [str(caught.value)]
+    assert [line["code"] for line in through.messages("run failed")] == [caught.value.details.code]
     assert through.differences(mimir, 1, only=("cpu_usage",)) == []
     assert through.checkpoint()["failures"] == []
     proxy.heal()
@@ -463,7 +466,7 @@ def test_metrics_in_a_row_without_an_answer_stop_the_run(
     proxy.spoil(faults.answer(503, "no healthy upstream"))
     with pytest.raises(ExportError) as caught:
         through.export()
-    assert_one_sentence(caught.value, "3 metrics in a row got no answer", "503")
+    assert_one_sentence(caught.value, "Aborted: 3 consecutive metrics failed", "503")
     # Not these metrics' fault: none has used up an attempt.
     assert through.checkpoint()["failures"] == []
     proxy.heal()
@@ -485,9 +488,9 @@ def test_who_leaves_in_the_middle_is_missed_for_that_metric_only(
     proxy.spoil(faults.leave(30), asks_for("pod_info"))
     result = through.export()
     assert result["outcome"] == "unfinished"
-    ((metric, reason),) = [(one["metric"], one["reason"]) for one in result["failures"]]
+    ((metric, cause),) = [(one["metric"], one["cause"]) for one in result["failures"]]
     assert metric == "pod_info"
-    assert "Connection refused" in reason
+    assert "Connection refused" in cause
     assert through.differences(mimir, 1, only=("node_info", "cpu_usage")) == []
     proxy.heal()
     assert_complete(through, through.export(), mimir)

@@ -115,14 +115,14 @@ def test_the_log_tells_of_each_metric_and_window(small: Function) -> None:
     result = small.export()
     lines = small.messages("metric exported")
     assert len(lines) == 9
-    told = {"window", "metric", "clusters", "series", "samples", "bytes", "query_s", "total_s"}
+    told = {"window", "metric", "clusters", "series", "samples", "bytes", "query_s", "seconds"}
     assert all(told <= line.keys() for line in some(lines))
     assert sum(line["samples"] for line in lines) == result["samples"]
     (summary,) = small.messages("run finished")
-    assert summary["windows"] == result["windows"]
+    assert {name: summary[f"windows_{name}"] for name in result["windows"]} == result["windows"]
     assert sum(line["raw_bytes"] for line in lines) == summary["raw_bytes"] > summary["bytes"]
     assert sum(line["query_s"] for line in lines) == pytest.approx(summary["query_s"], abs=0.06)
-    assert summary["reason"] == result["message"]
+    assert summary["summary"] == result["message"]
     newest_first = [line["window"][:13] for line in lines[::3]]
     assert newest_first == ["2025-03-01T11", "2025-03-01T10", "2025-03-01T09"]
 

@@ -8,10 +8,11 @@ import pytest
 
 from localcloud.nginx import Site, running_nginx
 from localcloud.prometheus import Prometheus
-from mimir_exporter.errors import ExportError
+from mimir_exporter.errors.source import AUTHENTICATION_FAILED
 from tests.conftest import NeedProgram
 from tests.integration.conftest import MakeFunction
 from tests.integration.deployment import FEW
+from tests.raised import raises
 
 TOKEN = "the-token-for-the-gateway"
 BEARER = "the-bearer-for-the-gateway"
@@ -75,7 +76,7 @@ def test_the_right_login_exports_and_a_missing_one_says_what_to_check(
 ) -> None:
     _, login, path = GATEWAYS[gateway]
     function = replace(make_function(PORT=str(ports[gateway]), PATH_PREFIX=path), metrics=FEW)
-    with pytest.raises(ExportError, match=r"The login was refused .*check the PROMETHEUS_ values"):
+    with raises(AUTHENTICATION_FAILED):
         function.export()
     allowed = function.with_env(**login)
     assert allowed.export()["outcome"] == "complete"

@@ -10,7 +10,7 @@ from localcloud.prometheus import Prometheus
 from mimir_exporter.checkpoint.adopt import adopt_settings
 from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover
 from mimir_exporter.checkpoint.store import CheckpointStore
-from mimir_exporter.errors import ExportError
+from mimir_exporter.errors.runs import STEP_FUNCTIONS_DENIED
 from mimir_exporter.runs.handover import hand_over
 from mimir_exporter.runs.machine import StateMachine
 from mimir_exporter.settings.settings import load_settings
@@ -30,6 +30,7 @@ from tests.integration.machines import (
     wait_for_end,
 )
 from tests.integration.sandbox import Event
+from tests.raised import raises
 from tests.some import some
 
 SHORT_S = 6.0
@@ -116,14 +117,14 @@ def test_the_story_of_a_window_is_found_by_its_name(
     keep()
     assert [(line["message"], line.get("metric")) for line in story] == [
         ("window handed over", None),
-        ("item started", None),
+        ("window started", None),
         ("metric failed", "node_info"),
         ("query retried", "pod_info"),
-        ("query cut", "pod_info"),
+        ("query split", "pod_info"),
         ("metric exported", "pod_info"),
         ("window incomplete", None),
-        ("item failed", None),
-        ("window came back", None),
+        ("window failed", None),
+        ("window requeued", None),
         ("metric exported", "node_info"),
         ("window exported", None),
     ]
@@ -133,10 +134,10 @@ def test_the_story_of_a_window_is_found_by_its_name(
         1,
         1,
     ]
-    failed, retried, cut = story[2:5]
+    failed, retried, split = story[2:5]
     assert (failed["level"], failed["attempt"], failed["gap"]) == ("ERROR", 1, False)
-    assert (retried["attempt"], "429" in retried["reason"]) == (1, True)
-    assert (cut["cut"], cut["parts"], cut["part_s"]) == ("in time", 2, HOUR_S // 2)
+    assert (retried["attempt"], "429" in retried["summary"]) == (1, True)
+    assert (split["split"], split["parts"], split["part_s"]) == ("by_time", 2, HOUR_S // 2)
 
 
 def asks_for_nodes(request: Request) -> bool:
@@ -171,8 +172,8 @@ def test_what_an_execution_leaves_is_done_by_the_next_run(
     proxy.heal()
     function.clock.advance(300)
     again = function.export()
-    (line,) = function.messages("execution over")
-    assert (line["execution"], line["ended"]) == (result["execution"], ended)
+    (line,) = function.messages("execution ended")
+    assert (line["execution"], line["execution_status"]) == (result["execution"], ended)
     assert (again["outcome"], again["execution"]) == ("complete", None)
     assert again["windows"]["exported"] == result["windows"]["handed_over"]
     assert function.differences(mimir, 4) == []
@@ -228,7 +229,7 @@ def test_what_was_asked_for_again_is_done_though_its_execution_was_aborted(
     proxy.heal()
     function.clock.advance(300)
     assert function.export()["windows"]["exported"] == left
-    assert len(function.messages("window came back")) == left
+    assert len(function.messages("window requeued")) == left
     assert (function.checkpoint()["reexports"], function.checkpoint()["failures"]) == ([], [])
     assert function.differences(mimir, 4) == []
 
@@ -273,15 +274,11 @@ def test_an_execution_that_never_started_is_handed_over_again(
     refused = json.dumps({"__type": "AccessDeniedException", "message": "not authorized"})
     aws.spoil(faults.answer(400, refused), starts_execution)
     function = slow.with_env(BACKFILL_STATE_MACHINE_ARN=machine, AWS_ENDPOINT_URL=aws.url)
-    with pytest.raises(ExportError) as caught:
+    with raises(STEP_FUNCTIONS_DENIED) as caught:
         function.export(seconds=SHORT_S)
-    for words in (
-        "did not start",
-        machine,
-        "AccessDeniedException",
-        "check that the function's role",
-    ):
-        assert words in str(caught.value)
+    assert "did not start" in caught.value.details.summary
+    assert machine in caught.value.details.summary
+    assert "AccessDeniedException" in caught.value.details.cause
     assert executions(function.cloud, machine) == []
     (recorded,) = function.checkpoint()["executions"]
 
@@ -291,7 +288,7 @@ def test_an_execution_that_never_started_is_handed_over_again(
     assert [one["status"] for one in status_of(function)["executions"]] == ["never_started"]
     function.clock.advance(180)
     result = function.export(seconds=SHORT_S)
-    assert function.messages("execution over")[0]["ended"] == "never_started"
+    assert function.messages("execution ended")[0]["execution_status"] == "never_started"
     assert result["outcome"] == "handed_over"
     assert executions(function.cloud, machine) == [result["execution"]]
     assert result["execution"] != recorded["name"]

@@ -66,17 +66,17 @@ def test_the_log_tells_of_each_smaller_size_once(limited: Function) -> None:
     """A metric that is refused fifty times does not fill the log with it."""
     limited.export()
     cuts = {
-        (line["metric"], line["window"]): line["cuts"]
+        (line["metric"], line["window"]): line["splits"]
         for line in limited.messages("metric exported")
     }
     told: dict[tuple[str, str], list[tuple[str, int]]] = {key: [] for key in cuts}
-    for line in limited.messages("query cut"):
-        told[line["metric"], line["window"]].append((line["cut"], line["part_s"]))
+    for line in limited.messages("query split"):
+        told[line["metric"], line["window"]].append((line["split"], line["part_s"]))
     assert max(cuts.values()) > 30
     for sizes in told.values():
         assert len(sizes) == len(set(sizes)) <= 8
     first = next(sizes for (metric, _), sizes in told.items() if metric == "pod_info")
-    assert first[-1] == ("by cluster", HOUR_S)
+    assert first[-1] == ("by_cluster", HOUR_S)
     assert [size for _, size in first[:-1]] == sorted(
         {size for _, size in first[:-1]}, reverse=True
     )
@@ -115,7 +115,7 @@ def test_without_a_place_for_matchers_only_that_metric_fails(
         "too many samples",
         "$matchers",
     ):
-        assert words in failure["reason"]
+        assert words in failure["summary"] + failure["cause"] + failure["remedy"]
     assert own.differences(mimir, 1, only=("node_info", "pod_info")) == []
     with_place = own.with_env(
         EXTRA_METRICS=json.dumps({"every_pod": "max by (cluster,pod)(kube_pod_info{$matchers})"})

@@ -182,7 +182,7 @@ def test_its_revision_grows_when_the_files_change(
     function.export(REEXPORT)
     assert manifest_of(function)["revision"] == 2
     (line,) = function.messages("window replaced")
-    assert (line["revision"], line["removed"]) == (2, 0)
+    assert (line["revision"], line["deleted"]) == (2, 0)
     assert_manifest_is_true(function)
 
 

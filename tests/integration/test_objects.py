@@ -10,11 +10,12 @@ from typing import BinaryIO
 import pytest
 
 from localcloud.aws import Cloud
+from mimir_exporter.errors import ConditionFailedError
 from mimir_exporter.storage.bucket import Bucket
 from mimir_exporter.storage.connection import S3Connection
 from mimir_exporter.storage.fast_bucket import FastBucket
 from mimir_exporter.storage.folder import LocalFolder
-from mimir_exporter.storage.objects import ConditionFailedError, ObjectStore
+from mimir_exporter.storage.objects import ObjectStore
 
 KEY = "k8s/prometheus/prod-eu/end=20250401/day=1/metric=node_info/1740826800_node_info.json.gz"
 _numbers = itertools.count(1)

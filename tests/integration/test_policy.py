@@ -113,12 +113,12 @@ def test_a_role_with_an_external_id_writes_the_bucket(
     check = wrong.export({"action": "check"})
     (role,) = (one for one in check["findings"] if one["what"] == "role")
     assert (check["outcome"], role["level"]) == ("not_ready", "error")
-    assert "ROLE_EXTERNAL_ID" in role["change"]
+    assert "ROLE_EXTERNAL_ID" in role["remedy"]
     assert check["metrics"]["node_info"]["series"] == 10
     right = function.export({"action": "check"})
     assert (right["outcome"], f"{arn} is assumed") == (
         "ready",
-        next(one["found"] for one in right["findings"] if one["what"] == "role"),
+        next(one["summary"] for one in right["findings"] if one["what"] == "role"),
     )
     assert "\n" not in str(caught.value)
     # A run of a machine of one's own may outlast the role's keys, and gets new ones.

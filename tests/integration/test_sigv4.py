@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 
 from localcloud.prometheus import Prometheus
-from mimir_exporter.errors import ExportError, SettingsError
+from mimir_exporter.errors import ExportError
+from mimir_exporter.errors.source import CONFLICTING_SIGNATURE
 from tests.integration import faults
 from tests.integration.conftest import MakeFunction
 from tests.integration.deployment import FEW, Function
@@ -18,6 +19,7 @@ from tests.integration.faults import Exchange, Proxy, Request
 from tests.integration.matchers import is_by_cluster
 from tests.integration.test_faults import asks_for, assert_complete
 from tests.integration.test_login import secret_env
+from tests.raised import raises
 from tests.signature import canonical_request, signature
 from tests.some import some
 
@@ -101,14 +103,14 @@ def test_a_refused_signature_stops_the_run_and_says_nothing_secret(
         exchange.send(faults.Answer(403, said.encode()))
 
     proxy.spoil(echo, lambda request: request.is_query)
-    with pytest.raises(ExportError, match=r"answered 403: .*refused AWS4.*Signature=\*\*\*"):
+    with pytest.raises(ExportError, match=r"HTTP 403.*refused AWS4.*Signature=\*\*\*"):
         managed.export()
 
 
 def test_another_role_signs(managed: Function, proxy: Proxy, mimir: Prometheus) -> None:
     """With keys that STS gives for it."""
     function = managed.with_env(SIGV4_ROLE_ARN=READER)
-    with pytest.raises(ExportError, match="answered 403"):
+    with pytest.raises(ExportError, match="HTTP 403"):
         function.export()  # not signed by KEY, which is all that the check here takes
     request = proxy.requests[-1]
     assert request.headers["x-amz-security-token"] != SESSION
@@ -120,7 +122,7 @@ def test_a_role_that_cannot_be_assumed_is_named(managed: Function) -> None:
     function = managed.with_env(SIGV4_ROLE_ARN=READER, AWS_ENDPOINT_URL_STS="http://127.0.0.1:9")
     with pytest.raises(ExportError) as caught:
         function.export()
-    for words in (READER, "could not be assumed", "check SIGV4_ROLE_ARN", "endpoint for STS"):
+    for words in (READER, "Cannot assume", "check SIGV4_ROLE_ARN", "endpoint for STS"):
         assert words in str(caught.value)
 
 
@@ -128,7 +130,7 @@ def test_a_role_that_cannot_be_assumed_is_named(managed: Function) -> None:
 def test_a_login_beside_the_signature_is_an_error(managed: Function, from_secret: bool) -> None:
     values = {"PROMETHEUS_BEARER_AUTH_TOKEN": "beside-a-signature"}
     env = secret_env(managed.cloud, json.dumps(values)) if from_secret else values
-    with pytest.raises(SettingsError, match="SIGV4_REGION is set and there is a login too") as one:
+    with raises(CONFLICTING_SIGNATURE) as one:
         managed.with_env(**env).export()
     assert "beside" not in str(one.value)
 
@@ -136,7 +138,7 @@ def test_a_login_beside_the_signature_is_an_error(managed: Function, from_secret
 def test_check_says_who_signs(managed: Function) -> None:
     def found(function: Function) -> str:
         findings = function.export({"action": "check"})["findings"]
-        return next(str(one["found"]) for one in findings if one["what"] == "login")
+        return next(str(one["summary"]) for one in findings if one["what"] == "login")
 
     assert found(managed) == "SigV4 in eu-central-1 as the exporter's own role"
     assert found(managed.with_env(SIGV4_ROLE_ARN=READER)) == f"SigV4 in eu-central-1 as {READER}"

@@ -108,7 +108,7 @@ def test_check_says_how_long_the_certificate_lasts(
     def found(site: str) -> tuple[str, str, str]:
         report = behind_tls.with_env(PORT=str(ports[site])).export({"action": "check"})
         (one,) = [one for one in report["findings"] if one["what"] == "certificate"]
-        return one["level"], one["found"], one["change"]
+        return one["level"], one["summary"], one["remedy"]
 
     level, text, change = found("good")
     assert (level, change) == ("ok", "")
@@ -125,24 +125,24 @@ def assert_refused(function: Function, *says: str) -> None:
         function.export()
     text = str(caught.value)
     assert "\n" not in text
-    assert text.endswith(".")
+    assert text.endswith("]")
     for words in says:
         assert words in text
     assert function.file_keys() == {}
     report = function.export({"action": "check"})
     assert report["outcome"] == "not_ready"
     (finding,) = [one for one in report["findings"] if one["what"] == "endpoint"]
-    assert text.startswith(finding["found"])
-    assert text.removesuffix(".").endswith(finding["change"].removesuffix("."))
-    assert finding["change"]
+    parts = {part: finding[part] for part in ("code", "summary", "cause", "remedy")}
+    assert parts == caught.value.details.as_dict()
+    assert finding["remedy"]
 
 
 @pytest.mark.parametrize(
     ("site", "says"),
     [
-        ("other host", ("is for another host", "set HOSTNAME to a name that stands in it")),
+        ("other host", ("is for another host", "set HOSTNAME to a name in the certificate")),
         ("expired", ("has expired", "renew it on the server")),
-        ("self-signed", ("not signed by an authority in CA_BUNDLE", "put the certificate of")),
+        ("self-signed", ("signed by a CA that is not in CA_BUNDLE", "add the certificate of")),
     ],
 )
 def test_a_wrong_certificate_is_one_sentence(
@@ -158,25 +158,23 @@ def test_without_a_bundle_only_the_systems_authorities_count(
 ) -> None:
     for site in ("good", "self-signed"):
         unknown = behind_tls.with_env(PORT=str(ports[site]), CA_BUNDLE="")
-        assert_refused(
-            unknown, "not signed by a known authority", "as CA_BUNDLE (ca_bundle in a deployment)"
-        )
+        assert_refused(unknown, "signed by an unknown CA", "CA_BUNDLE (ca_bundle in a deployment)")
 
 
 def test_the_bundle_replaces_the_systems_authorities(behind_tls: Function, tmp_path: Path) -> None:
     other = make_authority(tmp_path, "another-authority").certificate
-    assert_refused(behind_tls.with_env(CA_BUNDLE=str(other)), "an authority in CA_BUNDLE")
+    assert_refused(behind_tls.with_env(CA_BUNDLE=str(other)), "a CA that is not in CA_BUNDLE")
 
 
 def test_plain_http_to_a_port_of_tls(behind_tls: Function) -> None:
     plain = behind_tls.with_env(SCHEME="http", CA_BUNDLE="")
-    assert_refused(plain, "The port speaks TLS", "set SCHEME to https")
+    assert_refused(plain, "expects HTTPS", "set SCHEME=https")
 
 
 def test_tls_to_a_plain_port(behind_tls: Function, ports: Mapping[str, int]) -> None:
     for port in (ports["plain"], int(behind_tls.cloud.endpoint.rpartition(":")[2])):
         tls = behind_tls.with_env(PORT=str(port))
-        assert_refused(tls, "does not speak TLS", "set SCHEME to http, or PORT")
+        assert_refused(tls, "does not use HTTPS", "set SCHEME=http, or set PORT")
 
 
 @pytest.mark.parametrize(
@@ -191,4 +189,4 @@ def test_a_bundle_that_is_none(
     with pytest.raises(SettingsError, match=says) as caught:
         behind_tls.with_env(CA_BUNDLE=str(path)).export()
     assert str(path) in str(caught.value)
-    assert "a file of PEM certificates is allowed" in str(caught.value)
+    assert "expected a file of PEM certificates" in str(caught.value)

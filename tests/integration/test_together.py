@@ -159,6 +159,6 @@ def test_two_exporters_with_one_checkpoint_are_told_of_each_other(single: Functi
             other
         )
     first.export({"action": "check"})
-    (found,) = (line for line in first.messages("check found") if line["what"] == message[14:])
-    assert machines[1] in found["found"]
-    assert "CLUSTER_NAME" in found["change"]
+    (found,) = (line for line in first.messages("check found") if line["finding"] == message[14:])
+    assert machines[1] in found["summary"]
+    assert "CLUSTER_NAME" in found["remedy"]

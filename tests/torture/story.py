@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from localcloud.prometheus import Prometheus
+from mimir_exporter.errors.runs import OUT_OF_TIME
+from mimir_exporter.errors.source import ENDPOINT_NOT_READY_IN_TIME
 from mimir_exporter.timeline.windows import iso
 from tests.integration.deployment import HOUR_S, LAST_END, Function
 from tests.integration.machines import items_of, stop
@@ -17,8 +19,8 @@ from tests.torture.killing import POINTS, Death, Killer, Point
 AROUND_S = 0.2  # readiness, the lease and the plan, and giving the lease back
 LEASE_S = 130  # a killed run's lease is over by then
 NO_TIME = (
-    "This invocation's time was used up before Mimir said that it is ready.",
-    "Invocation time budget exhausted",
+    str(ENDPOINT_NOT_READY_IN_TIME().details),
+    str(OUT_OF_TIME().details),
 )
 NO_RESERVE_S = 5.0  # of an invocation's time so much is kept for handing over
 

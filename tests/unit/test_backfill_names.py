@@ -157,19 +157,24 @@ def test_with_enough_executions_at_work_the_rest_waits() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [refusal("AccessDeniedException"), EndpointConnectionError(endpoint_url="https://x")]
+    ("error", "code"),
+    [
+        (refusal("AccessDeniedException"), "step_functions_denied"),
+        (refusal("StateMachineDoesNotExist"), "step_functions_error"),
+        (EndpointConnectionError(endpoint_url="https://x"), "step_functions_unreachable"),
+    ],
 )
-def test_a_machine_that_refuses_says_what_to_check(error: Exception) -> None:
+def test_a_machine_that_refuses_says_what_to_check(error: Exception, code: str) -> None:
     machine = Machine()
     machine.error = error
     with pytest.raises(StopRunError) as start:
         machine.client().start("n", hours(1))
     with pytest.raises(StopRunError) as ending:
         machine.client().ending("n")
-    for text in (str(start.value), str(ending.value)):
-        assert ARN in text
-        assert "function's role may" in text
-        assert "\n" not in text
+    for details in (start.value.details, ending.value.details):
+        assert details.code == code
+        assert ARN in details.summary
+        assert "\n" not in str(details)
 
 
 @pytest.mark.parametrize(

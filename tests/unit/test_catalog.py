@@ -197,7 +197,7 @@ def test_a_query_without_the_token_cannot_be_cut_by_cluster() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_of_the_catalogue_cannot_be_taken(name: str) -> None:
-    with pytest.raises(SettingsError, match=f"EXTRA_METRICS has the name '{name}'"):
+    with pytest.raises(SettingsError, match=f"Invalid EXTRA_METRICS: .* a metric '{name}' already"):
         load_catalog({"mine": "up", name: "up"})
 
 

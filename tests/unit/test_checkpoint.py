@@ -210,10 +210,10 @@ def test_what_a_clock_recorded_that_was_a_year_ahead_stops_the_run() -> None:
     deleted = copy.deepcopy(checkpoint)
     adopt_settings(checkpoint, settings, NAMES, ahead)
     export_all(checkpoint, settings, NAMES, ahead)
-    with pytest.raises(CheckpointError, match="windows up to 2027-10-31T12:00:00Z, and this clock"):
+    with pytest.raises(CheckpointError, match="windows up to 2027-10-31T12:00:00Z, and the clock"):
         adopt_settings(checkpoint, settings, NAMES, NOW + HOUR)
     mark_deleted(deleted, ahead // DAY_S * DAY_S)
-    with pytest.raises(CheckpointError, match="up to 2027-10-31T00:00:00Z, and this clock"):
+    with pytest.raises(CheckpointError, match="up to 2027-10-31T00:00:00Z, and the clock"):
         adopt_settings(deleted, settings, NAMES, NOW + HOUR)
 
 

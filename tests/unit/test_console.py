@@ -38,12 +38,12 @@ def shown(stream: io.StringIO) -> list[str]:
 def test_a_terminal_shows_text_and_a_bar_below_it(logger: Logger) -> None:
     stream = io.StringIO()
     console = Console(stream, as_json=False)
-    logger.info("run planned", extra={"windows": 2, "metrics": 4})
+    logger.info("run planned", extra={"windows": 2, "metric_windows": 4})
     for window in ("one", "two"):
         logger.info("metric exported", extra={**FIELDS, "window": window})
-    logger.error("metric failed", extra={"window": "two", "metric": "pod_info", "reason": "why"})
+    logger.error("metric failed", extra={"window": "two", "metric": "pod_info", "summary": "why"})
     first, bar = shown(stream)
-    assert first.endswith(" ERROR metric failed window=two metric=pod_info reason=why")
+    assert first.endswith(" ERROR metric failed window=two metric=pod_info summary=why")
     assert bar.startswith("windows 2/2 ############.... pod_info, 2,400 samples, ")
     console.end()
     assert shown(stream)[-1] == ""
@@ -52,7 +52,7 @@ def test_a_terminal_shows_text_and_a_bar_below_it(logger: Logger) -> None:
 def test_verbose_shows_every_line(logger: Logger) -> None:
     stream = io.StringIO()
     Console(stream, as_json=False, verbose=True)
-    logger.info("run planned", extra={"windows": 1, "metrics": 1})
+    logger.info("run planned", extra={"windows": 1, "metric_windows": 1})
     logger.info("metric exported", extra=FIELDS)
     assert shown(stream)[0].endswith("metric exported window=one metric=cpu_usage samples=1200")
 
@@ -60,7 +60,7 @@ def test_verbose_shows_every_line(logger: Logger) -> None:
 def test_lines_are_json_elsewhere(logger: Logger) -> None:
     stream = io.StringIO()
     Console(stream, as_json=True)
-    logger.info("run planned", extra={"windows": 1, "metrics": 1})
+    logger.info("run planned", extra={"windows": 1, "metric_windows": 1})
     (line,) = stream.getvalue().splitlines()
     assert json.loads(line)["windows"] == 1
     assert json.loads(line)["service"] == "mimir-exporter"
@@ -72,7 +72,7 @@ def test_an_error_shows_where_it_came_from(logger: Logger) -> None:
     try:
         raise ValueError("unforeseen")
     except ValueError:
-        logger.exception("unexpected error")
+        logger.exception("internal error")
     assert "Traceback" in stream.getvalue()
     assert "ValueError: unforeseen" in stream.getvalue()
 
@@ -83,19 +83,19 @@ def test_a_bar_never_runs_over() -> None:
     for _ in range(3):
         assert bar.advance(STEP)
     assert str(bar).startswith("windows 1/1 ################ cpu_usage, 3,600 samples, 0 s left")
-    assert not bar.advance({"message": "execution over"})
+    assert not bar.advance({"message": "execution ended"})
 
 
 def test_a_report_is_shown_as_it_is() -> None:
     report = ["ok       endpoint            ready", "cpu_usage          2 series"]
-    result = {"outcome": "ready", "message": "Fit to run.", "report": report, "findings": [{}]}
-    assert readable(result).splitlines() == ["Fit to run.", "", *report]
+    result = {"outcome": "ready", "message": "Ready.", "report": report, "findings": [{}]}
+    assert readable(result).splitlines() == ["Ready.", "", *report]
 
 
 def test_a_result_reads_from_its_sentence_down() -> None:
     result = {
         "outcome": "ready",
-        "message": "Fit to run.",
+        "message": "Ready.",
         "metrics": {"cpu_usage": {"series": 1234, "by_cluster": {"prod": 1200, "dev": 34}}},
         "failures": [],
         "files": {"prod": {"objects": 2, "bytes": 9000}},
@@ -108,7 +108,7 @@ def test_a_result_reads_from_its_sentence_down() -> None:
         "seconds": 1.5,
     }
     assert readable(result).splitlines() == [
-        "Fit to run.",
+        "Ready.",
         "  metrics:",
         "    cpu_usage:",
         "      series: 1,234",

@@ -29,7 +29,7 @@ from mimir_exporter.checkpoint.records import (
 from mimir_exporter.checkpoint.reexports import request_reexport
 from mimir_exporter.checkpoint.state import Checkpoint
 from mimir_exporter.checkpoint.wanted import due_windows
-from mimir_exporter.errors import CheckpointError
+from mimir_exporter.errors import CheckpointError, ErrorDetails
 from mimir_exporter.timeline.intervals import union
 from mimir_exporter.timeline.windows import DAY_S, Window, WindowSchedule
 from tests.unit.checkpoints import HOUR, NAMES, NOW, begun, configure, handed, make_gap
@@ -146,13 +146,12 @@ def test_the_document_speaks_to_people() -> None:
     assert document["executions"][0]["name"] == "backfill-1"
 
 
-def unreadable(text: bytes) -> str:
+def unreadable(text: bytes) -> ErrorDetails:
     with pytest.raises(CheckpointError) as caught:
         load(text, "k8s/prod/checkpoint.json")
-    message = str(caught.value)
-    assert message.startswith("The checkpoint k8s/prod/checkpoint.json ")
-    assert "\n" not in message
-    return message
+    assert "k8s/prod/checkpoint.json" in caught.value.details.summary
+    assert "\n" not in str(caught.value)
+    return caught.value.details
 
 
 def test_many_ranges_are_told_by_their_lengths() -> None:
@@ -186,14 +185,14 @@ def test_lengths_that_make_no_ranges_are_not_guessed_at(wrong: dict[str, object]
     document["progress"][0]["exported"] = whole
     load(json.dumps(document).encode(), "x")
     document["progress"][0]["exported"] = whole | wrong
-    assert "cannot be read" in unreadable(json.dumps(document).encode())
+    assert unreadable(json.dumps(document).encode()).code == "invalid_checkpoint"
 
 
 @pytest.mark.parametrize("number", [-1, 1, True, "0", None])
 def test_a_reason_that_is_not_there_is_not_guessed_at(number: object) -> None:
     document = json.loads(dump(eventful(), NOW))
     document["failures"][0]["reason"] = number
-    assert "cannot be read" in unreadable(json.dumps(document).encode())
+    assert unreadable(json.dumps(document).encode()).code == "invalid_checkpoint"
 
 
 OLDER = Path(__file__).with_name("data") / "checkpoint-2.json"
@@ -210,7 +209,7 @@ def test_a_document_of_the_version_before_is_read() -> None:
 def test_a_document_of_the_version_before_that_is_spoilt_is_not_read() -> None:
     whole = OLDER.read_bytes()
     for spoilt in (whole[:-3], whole.replace(b'"range"', b'"rang"', 1)):
-        assert "cannot be read" in unreadable(spoilt)
+        assert unreadable(spoilt).code == "invalid_checkpoint"
 
 
 @pytest.mark.parametrize(
@@ -223,25 +222,25 @@ def test_a_document_of_the_version_before_that_is_spoilt_is_not_read() -> None:
     ],
 )
 def test_what_is_no_checkpoint_stops_with_what_to_do(text: bytes) -> None:
-    message = unreadable(text)
-    assert "cannot be read" in message
-    assert "nothing was exported and the object was left as it is" in message
-    assert "Restore it from an older version" in message
-    assert "delete it" in message
+    details = unreadable(text)
+    assert details.code == "invalid_checkpoint"
+    assert "restore it from an older version" in details.remedy
+    assert "delete it" in details.remedy
+    assert "Nothing was exported, and the object is unchanged" in details.remedy
 
 
 def test_a_checkpoint_that_was_cut_short_anywhere_is_not_read() -> None:
     whole = dump(eventful(), NOW)
     for end in range(len(whole)):
-        assert "cannot be read" in unreadable(whole[:end])
+        assert unreadable(whole[:end]).code == "invalid_checkpoint"
 
 
 @pytest.mark.parametrize("version", [4, 10**30])
 def test_a_newer_checkpoint_is_left_to_the_newer_exporter(version: int) -> None:
     document = json.loads(dump(eventful(), NOW)) | {"version": version, "unheard of": []}
-    message = unreadable(json.dumps(document).encode())
-    assert f"of version {version}" in message
-    assert "deploy that one again" in message
+    details = unreadable(json.dumps(document).encode())
+    assert details.code == "checkpoint_too_new"
+    assert f"has version {version}" in details.summary
 
 
 def places(value: object, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -293,7 +292,7 @@ def test_a_value_of_another_type_anywhere_is_not_guessed_at(wrong: object) -> No
         if path in FOR_PEOPLE:
             assert load(text, "x") == checkpoint
         else:
-            assert "cannot be read" in unreadable(text), path
+            assert unreadable(text).code == "invalid_checkpoint", path
 
 
 def test_a_missing_name_anywhere_is_not_guessed_at() -> None:
@@ -303,4 +302,4 @@ def test_a_missing_name_anywhere_is_not_guessed_at() -> None:
         if isinstance(parent, list) or path in FOR_PEOPLE:
             continue
         del parent[path[-1]]
-        assert "cannot be read" in unreadable(json.dumps(document).encode()), path
+        assert unreadable(json.dumps(document).encode()).code == "invalid_checkpoint", path

@@ -56,6 +56,8 @@ def _calls(names: set[str]) -> Iterator[tuple[str, str, ast.Call]]:
                 called = node.func
                 if isinstance(called, ast.Attribute) and called.attr == "details":
                     called = called.value
+                if ast.unparse(called).startswith("log."):
+                    continue  # a message, which may have the same name
                 name = called.attr if isinstance(called, ast.Attribute) else ""
                 name = called.id if isinstance(called, ast.Name) else name
                 if name in names:
@@ -65,5 +67,84 @@ def _calls(names: set[str]) -> Iterator[tuple[str, str, ast.Call]]:
 def test_each_use_gives_the_fields_of_its_kind() -> None:
     for place, name, call in _calls(set(KINDS)):
         given = {keyword.arg for keyword in call.keywords} - {"cause"}
-        assert given == KINDS[name].fields, f"{place} {name}"
+        if None not in given:
+            assert given == KINDS[name].fields, f"{place} {name}"
         assert not call.args, place
+
+
+def test_every_kind_is_used() -> None:
+    used = {name for _, name, _ in _calls(set(KINDS))} | {
+        node.attr if isinstance(node, ast.Attribute) else node.id
+        for path in PACKAGE.rglob("*.py")
+        if path.parent.name != "errors"
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Attribute | ast.Name)
+    }
+    assert set(KINDS) - used == set()
+
+
+CLASSES = {
+    name
+    for name, value in vars(errors).items()
+    if isinstance(value, type) and name.endswith("Error")
+}
+
+
+def test_no_error_is_made_from_a_sentence() -> None:
+    """Only from a kind, or from the parts of another error."""
+    made = [
+        f"{path.name}:{node.lineno}"
+        for path in PACKAGE.rglob("*.py")
+        if path.parent.name != "errors"
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).rpartition(".")[2] in CLASSES
+        and not all(".details" in ast.unparse(argument) for argument in node.args)
+    ]
+    assert made == []
+
+
+# What takes a text apart, or looks into it.
+PARSES = {"partition", "rpartition", "split", "rsplit", "splitlines", "startswith", "endswith"}
+PARSES |= {"find", "index", "removeprefix", "removesuffix", "rstrip", "strip"}
+
+
+def is_sentence(node: ast.AST) -> bool:
+    """`str(error)`, or a part of an error that is for reading."""
+    text = ast.unparse(node)
+    parts = (".summary", ".remedy", ".found", ".details.cause")
+    return text in ("str(error)", "str(failure)") or text.endswith(parts)
+
+
+def parses_sentence(node: ast.AST) -> bool:
+    """Whether it looks into a sentence of ours."""
+    if isinstance(node, ast.Compare):
+        return any(map(is_sentence, (node.left, *node.comparators)))
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in PARSES
+        and is_sentence(node.func.value)
+    )
+
+
+# Errors of botocore and of the standard library, whose text has nothing but words.
+OF_OTHERS = {"role.py", "sigv4.py", "auth.py"}
+
+
+def test_nothing_looks_into_a_sentence() -> None:
+    parsed = [
+        f"{path.name}:{node.lineno} {ast.unparse(node)}"
+        for path in PACKAGE.rglob("*.py")
+        if path.name not in OF_OTHERS
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Compare | ast.Call) and parses_sentence(node)
+    ]
+    assert parsed == []
+
+
+@pytest.mark.parametrize(
+    "code", ['"x" in str(error)', 'str(error).partition("; ")', 'last.found.startswith("S3")']
+)
+def test_a_look_into_a_sentence_would_be_found(code: str) -> None:
+    assert any(map(parses_sentence, ast.walk(ast.parse(code))))

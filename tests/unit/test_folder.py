@@ -1,13 +1,15 @@
 """What a folder of this machine must see to, and S3 need not."""
 
 import os
+import re
 import time
 from pathlib import Path
 
 import pytest
 
-from mimir_exporter.errors import StopRunError
+from mimir_exporter.errors import storage as errors
 from mimir_exporter.storage.folder import STATE, LocalFolder
+from tests.raised import raises
 
 KEY = "k8s/prod/end=20250401/day=1/metric=node_info/1740826800_node_info.json.gz"
 
@@ -104,7 +106,7 @@ def test_what_killed_processes_left_is_removed_a_day_later(root: Path) -> None:
     "key", ["../x", "a/../../x", "a//x", "/x", "a/./x", f"{STATE}/lock", "a\0"]
 )
 def test_no_key_leaves_its_place(key: str, folder: LocalFolder) -> None:
-    with pytest.raises(StopRunError, match="is no path in"):
+    with raises(errors.INVALID_FOLDER_PATH):
         folder.put(key, b"")
 
 
@@ -115,19 +117,24 @@ def test_keys_that_the_file_system_takes_for_one_are_refused(
     folder.put(KEY, b"data")
     for above in (root / "k8s", root / STATE / "metadata" / "k8s"):
         (above / "Prod").symlink_to(above / "prod")
-    with pytest.raises(StopRunError, match=r"does not tell .*/prod/.* from .*/Prod/.*case"):
+    with raises(errors.CASE_INSENSITIVE_FOLDER) as caught:
         folder.put(KEY.replace("/prod/", "/Prod/"), b"other data")
+    assert re.search("/prod/.* and .*/Prod/", caught.value.details.summary)
     assert (root / KEY).read_bytes() == b"data"
 
 
 def test_a_folder_that_cannot_be_used_is_one_sentence(folder: LocalFolder, root: Path) -> None:
-    with pytest.raises(StopRunError, match=r"possible to write .* \(File name too long\); check"):
+    with raises(errors.FOLDER_ERROR) as caught:
         folder.put(f"k8s/{'x' * 300}/file", b"data")
+    assert caught.value.details.cause == "File name too long"
     folder.put("k8s", b"a file where a folder should be")
-    with pytest.raises(StopRunError, match=r"possible to write .*Not a directory"):
+    with raises(errors.FOLDER_ERROR) as caught:
         folder.put(KEY, b"data")
-    with pytest.raises(StopRunError, match=r"possible to use .*Not a directory"):
+    assert caught.value.details.cause == "Not a directory"
+    assert caught.value.details.summary.startswith("Cannot write ")
+    with raises(errors.FOLDER_ERROR) as caught:
         LocalFolder(root / "k8s")
+    assert caught.value.details.summary.startswith("Cannot use ")
 
 
 def test_files_have_the_rights_that_new_files_have(folder: LocalFolder, root: Path) -> None:

@@ -13,7 +13,9 @@ PACKAGE = PROJECT / "lambda" / "mimir_exporter"
 # stands before it here.
 ORDER = (
     "__init__",  # the version
+    "words",
     "errors",
+    "log",
     "timeline",
     "settings",
     "events",

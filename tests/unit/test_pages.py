@@ -5,20 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from release import sections
+
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = sorted([PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")])
-SOURCE = "".join(
-    path.read_text("utf-8")
-    for folder in ("lambda/mimir_exporter", "infra", "app.py")
-    for path in sorted(
-        [PROJECT / folder] if folder.endswith(".py") else (PROJECT / folder).rglob("*.py")
-    )
-)
-
-
-# Words of the network and of the CDK; a number in the place of a constant.
-FROM_ELSEWHERE = ("timed out", "refused", "resolve", "This stack uses assets", "changed 20 times")
-
 # By programs, which know nothing of other pages.
 MADE = ("cost", "performance", "shipped")
 
@@ -41,20 +31,10 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert fragment in map(anchor, headings), target
 
 
-def test_errors_that_are_explained_are_errors_of_the_code() -> None:
-    page = (PROJECT / "docs" / "troubleshooting.md").read_text("utf-8")
-    # Sentences in the first column: they begin with a capital letter or with what is left out.
-    quoted = [
-        text
-        for row in re.findall(r"^\| (.*?) \|", page, re.MULTILINE)
-        for text in re.findall(r"`([^`]+)`", row)
-        if re.match(r"[A-Z…][^_]* ", text)
-    ]
-    text = " ".join(re.sub(r'"\s*\n\s*f?"', "", SOURCE).split())
-    for sentence in quoted:
-        for part in filter(None, (piece.strip(" ()") for piece in sentence.split("…"))):
-            assert part in text or part in FROM_ELSEWHERE, sentence
-    assert len(quoted) > 20
+@pytest.mark.parametrize("name", sections.PAGES)
+def test_what_is_made_from_the_code_is_up_to_date(name: str) -> None:
+    page = (PROJECT / "docs" / name).read_text("utf-8")
+    assert sections.PAGES[name](page) == page, "run `make docs`"
 
 
 def test_the_architecture_names_every_module() -> None:

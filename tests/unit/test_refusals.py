@@ -12,6 +12,7 @@ from mimir_exporter.errors import (
     TooLargeError,
     TooManySeriesError,
     TryLaterError,
+    TryLaterOrSplitError,
     UnclearRefusalError,
 )
 from mimir_exporter.source.refusals import RETRY_AFTER_CAP_S, classify, explain, parse_retry_after
@@ -20,7 +21,7 @@ URL = "http://mimir:8080/prometheus/api/v1/query_range"
 
 UNCLEAR = UnclearRefusalError
 REJECTED, LARGE, SERIES = RejectedError, TooLargeError, TooManySeriesError
-LATER, STOP = TryLaterError, StopRunError
+LATER, STOP, SPLIT = TryLaterError, StopRunError, TryLaterOrSplitError
 
 # Texts as Mimir (pkg/util/globalerror), Cortex, Prometheus and their gateways send them.
 CASES: list[tuple[int, str, type[ExportError]]] = [
@@ -46,7 +47,10 @@ CASES: list[tuple[int, str, type[ExportError]]] = [
     (401, "", STOP),
     (403, "<html><body>Forbidden</body></html>", STOP),
     (404, "404 page not found", STOP),
+    (405, "method not allowed", STOP),
     (406, "not acceptable", STOP),
+    (407, "proxy authentication required", STOP),
+    (410, "gone", STOP),
     (300, "", STOP),
     (302, "", STOP),
     (308, "", STOP),
@@ -112,11 +116,11 @@ CASES: list[tuple[int, str, type[ExportError]]] = [
     (500, "failed to fetch some blocks (err-mimir-store-consistency-check-failed)", LATER),
     (500, "the bucket index is too old (err-mimir-bucket-index-too-old)", LATER),
     (500, "rpc error: code = Unavailable desc = ingester is shutting down", LATER),
-    (502, "<html><center>nginx</center></html>", LATER),
+    (502, "<html><center>nginx</center></html>", SPLIT),
     (503, "query timed out in expression evaluation", LARGE),
     (503, "too many unhealthy instances in the ring", LATER),
     (503, "server is shutting down", LATER),
-    (504, "context deadline exceeded", LATER),
+    (504, "context deadline exceeded", SPLIT),
     (507, "", LATER),
     (418, "I'm a teapot", REJECTED),
 ]
@@ -140,9 +144,37 @@ def test_an_answer_is_the_error_that_says_what_cures_it(
     error = classify(status, wrap(body), url=URL)
     assert type(error) is kind
     text = str(error)
-    assert f"{URL} answered {status}" in text
+    assert URL in error.details.summary
+    assert f"HTTP {status}" in text or error.details.code in (
+        "https_expected",
+        "client_certificate_required",
+    )
     assert "\n" not in text
     assert len(text) < 700
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (302, "redirected"),
+        (401, "authentication_failed"),
+        (403, "access_denied"),
+        (404, "api_not_found"),
+        (405, "method_not_allowed"),
+        (406, "not_acceptable"),
+        (407, "proxy_authentication_required"),
+        (410, "api_not_found"),
+        (429, "mimir_unavailable"),
+        (502, "gateway_error"),
+        (503, "mimir_unavailable"),
+        (504, "gateway_error"),
+    ],
+)
+def test_each_status_has_its_own_error_and_remedy(status: int, code: str) -> None:
+    details = classify(status, "as the server says; obtain a new one", url=URL).details
+    assert (details.code, details.cause) == (code, "as the server says; obtain a new one")
+    assert details.remedy
+    assert "obtain" not in details.remedy
 
 
 @pytest.mark.parametrize("status", [502, 504])

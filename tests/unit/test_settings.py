@@ -61,7 +61,7 @@ def refusal(environ: Mapping[str, str]) -> str:
 
 
 def assert_one_sentence(text: str) -> None:
-    assert re.fullmatch(r"[A-Za-z][^\n]*[^.]\.", text), text
+    assert re.fullmatch(r"[A-Za-z][^\n]*[^.] \[[a-z_]+\]", text), text
     assert ". " not in text, text
 
 

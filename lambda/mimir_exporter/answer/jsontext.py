@@ -8,8 +8,6 @@ import json
 import re
 from typing import Any, NoReturn
 
-from ..errors import ExportError
-
 WS = rb"[ \t\n\r]*+"
 # A JSON string of any content. `\\.` takes the escaped byte whatever it is, so that a quote behind
 # a backslash never ends the string, and a backslash at the end of the bytes leaves it unfinished.
@@ -30,7 +28,7 @@ _TOKEN = re.compile(
 )
 
 
-class AnswerError(ExportError, ValueError):
+class AnswerError(ValueError):
     """An answer that cannot be used: not JSON, cut short, or not a matrix.
 
     Whatever was handed on from the same answer before this was raised must be thrown away.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from ..errors import SettingsError
+from ..errors.settings import INVALID_EXTRA_METRICS
 from .pieces import Pieces
 from .selectors import find_selectors
 
@@ -109,9 +109,8 @@ def load_catalog(
     names = {metric.name for metric in own}
     for name in extra_metrics or {}:
         if name in names:
-            raise SettingsError(
-                f"EXTRA_METRICS has the name {name!r}, which the catalogue has too; "
-                "choose another one."
+            raise INVALID_EXTRA_METRICS(
+                problem=f"the catalogue has a metric {name!r} already", rule="under another name"
             )
     rate_range = f"{rate_range_s}s"
     extra = tuple(
@@ -119,9 +118,8 @@ def load_catalog(
         for name, query in (extra_metrics or {}).items()
     )
     if len(own + extra) > METRICS:
-        raise SettingsError(
-            f"EXTRA_METRICS has {len(extra)} metrics; at most {METRICS - len(own)} are allowed, "
-            f"{METRICS} with those of the catalogue."
+        raise INVALID_EXTRA_METRICS(
+            problem=f"{len(extra)} metrics", rule=f"at most {METRICS - len(own)} of them"
         )
     return own + extra
 

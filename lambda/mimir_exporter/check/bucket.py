@@ -5,25 +5,20 @@ from dataclasses import dataclass
 
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.wanted import lag_s, wanted_windows
-from ..errors import ExportError, StopRunError
+from ..errors import ConditionFailedError, ExportError, StopRunError
+from ..errors import storage as errors
+from ..errors.runs import ANOTHER_EXPORTER, STEP_FUNCTIONS_UNREACHABLE
 from ..runs.context import RunContext
 from ..runs.machine import other_machine
 from ..storage.layout import PROBE, state_key
-from ..storage.objects import ConditionFailedError, ObjectStore
+from ..storage.objects import ObjectStore
 from ..timeline.windows import iso
+from ..words import counted
 from .findings import Findings
 
 BODY = b'{"probe": true}'
-# As bucket.py says in its errors that there is nothing to try further: not reached, not there.
-NO_BUCKET = (
-    "(EndpointConnectionError)",
-    "(ConnectTimeoutError)",
-    "does not exist",
-    "is in another region",
-)
-NOT_ANSWERED = "(ReadTimeoutError)"
-# In each of botocore's errors about a connection.
-OF_A_CONNECTION = "endpoint URL"
+# Nothing to try further: each step would fail in the same way, or take as long.
+NO_BUCKET = (errors.S3_UNREACHABLE, errors.BUCKET_NOT_FOUND, errors.BUCKET_IN_OTHER_REGION)
 
 
 def check_aws(context: RunContext, findings: Findings) -> Checkpoint:
@@ -33,7 +28,7 @@ def check_aws(context: RunContext, findings: Findings) -> Checkpoint:
     """
     checkpoint = Checkpoint()
     if context.settings.role_arn and not findings.attempt("role", lambda: _assume(context)):
-        findings.add("warning", "bucket", "not tried without the role", "see role")
+        findings.add("warning", "bucket", "skipped: it needs the role", "see role")
     elif _check_bucket(context, findings):
         checkpoint = _check_checkpoint(context, findings)
     _check_machine(context, findings)
@@ -45,7 +40,7 @@ def _assume(context: RunContext) -> str:
     try:
         context.bucket.list(f"{context.settings.prefix}/")
     except StopRunError as error:
-        if "could not be assumed" in str(error):
+        if error.details.code == errors.ROLE_NOT_ASSUMED.code:
             raise
     return f"{context.settings.role_arn} is assumed"
 
@@ -66,21 +61,14 @@ class _ProbeObject:
         try:
             self.bucket.put(self.key, BODY, if_none_match="*")
         except ConditionFailedError:
-            return "If-None-Match is kept: what is there is not written over"
-        raise StopRunError(
-            "The bucket wrote over an object in spite of If-None-Match; use S3 itself, or a "
-            "service that has its conditional writes: without them two runs at once can lose "
-            "each other's progress."
-        )
+            return "conditional writes are supported"
+        raise errors.NO_CONDITIONAL_WRITES()
 
     def read(self) -> str:
         found = self.bucket.get(self.key)
         if found is None or found[0] != BODY:
-            raise StopRunError(
-                f"{self.bucket.where(self.key)} is not there right after it was written; use a "
-                "bucket that is consistent, as S3 is."
-            )
-        return "the probe is there"
+            raise errors.NOT_CONSISTENT(where=self.bucket.where(self.key))
+        return "the probe was read"
 
     def list_folder(self) -> str:
         folders = self.bucket.list(f"{self.prefix}/").folders
@@ -88,7 +76,7 @@ class _ProbeObject:
 
     def delete(self) -> str:
         self.bucket.delete(self.key)
-        return "the probe is gone"
+        return "the probe was deleted"
 
 
 def _check_bucket(context: RunContext, findings: Findings) -> bool:
@@ -97,20 +85,20 @@ def _check_bucket(context: RunContext, findings: Findings) -> bool:
     key = state_key(prefix, context.settings.cluster_name, PROBE)
     probe = _ProbeObject(context.bucket, prefix, key)
     written = findings.attempt("bucket write", probe.write)
-    failed = "" if written else findings.last.found
-    if any(words in failed for words in NO_BUCKET):
-        # Each further try would say the same, or take as long to give up; nothing was written.
-        findings.add("warning", "bucket", "nothing more was tried of it", "see bucket write")
+    failed = "" if written else findings.last.code
+    if failed in {kind.code for kind in NO_BUCKET}:
+        findings.add("warning", "bucket", "remaining bucket checks skipped", "see bucket write")
         return False
     steps: list[tuple[str, Callable[[], str]]] = []
     if written:
         steps += [("bucket conditions", probe.write_on_condition), ("bucket read", probe.read)]
-    if NOT_ANSWERED not in failed:
+    timed_out = failed == errors.S3_TIMED_OUT.code
+    if not timed_out:
         steps.append(("bucket list", probe.list_folder))
     # Removed whatever the other steps came to; what may have been written counts as written.
     for what, step in [*steps, ("bucket delete", probe.delete)]:
         findings.attempt(what, step)
-    return NOT_ANSWERED not in failed
+    return not timed_out
 
 
 def _check_checkpoint(context: RunContext, findings: Findings) -> Checkpoint:
@@ -130,21 +118,18 @@ def _judge_checkpoint(context: RunContext, checkpoint: Checkpoint, findings: Fin
     now = context.now()
     pending = len(list(wanted_windows(checkpoint, context.names, context.settings, now)))
     found = [
-        f"{len(checkpoint.metrics)} metrics",
+        counted(len(checkpoint.metrics), "metric"),
         f"exported up to {iso(now - lag_s(checkpoint, context.names, now))}",
-        f"{pending} windows pending",
-        f"{len(checkpoint.handovers)} executions at work",
+        f"{counted(pending, 'window')} pending",
+        f"{counted(len(checkpoint.handovers), 'execution')} at work",
     ]
     if checkpoint.lease_until > now:
         found.append(f"a run is at work until {iso(checkpoint.lease_until)} at the latest")
     findings.add("ok", "checkpoint", ", ".join(found))
     other = other_machine(checkpoint, context.machine)
     if other:
-        findings.add(
-            "warning",
-            "another exporter",
-            f"the checkpoint was last written by an exporter with the state machine {other}",
-            "if that one is still there, give one of the two a CLUSTER_NAME of its own",
+        findings.add_details(
+            "warning", "another exporter", ANOTHER_EXPORTER.details(state_machine=other)
         )
     gaps = checkpoint.gaps()
     if gaps:
@@ -174,5 +159,5 @@ def _check_machine(context: RunContext, findings: Findings) -> None:
         return "executions can be asked about"
 
     started = findings.attempt("state machine start", start)
-    if started or OF_A_CONNECTION not in findings.last.found:
+    if started or findings.last.code != STEP_FUNCTIONS_UNREACHABLE.code:
         findings.attempt("state machine ask", describe)

@@ -1,12 +1,13 @@
-"""What the check found: level, what was looked at, what is there, and the one thing to change."""
+"""What the check found: level, what was looked at, what is there, and what to do."""
 
 import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from ..errors import ExportError, OutOfTimeError
+from ..errors import ErrorDetails, ExportError, OutOfTimeError
 from ..events import CheckResult
+from ..words import counted
 
 Level = Literal["error", "warning", "ok"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "ok")
@@ -17,12 +18,23 @@ NAMED = 5
 
 @dataclass(frozen=True)
 class Finding:
-    """`level` is ok, warning or error; `change` is empty when all is well."""
+    """One thing that was looked at: `what`.
+
+    `level` is ok, warning or error; `remedy` is empty when all is well. `code` and `cause` are of
+    the error that was met, and empty without one.
+    """
 
     level: Level
     what: str
-    found: str
-    change: str = ""
+    summary: str
+    remedy: str = ""
+    code: str = ""
+    cause: str = ""
+
+    @property
+    def found(self) -> str:
+        """The summary, and the cause if there is one."""
+        return f"{self.summary} ({self.cause})" if self.cause else self.summary
 
 
 class Findings:
@@ -36,9 +48,9 @@ class Findings:
         """The newest."""
         return self._all[-1]
 
-    def add(self, level: Level, what: str, found: str, change: str = "") -> None:
+    def add(self, level: Level, what: str, summary: str, remedy: str = "") -> None:
         """One more."""
-        self._all.append(Finding(level, what, found, change))
+        self._all.append(Finding(level, what, summary, remedy))
 
     def attempt(self, what: str, step: Callable[[], str]) -> bool:
         """Whether `step` went well; what it says is found, or what its error says."""
@@ -50,13 +62,21 @@ class Findings:
         return True
 
     def add_error(self, what: str, error: ExportError) -> None:
-        """An error of ours; where only the time ran out, that is no verdict on `what`."""
+        """An error that was met; where only the time ran out, that is no verdict on `what`."""
         if isinstance(error, OutOfTimeError):
-            self.add("warning", what, f"not known: {error}", "run the check again")
-            return
-        # Every message of ours ends with what to change.
-        text, _, change = str(error).partition("; ")
-        self.add("error", what, text.rstrip("."), change.rstrip("."))
+            self.add_warning(what, "unknown", error, "run the check again")
+        else:
+            self.add_details("error", what, error.details)
+
+    def add_details(self, level: Level, what: str, parts: ErrorDetails) -> None:
+        """The parts of an error."""
+        self._all.append(Finding(level, what, parts.summary, parts.remedy, parts.code, parts.cause))
+
+    def add_warning(self, what: str, summary: str, error: ExportError, remedy: str) -> None:
+        """An error that a run may not meet, as it waits longer and retries."""
+        self._all.append(
+            Finding("warning", what, summary, remedy, error.details.code, error.details.found)
+        )
 
     def as_dict(self) -> CheckResult:
         """Outcome, one sentence, the report's lines, and the findings, the worst first."""
@@ -68,7 +88,7 @@ class Findings:
             message = f"Not ready: {errors[0].what}: {errors[0].found}."
         elif warnings:
             message = (
-                f"Ready, {len(warnings)} {'warning' if len(warnings) == 1 else 'warnings'}: "
+                f"Ready, {counted(len(warnings), 'warning')}: "
                 f"{warnings[0].what}: {warnings[0].found}."
             )
         return {
@@ -76,7 +96,14 @@ class Findings:
             "message": message,
             "report": [line for one in found for line in _lines(one)],
             "findings": [
-                {"level": one.level, "what": one.what, "found": one.found, "change": one.change}
+                {
+                    "level": one.level,
+                    "what": one.what,
+                    "code": one.code,
+                    "summary": one.summary,
+                    "cause": one.cause,
+                    "remedy": one.remedy,
+                }
                 for one in found
             ],
         }
@@ -90,12 +117,12 @@ def some(names: Iterable[str]) -> str:
 
 
 def _lines(one: Finding) -> list[str]:
-    """A finding for reading: level and name in columns, the change under what was found."""
+    """A finding for reading: level and name in columns, the remedy under what was found."""
     begin = f"{one.level:<8} {one.what:<{_WHAT_WIDTH - 1}} "
     indent = " " * len(begin)
     texts = [(one.found, begin, indent)]
-    if one.change:
-        texts.append((one.change, f"{indent}-> ", f"{indent}   "))
+    if one.remedy:
+        texts.append((one.remedy, f"{indent}-> ", f"{indent}   "))
     return [
         line
         for text, first, rest in texts

@@ -137,19 +137,19 @@ def _count(context: RunContext, probe: Probe, metric: Metric, findings: Findings
         count.by_cluster = probe.count(metric.promql(label))
     except (StopRunError, RejectedError) as error:
         findings.add_error("query API" if isinstance(error, StopRunError) else what, error)
-        count.error = str(error)
+        count.error = error.details.found
     except OutOfTimeError as error:
-        findings.add("warning", what, f"not tried: {error}", "give the function a longer timeout_s")
-        count.error = str(error)
+        findings.add_warning(what, "not counted", error, "give the function a longer timeout_s")
+        count.error = error.details.found
     except QueryError as error:
-        # A run waits longer, asks again and cuts: this alone does not make it unfit.
-        findings.add(
-            "warning",
+        # A run waits longer, retries and splits: this alone is no error.
+        findings.add_warning(
             what,
-            f"its series could not be counted: {str(error).rstrip('.')}",
-            "run the check again; a run asks several times, and for less at a time",
+            "its series could not be counted",
+            error,
+            "run the check again; a run retries, and splits the query",
         )
-        count.error = str(error)
+        count.error = error.details.found
     count.seconds = time.monotonic() - started
     return count
 

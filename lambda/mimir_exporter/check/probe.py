@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from ..errors import OutOfTimeError, TryLaterError
+from ..errors import OutOfTimeError
+from ..errors.runs import OUT_OF_TIME
+from ..errors.source import QUERY_TIMED_OUT
 from ..runs.context import RunContext
 
 T = TypeVar("T")
@@ -102,9 +104,9 @@ class Probe:
         left_s = self._deadline.remaining_s()
         share_s = min(LIMIT_S, left_s / SHARE)
         if share_s < LEAST_S:
-            raise OutOfTimeError("The time of this invocation was used up before it was asked.")
+            raise OUT_OF_TIME()
         try:
             with self._mimir.within(share_s):
                 yield
         except OutOfTimeError as error:
-            raise TryLaterError(f"No answer within {share_s:.0f} s.") from error
+            raise QUERY_TIMED_OUT(seconds=share_s) from error

@@ -47,9 +47,7 @@ def check_size_and_history(
         try:
             step()
         except ExportError as error:
-            findings.add(
-                "warning", what, f"not known: {str(error).rstrip('.')}", "run the check again"
-            )
+            findings.add_warning(what, "unknown", error, "run the check again")
 
 
 def _check_lateness(
@@ -146,12 +144,12 @@ def _check_size(
     except TooLargeError:
         cut = f"; Mimir finds a whole window of {largest} too large: it is cut, which takes longer"
     except TryLaterError as error:
-        findings.add(
-            "warning",
+        findings.add_warning(
             "size",
-            f"how long a window of {largest} takes is not known: {str(error).rstrip('.')}",
-            "nothing yet: a run waits longer, and cuts it; if windows stay pending, set a smaller "
-            "TIME_FRAME",
+            f"unknown how long a window of {largest} takes",
+            error,
+            "no action needed yet: a run waits longer and splits the query; if windows stay "
+            "pending, set a smaller TIME_FRAME",
         )
         return
     size = Size.of(counts, window, query_s=query_s, delay_s=settings.query_delay_s)

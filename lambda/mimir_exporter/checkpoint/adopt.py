@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ..errors import CheckpointError, SettingsError
+from ..errors import runs as errors
 from ..settings.settings import Settings
 from ..timeline.clock import CLOCK_OFF_S
 from ..timeline.windows import adopt_schedule, iso, window_at
@@ -97,12 +97,7 @@ def _refuse_future(checkpoint: Checkpoint, now: int) -> None:
         0,
     )
     if until > now + CLOCK_OFF_S:
-        raise CheckpointError(
-            f"The checkpoint has windows up to {iso(until)}, and this clock says {iso(now)}: set "
-            "the clock right. If it is, another one was ahead: restore an older checkpoint, or "
-            "delete it; the next run then begins as a first run does, and writes the same files "
-            "again."
-        )
+        raise errors.CHECKPOINT_AHEAD(until=iso(until), now=iso(now))
 
 
 def _adopt_metric(checkpoint: Checkpoint, settings: Settings, name: str, now: int) -> None:
@@ -131,11 +126,11 @@ def _adopt_schedule(checkpoint: Checkpoint, settings: Settings, now: int) -> Non
     while len(schedules) > MAX_SCHEDULES and schedules[1].since <= behind:
         schedules = (replace(schedules[1], since=0), *schedules[2:])
     if len(schedules) > MAX_SCHEDULES:
-        raise SettingsError(
-            f"TIME_FRAME or QUERY_STEP changed {MAX_SCHEDULES} times since "
-            f"{iso(schedules[1].since)}, and windows keep the ones they had; set both back to what "
-            f"they were, {schedules[-2].width_s} and {schedules[-2].step_s}, and check that no "
-            "other exporter has the same S3_PREFIX and CLUSTER_NAME."
+        raise errors.TOO_MANY_SCHEDULES(
+            count=MAX_SCHEDULES,
+            since=iso(schedules[1].since),
+            time_frame=schedules[-2].width_s,
+            query_step=schedules[-2].step_s,
         )
     checkpoint.schedules = schedules
 

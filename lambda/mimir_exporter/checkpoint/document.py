@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from .. import __version__
-from ..errors import CheckpointError
+from ..errors.runs import CHECKPOINT_TOO_NEW, INVALID_CHECKPOINT
 from ..timeline.intervals import Interval
 from ..timeline.windows import DAY_S, WindowSchedule, iso
 from .ranges import dump_range, dump_ranges, load_moment, load_range, load_ranges, require_type
@@ -158,26 +158,16 @@ def load(text: bytes, where: str) -> Checkpoint:
     Raises CheckpointError, which says what to do, for anything that is not one: a run that
     guessed would export everything again, or lose track of a gap.
     """
-    advice = (
-        "nothing was exported and the object was left as it is. Restore it from an older version "
-        "of the object or from a copy; if there is none, delete it: the next run then begins as "
-        "a first run does, and writes the same files again."
-    )
     try:
         document = json.loads(text)
         version = document["version"]
         if type(version) is int and version > VERSION:
-            raise CheckpointError(
-                f"The checkpoint {where} is of version {version}, and this exporter knows up to "
-                f"{VERSION}: it was written by a newer exporter; deploy that one again."
-            )
+            raise CHECKPOINT_TOO_NEW(where=where, version=version, known=VERSION)
         if type(version) is not int or version not in (2, VERSION):
             raise ValueError("version")
         return _from_document(_upgraded(document) if version == 2 else document)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(
-            f"The checkpoint {where} cannot be read ({type(error).__name__}); {advice}"
-        ) from error
+        raise INVALID_CHECKPOINT(where=where, cause=type(error).__name__) from error
 
 
 def _upgraded(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ..errors import SettingsError
+from ..errors.runs import TOO_MANY_REEXPORTS
 from ..timeline.intervals import covers, subtract
 from ..timeline.windows import Window
 from .records import ReexportRequest, as_json, join_requests
@@ -35,10 +35,7 @@ def request_reexport(checkpoint: Checkpoint, request: ReexportRequest) -> None:
     for one in joined:
         waiting.setdefault(one.identity, set()).update(one.metrics)
     if len(as_json([[ask, *names] for ask, names in waiting.items()])) > REQUESTS_BYTES:
-        raise SettingsError(
-            f"{len(waiting) - 1} ranges wait to be exported again already; nothing was "
-            "recorded. Ask again once the status shows fewer, or for one longer range."
-        )
+        raise TOO_MANY_REEXPORTS(count=len(waiting) - 1)
     checkpoint.reexports = joined
     for name in request.metrics:
         _reset_attempts(checkpoint, name, request.start, request.end)

@@ -9,7 +9,7 @@ Times are unix seconds.
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field, replace
 
-from ..errors import CheckpointError
+from ..errors.runs import CHECKPOINT_DELETED
 from ..timeline.intervals import Intervals, subtract, union
 from ..timeline.windows import Window, WindowSchedule
 from .records import (
@@ -46,10 +46,7 @@ class Checkpoint:
     def progress_of(self, name: str) -> MetricProgress:
         """The progress of a metric that a run works on. Raises CheckpointError without one."""
         if name not in self.metrics:
-            raise CheckpointError(
-                "The checkpoint was deleted while a run was at work; nothing is lost: the next "
-                "run begins as a first run does, and writes the same files again."
-            )
+            raise CHECKPOINT_DELETED()
         return self.metrics[name]
 
     def stored(self, name: str) -> Intervals:

@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from ..errors import CheckpointError
+from ..errors import ConditionFailedError
+from ..errors.runs import CHECKPOINT_CONFLICTS
 from ..storage.layout import CHECKPOINT, state_key
-from ..storage.objects import ConditionFailedError, ObjectStore
+from ..storage.objects import ObjectStore
 from .compact import shrink_to_limit
 from .document import load
 from .state import Checkpoint
@@ -63,10 +64,7 @@ class CheckpointStore:
                 self._sleep(0.05 * (swap + 1) * self._jitter())  # spreads writers
                 continue
             return checkpoint, result
-        raise CheckpointError(
-            f"The checkpoint {self._key} changed {SWAPS} times while it was being written; check "
-            "that no other exporter has the same S3_PREFIX and CLUSTER_NAME."
-        )
+        raise CHECKPOINT_CONFLICTS(count=SWAPS, key=self._key)
 
     def _read(self) -> tuple[Checkpoint, str | None]:
         found = self._bucket.get(self._key)

@@ -11,16 +11,17 @@ from typing import TypeVar
 from ..checkpoint.records import Acceptance, Failure, ReexportRequest
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.wanted import keep_from, lag_s
-from ..errors import SettingsError
+from ..errors import settings as errors
 from ..events import StatusEvent, StatusResult
 from ..runs.context import RunContext
 from ..storage.manifest import ManifestStore
 from ..timeline.deadline import Deadline
 from ..timeline.intervals import Interval, Intervals, intersect, union
 from ..timeline.windows import DAY_S, iso, iso_range, window_at
+from ..words import counted
 from .states import EXPORTED_STATES, IN_SCOPE_STATES, LOST, MISSING, Coverage, Line, State, survey
 from .stored_files import Files, count_files
-from .verdict import Verdict, counted, judge, range_name
+from .verdict import Verdict, judge, range_name
 
 T = TypeVar("T")
 
@@ -108,7 +109,7 @@ def report_status(context: RunContext, event: StatusEvent) -> StatusResult:
 def _range(context: RunContext, checkpoint: Checkpoint, event: StatusEvent, now: int) -> Interval:
     if event.month is not None:
         if event.start is not None or event.end is not None:
-            raise SettingsError("The event has month and start or end; give one or the other.")
+            raise errors.CONFLICTING_EVENT(keys="month and start or end")
         return event.month
     newest = window_at(checkpoint.schedules, now - context.settings.settle_time_s).start
     # What was asked for by hand is wanted too, and may lie before the beginning.
@@ -119,13 +120,16 @@ def _range(context: RunContext, checkpoint: Checkpoint, event: StatusEvent, now:
     start = start if event.start is None else event.start
     end = end if event.end is None else event.end
     if start >= end:
-        raise SettingsError(
-            f"The range {iso(start)}/{iso(end)} is empty; start has to be before end, and windows "
-            f"are due up to {iso(newest)} now."
+        raise errors.INVALID_RANGE(
+            range=f"{iso(start)}/{iso(end)}",
+            problem="it is empty",
+            change=f"give a start before the end; windows are due up to {iso(newest)} now",
         )
     if start < 0 or end > now + AHEAD_S:
-        raise SettingsError(
-            f"The range {iso(start)}/{iso(end)} lies before 1970 or ten years ahead; give another."
+        raise errors.INVALID_RANGE(
+            range=f"{iso(start)}/{iso(end)}",
+            problem="it is before 1970 or more than ten years ahead",
+            change="give another range",
         )
     return start, end
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from ..events import StatusOutcome
 from ..timeline.intervals import Intervals, subtract, union
 from ..timeline.windows import DAY_S
+from ..words import counted
 from .states import EXPORTED_STATES, IN_SCOPE_STATES, LOST, MISSING, Coverage, State
 
 MONTHS = (
@@ -270,8 +271,3 @@ def _overlaps(intervals: Intervals, start: int, end: int) -> bool:
 def _listed(words: list[str], most: int = 5) -> str:
     more = f" and {len(words) - most} more" if len(words) > most else ""
     return ", ".join(words[:most]) + more
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 window`, `1,440 windows`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -69,7 +69,7 @@ class OutOfTimeError(ExportError):
     """The time budget of this invocation is used up; what remains is for a later one."""
 
 
-class ConflictError(ExportError):
+class ConditionFailedError(ExportError):
     """Another process wrote the object first: read it again and decide anew."""
 
 
@@ -129,7 +129,7 @@ class UnclearRefusalError(RejectedError):
     @property
     def signature(self) -> str:
         """What two refusals of the same kind have in common: all but the numbers."""
-        return re.sub("[0-9]+", "#", self.details.found)
+        return re.sub("[0-9]+", "#", self.details.cause)
 
 
 E_co = TypeVar("E_co", bound=ExportError, covariant=True)

@@ -1,6 +1,14 @@
 """Errors of a run: its time, its checkpoint, its executions, and what it gives up."""
 
-from . import CheckpointError, ErrorKind, ExportError, OutOfTimeError, RejectedError, StopRunError
+from . import (
+    CheckpointError,
+    ErrorKind,
+    ExportError,
+    OutOfTimeError,
+    RejectedError,
+    SettingsError,
+    StopRunError,
+)
 
 OUT_OF_TIME = ErrorKind(
     "out_of_time",
@@ -77,6 +85,34 @@ ANOTHER_EXPORTER = ErrorKind(
     "The checkpoint was last written by an exporter with the state machine {state_machine}",
     "no action needed if that exporter is gone, as after a change of the stack's name; otherwise "
     "give one of the two a CLUSTER_NAME of its own: they take each other's work",
+)
+
+CHECKPOINT_DELETED = ErrorKind(
+    "checkpoint_deleted",
+    CheckpointError,
+    "The checkpoint was deleted while a run was at work",
+    "no action needed: the next run begins as a first run and writes the same files again",
+)
+CHECKPOINT_AHEAD = ErrorKind(
+    "checkpoint_ahead",
+    CheckpointError,
+    "The checkpoint has windows up to {until}, and the clock of this machine has {now}",
+    "synchronize the clock (NTP); if it is right, the clock of an earlier run was ahead: restore "
+    "an older checkpoint, or delete it: the next run begins as a first run",
+)
+TOO_MANY_SCHEDULES = ErrorKind(
+    "too_many_schedules",
+    SettingsError,
+    "TIME_FRAME or QUERY_STEP changed {count} times since {since}, and windows keep the ones they "
+    "had",
+    "set TIME_FRAME back to {time_frame} and QUERY_STEP to {query_step}, and check that no other "
+    "exporter has the same S3_PREFIX and CLUSTER_NAME",
+)
+TOO_MANY_REEXPORTS = ErrorKind(
+    "too_many_reexports",
+    SettingsError,
+    "{count} ranges are queued for reexport already, and nothing was recorded",
+    "submit the event again once the status shows fewer, or one for a longer range",
 )
 
 # Step Functions.

@@ -5,14 +5,15 @@ from . import ErrorKind, SettingsError
 SETTING_REQUIRED = ErrorKind(
     "setting_required",
     SettingsError,
-    "{name} is required and not set",
-    "set {where}",
+    "Missing {name}: it is required",
+    "set it: {meaning}",
 )
-INVALID_SETTING = ErrorKind(
-    "invalid_setting",
+INVALID_VALUE = ErrorKind(
+    "invalid_value",
     SettingsError,
-    "Invalid {name} {value!r}: expected {expected}",
-    "change {where}",
+    "Invalid {name} {shown}: expected {expected}",
+    "correct {name}",
+    "a setting, a key of an event or an option of the command line",
 )
 CONFLICTING_SETTINGS = ErrorKind(
     "conflicting_settings",
@@ -26,12 +27,6 @@ INVALID_EXTRA_METRICS = ErrorKind(
     "Invalid EXTRA_METRICS: {problem}",
     "set it to a JSON object of names and PromQL such as "
     '{{"my_metric": "sum by (cluster)(x)"}}, {rule}',
-)
-INVALID_EVENT = ErrorKind(
-    "invalid_event",
-    SettingsError,
-    "Invalid {name} {value!r} in the event: expected {expected}",
-    "correct the event",
 )
 UNKNOWN_ACTION = ErrorKind(
     "unknown_action",
@@ -47,6 +42,12 @@ UNKNOWN_EVENT_KEY = ErrorKind(
     "{allowed}",
     "a typing error, or the console's own example event: one of the events of the "
     "[README](../README.md#events)",
+)
+CONFLICTING_EVENT = ErrorKind(
+    "conflicting_event",
+    SettingsError,
+    "Conflicting keys in the event: {keys}",
+    "give one or the other",
 )
 USE_OTHER_ACTION = ErrorKind(
     "use_other_action",

@@ -2,6 +2,7 @@
 
 from . import (
     ErrorKind,
+    ExportError,
     OutOfTimeError,
     QueryError,
     RejectedError,
@@ -11,6 +12,7 @@ from . import (
     TooManySeriesError,
     TryLaterError,
     TryLaterOrSplitError,
+    UnclearRefusalError,
 )
 
 # The connection.
@@ -193,24 +195,32 @@ QUERY_TOO_LARGE = ErrorKind(
     "The query is too large (HTTP {status}) at {url}",
     "set a smaller TIME_FRAME, or raise Mimir's limit",
 )
-QUERY_TOO_SLOW = ErrorKind(
-    "query_too_slow",
-    TooLargeError,
-    "The query got no whole answer after several tries",
-    "set a smaller TIME_FRAME, or check the load of Mimir",
-)
 QUERY_EXCEEDS_LIMITS = ErrorKind(
     "query_exceeds_limits",
     RejectedError,
     "The query exceeds Mimir's limits even for one step of one cluster",
-    "raise Mimir's limit, or narrow the query; a query of your own needs $matchers to be split by "
-    "cluster",
+    "raise Mimir's limit, or narrow the query; a query of your own needs $matchers in every "
+    "selector, and the cluster label in its result, to be split by cluster",
 )
 QUERY_REJECTED = ErrorKind(
     "query_rejected",
     RejectedError,
     "Mimir rejects the query (HTTP {status}) at {url}",
     "correct the query, or remove the metric from EXTRA_METRICS",
+)
+QUERY_REFUSED = ErrorKind(
+    "query_refused",
+    UnclearRefusalError,
+    "Mimir refuses the query (HTTP {status}) at {url}",
+    "correct the query, or remove the metric from EXTRA_METRICS; if the cause is a limit, raise it",
+)
+NOT_SPLIT_BY_CLUSTER = ErrorKind(
+    "not_split_by_cluster",
+    ExportError,
+    "A query for some clusters returned series of {cluster}: its result depends on the other "
+    "clusters, or lacks the label {label}",
+    "keep the label in the result of a query of your own, or leave $matchers out of it; until then "
+    "it is split in time only",
 )
 ANSWER_TOO_LARGE = ErrorKind(
     "answer_too_large",

@@ -1,12 +1,18 @@
 """Errors of the bucket, of a local folder in its place, and of the role for the bucket."""
 
-from . import CheckpointError, ConflictError, ErrorKind, QueryError, StopRunError
+from . import CheckpointError, ConditionFailedError, ErrorKind, QueryError, StopRunError
 
 OBJECT_CHANGED = ErrorKind(
     "object_changed",
-    ConflictError,
+    ConditionFailedError,
     "Another process wrote or deleted {where}",
     "no action needed: the write is decided anew",
+)
+OBJECT_NOT_FOUND = ErrorKind(
+    "object_not_found",
+    StopRunError,
+    "{where} does not exist",
+    "no action needed: it is written anew",
 )
 FILE_CONFLICTS = ErrorKind(
     "file_conflicts",
@@ -17,7 +23,7 @@ FILE_CONFLICTS = ErrorKind(
 MANIFEST_UNREADABLE = ErrorKind(
     "manifest_unreadable",
     QueryError,
-    "The manifest {where} cannot be read",
+    "Invalid manifest {where}",
     "restore it from an older version of the object; if there is none, delete it and reexport the "
     "window: the next export lists its files anew",
 )
@@ -40,6 +46,13 @@ S3_UNREACHABLE = ErrorKind(
     StopRunError,
     "Cannot connect to S3 to {verb} {where}",
     "check that the function's subnets have a route to S3, such as a gateway endpoint",
+)
+S3_CONNECTION_LOST = ErrorKind(
+    "s3_connection_lost",
+    StopRunError,
+    "The connection to S3 broke off during the request to {verb} {where}",
+    "check that the function's subnets have a route to S3, such as a gateway endpoint; if it "
+    "passes, the next run continues",
 )
 S3_TIMED_OUT = ErrorKind(
     "s3_timed_out",

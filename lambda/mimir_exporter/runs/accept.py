@@ -1,7 +1,6 @@
 """Accepting gaps as missing, by hand: who does it, and why, is recorded."""
 
-from aws_lambda_powertools import Logger
-
+from .. import log
 from ..checkpoint.accepted import accept_missing
 from ..checkpoint.records import Acceptance
 from ..checkpoint.state import Checkpoint
@@ -11,8 +10,6 @@ from ..timeline.intervals import Intervals, intersect, total_s, union
 from ..timeline.windows import iso_range, window_at
 from .context import RunContext
 from .reexport import check_range, known_metrics
-
-logger = Logger()
 
 
 def accept_gaps(context: RunContext, event: AcceptEvent) -> AcceptResult:
@@ -47,8 +44,13 @@ def accept_gaps(context: RunContext, event: AcceptEvent) -> AcceptResult:
         {"metrics": names, "ranges": [iso_range(*one) for one in ranges]}
         for ranges, names in gaps.items()
     ]
-    for one in accepted:
-        logger.warning("gap accepted", extra={**one, "by": event.by, "reason": event.reason})
+    for ranges, names in gaps.items():
+        log.GAP_ACCEPTED(
+            metrics=list(names),
+            ranges=[iso_range(*one) for one in ranges],
+            by=event.by,
+            reason=event.reason,
+        )
     hours = sum(total_s(ranges) * len(names) for ranges, names in gaps.items()) / 3600
     return {
         "outcome": "accepted",

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from aws_lambda_powertools import Logger
-
+from .. import log
 from ..checkpoint.outcomes import mark_audited, mark_pending, mark_unauditable
 from ..checkpoint.state import Checkpoint
 from ..errors import ExportError, OutOfTimeError, StopRunError
@@ -20,8 +19,6 @@ from ..storage.manifest import Manifest, RawCounts
 from ..timeline.intervals import intersect, subtract
 from ..timeline.windows import DAY_S, Window, iso_range, windows_within
 from .context import RunContext
-
-logger = Logger()
 
 # A source that has had more so often is not followed any further.
 UNSTABLE_RISES = 3
@@ -78,7 +75,7 @@ def audit_exported(context: RunContext, checkpoint: Checkpoint) -> Findings:
     except StopRunError as error:
         found.error = error
     except ExportError as error:
-        logger.warning("audit interrupted", extra={"reason": str(error)})
+        log.AUDIT_INTERRUPTED(error=error)
     return found
 
 
@@ -199,7 +196,7 @@ def _judge(pair: Pair, before: Mapping[str, int], now: Mapping[str, int], found:
     more = [name for name, samples in now.items() if samples > before.get(name, 0)]
     fewer = [name for name, samples in before.items() if samples > now.get(name, 0)]
     window, metric = pair
-    fields = {
+    fields: log.Fields = {
         "window": str(window),
         "metric": metric,
         "samples_before": sum(before.values()),
@@ -209,14 +206,14 @@ def _judge(pair: Pair, before: Mapping[str, int], now: Mapping[str, int], found:
         found.unauditable[pair] = "The source has forgotten it"
     elif more:
         found.incomplete.append(pair)
-        logger.info("more samples at source", extra={**fields, "clusters": sorted(more)[:NAMED]})
+        fields["cluster_names"] = sorted(more)[:NAMED]
+        log.MORE_SAMPLES_AT_SOURCE(**fields)
     else:
         found.audited.append(pair)
         if fewer:
             found.fewer.append(pair)
-            logger.warning(
-                "fewer samples at source", extra={**fields, "clusters": sorted(fewer)[:NAMED]}
-            )
+            fields["cluster_names"] = sorted(fewer)[:NAMED]
+            log.FEWER_SAMPLES_AT_SOURCE(**fields)
 
 
 def _save(context: RunContext, found: Findings, due: Sequence[Pair]) -> None:
@@ -225,20 +222,15 @@ def _save(context: RunContext, found: Findings, due: Sequence[Pair]) -> None:
         return
     context.store.update(found.record)
     span = iso_range(min(one.start for one, _ in due), max(one.end for one, _ in due))
-    logger.info(
-        "windows audited",
-        extra={
-            "range": span,
-            "audited": len(found.audited),
-            "incomplete": len(found.incomplete),
-            "fewer": len(found.fewer),
-            "unauditable": len(found.unauditable),
-        },
+    log.WINDOWS_AUDITED(
+        range=span,
+        audited=len(found.audited),
+        incomplete=len(found.incomplete),
+        fewer=len(found.fewer),
+        unauditable=len(found.unauditable),
     )
     reasons: dict[str, int] = {}
     for reason in found.unauditable.values():
         reasons[reason] = reasons.get(reason, 0) + 1
     for reason, count in reasons.items():
-        logger.warning(
-            "windows not auditable", extra={"range": span, "unauditable": count, "reason": reason}
-        )
+        log.WINDOWS_NOT_AUDITABLE(range=span, unauditable=count, summary=reason)

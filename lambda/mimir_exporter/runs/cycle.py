@@ -1,12 +1,12 @@
 """The cycle: for each window, for each metric, from Mimir's bytes to the bucket."""
 
 import heapq
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from aws_lambda_powertools import Logger
-
+from .. import log
 from ..answer.spool import Spool
 from ..catalog.metrics import Metric
 from ..checkpoint.doubts import doubt_empty
@@ -14,7 +14,8 @@ from ..checkpoint.records import GAP_ATTEMPTS
 from ..checkpoint.reexports import request_for
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.store import CheckpointStore
-from ..errors import QueryError, RejectedError, StopRunError, TryLaterError
+from ..errors import QueryError, RejectedError, TryLaterError
+from ..errors import runs as errors
 from ..errors.source import EMPTY_UNCONFIRMED, NOTHING_LEFT
 from ..source.counts import RawCounter
 from ..source.fetch import Fetcher, FetchStats
@@ -25,8 +26,6 @@ from ..timeline.intervals import covers
 from ..timeline.windows import Window
 from .progress import ProgressRecorder
 from .totals import MetricFailure, Totals
-
-logger = Logger()
 
 # Abort after this many consecutive retryable failures: the endpoint is down.
 BUSY_STREAK = 3
@@ -68,7 +67,7 @@ class Exporter:
         where older files may lie. A metric that Mimir rejected is skipped for the rest of the run.
         Raises StopRunError and OutOfTimeError; what was exported until then is recorded.
         """
-        with logger.append_context_keys(window=str(window)):
+        with log.about(window=str(window)):
             return self._export_metrics(checkpoint, window, tuple(names))
 
     def _export_metrics(
@@ -82,7 +81,7 @@ class Exporter:
                     continue
                 self._deadline.check()
                 self.current = (window, name)
-                with logger.append_context_keys(metric=name):
+                with log.about(metric=name):
                     if self._export_metric(checkpoint, window, self._catalog[name]):
                         done.append(name)
                 self._progress.save_if_due()
@@ -92,7 +91,7 @@ class Exporter:
             self._log_window(names, done, failed, before, time.monotonic() - started)
         if len(done) == len(self._catalog) and before.samples == self.totals.samples:
             self.totals.empty_windows.append(window)
-            logger.warning("window empty", extra={"metrics": len(done)})
+            log.WINDOW_EMPTY(metric_windows=len(done))
         complete = done == list(names)
         self.totals.windows += complete and bool(names)
         return complete
@@ -107,8 +106,8 @@ class Exporter:
     ) -> None:
         """One line of how the window stands; `before` are the totals without it."""
         totals = self.totals
-        fields = {
-            "metrics": len(done),
+        fields: log.Fields = {
+            "metric_windows": len(done),
             "objects": totals.objects - before.objects,
             "series": totals.series - before.series,
             "samples": totals.samples - before.samples,
@@ -117,10 +116,11 @@ class Exporter:
         }
         if done == list(names):
             if done:
-                logger.info("window exported", extra=fields)
+                log.WINDOW_EXPORTED(**fields)
             return
         remaining = [name for name in names if name not in {*done, *failed}]
-        logger.info("window incomplete", extra={**fields, "failed": failed, "left": remaining})
+        fields |= {"failed_metrics": failed, "remaining_metrics": remaining}
+        log.WINDOW_INCOMPLETE(**fields)
 
     def _export_metric(self, checkpoint: Checkpoint, window: Window, metric: Metric) -> bool:
         """Whether it was exported; if not, its failure is recorded."""
@@ -167,25 +167,24 @@ class Exporter:
             return False
         if not doubt.was_gap:
             raise EMPTY_UNCONFIRMED(older=doubt.window)
-        reason = str(NOTHING_LEFT.details(event='{"action": "accept"}'))
-        logger.error("nothing left to export", extra={"reason": reason})
+        details = NOTHING_LEFT.details(event='{"action": "accept"}')
+        log.NOTHING_LEFT_TO_EXPORT(error=details)
         self._progress.add_nothing_left(
-            MetricFailure(metric.name, window, reason, checkpoint.requests_made)
+            MetricFailure(metric.name, window, details, checkpoint.requests_made)
         )
         return True
 
     def _handle_failure(
         self, checkpoint: Checkpoint, metric: Metric, window: Window, error: QueryError
     ) -> None:
-        failure = MetricFailure(metric.name, window, str(error), checkpoint.requests_made)
+        failure = MetricFailure(metric.name, window, error.details, checkpoint.requests_made)
         _log_failure(checkpoint, failure, for_good=isinstance(error, RejectedError))
         self.totals.failures.append(failure)
         if isinstance(error, TryLaterError):
             if self._progress.defer_failure(failure) >= BUSY_STREAK:
                 self._progress.drop_deferred_failures()
-                raise StopRunError(
-                    f"{BUSY_STREAK} metrics in a row got no answer; the last reason: {error} "
-                    "Nothing is lost, the next run goes on."
+                raise errors.CONSECUTIVE_FAILURES(
+                    count=BUSY_STREAK, cause=error.details.found, remedy=error.details.remedy
                 ) from error
             return
         self._progress.add_failure(failure)
@@ -207,12 +206,9 @@ class Exporter:
         if self.totals.metrics or self.totals.failures or self.current is None:
             return False
         window, name = self.current
-        reason = (
-            "One metric of one window takes longer than the function may run; set a smaller "
-            "TIME_FRAME, a longer timeout_s or more memory_mb."
-        )
-        failure = MetricFailure(name, window, reason, checkpoint.requests_made)
-        with logger.append_context_keys(window=str(window), metric=name):
+        details = errors.METRIC_WINDOW_TOO_SLOW.details()
+        failure = MetricFailure(name, window, details, checkpoint.requests_made)
+        with log.about(window=str(window), metric=name):
             _log_failure(checkpoint, failure, for_good=True)
         self.totals.failures.append(failure)
         self._progress.add_failure(failure)
@@ -239,7 +235,7 @@ def _log_metric(spool: Spool, fetched: FetchStats, written: WriteStats, seconds:
     largest = heapq.nlargest(
         TOP_CLUSTERS, written.by_cluster.items(), key=lambda item: (item[1], item[0])
     )
-    fields = {
+    fields: log.Fields = {
         "clusters": len(spool.clusters),
         "series": spool.series,
         "samples": spool.samples,
@@ -247,31 +243,25 @@ def _log_metric(spool: Spool, fetched: FetchStats, written: WriteStats, seconds:
         "raw_bytes": spool.raw_bytes,
         "objects": written.objects,
         "query_s": round(fetched.query_s, 3),
-        "total_s": round(seconds, 3),
+        "seconds": round(seconds, 3),
         "parts": fetched.parts,
         "retries": fetched.retries,
-        "cuts": fetched.cuts,
+        "splits": fetched.cuts,
         # A list, because Logs Insights groups by a value and not by a field's name.
         "top_clusters": [{"cluster": name, "bytes": size} for name, size in largest],
     }
     if fetched.infos:
-        fields["infos"] = sorted(set(fetched.infos))[:5]
-    logger.info("metric exported", extra=fields)
+        fields["annotations"] = sorted(set(fetched.infos))[:5]
+    log.METRIC_EXPORTED(**fields)
     if written.kept:
-        logger.warning(
-            "files kept",
-            extra={
-                "kept": written.kept,
-                "clusters": written.lost[:TOP_CLUSTERS],
-                "reason": "Kept the existing files: they cover more than Mimir returns now, as "
-                'happens past Mimir\'s retention; {"action": "reexport", "force": true} with the '
-                "window's start and end replaces them.",
-            },
+        event = json.dumps({"action": "reexport", "force": True, "start": "…", "end": "…"})
+        log.FILES_KEPT(
+            objects=written.kept,
+            cluster_names=list(written.lost[:TOP_CLUSTERS]),
+            error=errors.FEWER_SAMPLES.details(event=event),
         )
     if written.changed:
-        logger.info(
-            "window replaced", extra={"revision": written.revision, "removed": written.removed}
-        )
+        log.WINDOW_REPLACED(revision=written.revision, deleted=written.removed)
 
 
 def _log_failure(checkpoint: Checkpoint, failure: MetricFailure, *, for_good: bool) -> None:
@@ -279,16 +269,11 @@ def _log_failure(checkpoint: Checkpoint, failure: MetricFailure, *, for_good: bo
     name, window = failure.metric, failure.window
     before = checkpoint.failure_of(name, window)
     attempt = min((before.attempts if before else 0) + 1, GAP_ATTEMPTS)
-    fields = {
-        "attempt": attempt,
-        "gap": attempt == GAP_ATTEMPTS,
-        "reason": failure.reason,
-    }
-    if fields["gap"]:
-        fields["next"] = "once a day; export the window by hand once the cause is mended"
-    else:
-        fields["next"] = "the next run tries again"
-    if for_good or fields["gap"]:
-        logger.error("metric failed", extra=fields)
-    else:
-        logger.warning("metric failed", extra=fields)
+    gap = attempt == GAP_ATTEMPTS
+    log.METRIC_FAILED(
+        level="ERROR" if for_good or gap else "WARNING",
+        attempt=attempt,
+        gap=gap,
+        retry="daily" if gap else "next_run",
+        error=failure.error,
+    )

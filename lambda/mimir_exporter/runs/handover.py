@@ -5,8 +5,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from hashlib import sha256
 
-from aws_lambda_powertools import Logger
-
+from .. import log
 from ..checkpoint.outcomes import HANDOVERS, record_execution_end, record_handover
 from ..checkpoint.records import Handover
 from ..checkpoint.state import Checkpoint
@@ -16,8 +15,6 @@ from ..settings.settings import Settings
 from ..timeline.intervals import covers, union
 from ..timeline.windows import Window, iso, iso_range
 from .machine import StateMachine
-
-logger = Logger()
 
 # An execution's input ends at 262,144 characters; an item has about 40, and its child less than
 # that again in the Map's result.
@@ -55,21 +52,16 @@ def hand_over(
         batch = windows[first : first + max_items]
         _, name = store.update(partial(_record_handover, batch=batch, now=now))
         if name is None:
-            logger.warning("enough executions at work", extra={"executions": HANDOVERS})
+            log.EXECUTION_LIMIT_REACHED(executions=HANDOVERS)
             break
         machine.start(name, batch)
         names[name] = len(batch)
-        logger.info(
-            "handed over",
-            extra={
-                "execution": name,
-                "windows": len(batch),
-                "range": iso_range(batch[-1].start, batch[0].end),
-            },
+        log.HANDED_OVER(
+            execution=name, windows=len(batch), range=iso_range(batch[-1].start, batch[0].end)
         )
-        # A line for each, so that a window's own name finds all of its story.
+        # A line for each window, so that a query for one window finds its whole history.
         for window in batch:
-            logger.info("window handed over", extra={"window": str(window), "execution": name})
+            log.WINDOW_HANDED_OVER(window=str(window), execution=name)
     return names
 
 
@@ -131,10 +123,11 @@ def _forget(checkpoint: Checkpoint, *, handover: Handover) -> None:
 
 
 def _log_end(handover: Handover, ended: str, remaining: Sequence[Window]) -> None:
-    fields = {"execution": handover.name, "ended": ended}
     for window in remaining:
-        logger.warning("window came back", extra={"window": str(window), **fields})
-    if remaining:
-        logger.warning("execution over", extra={**fields, "left": len(remaining)})
-    else:
-        logger.info("execution over", extra={**fields, "left": 0})
+        log.WINDOW_REQUEUED(window=str(window), execution=handover.name, execution_status=ended)
+    log.EXECUTION_ENDED(
+        level="WARNING" if remaining else "INFO",
+        execution=handover.name,
+        execution_status=ended,
+        requeued_windows=len(remaining),
+    )

@@ -1,15 +1,13 @@
 """One item of the Map: the metrics that one window still lacks."""
 
-from aws_lambda_powertools import Logger
-
+from .. import log
 from ..checkpoint.adopt import adopt_partition
 from ..checkpoint.wanted import due_metrics
-from ..errors import CheckpointError, OutOfTimeError
+from ..errors import OutOfTimeError
+from ..errors.runs import NO_CHECKPOINT
 from ..events import BackfillItem, ItemResult
 from ..timeline.windows import iso_range, windows_within
 from .context import RunContext
-
-logger = Logger()
 
 
 def backfill_window(context: RunContext, item: BackfillItem) -> ItemResult:
@@ -20,15 +18,12 @@ def backfill_window(context: RunContext, item: BackfillItem) -> ItemResult:
     """
     checkpoint = context.store.read()
     if not checkpoint.metrics:
-        raise CheckpointError(
-            "There is no checkpoint: it was deleted, or no regular run has been yet; nothing was "
-            "exported, and the next regular run begins as a first run does."
-        )
+        raise NO_CHECKPOINT()
     # Only in memory: a deployment may have changed it since the last regular run, and files that
     # were split by the label of before would stay beside the new ones.
     adopt_partition(checkpoint, context.settings, context.now())
-    here = {"window": iso_range(item.start, item.end)}
-    logger.info("item started", extra=here)
+    name = iso_range(item.start, item.end)
+    log.WINDOW_STARTED(window=name)
     failed, finished = False, True
     for window in windows_within(checkpoint.schedules, item.start, item.end):
         names = due_metrics(checkpoint, context.names, window, context.now())
@@ -49,10 +44,16 @@ def backfill_window(context: RunContext, item: BackfillItem) -> ItemResult:
         "samples": totals.samples,
         "failures": [failure.metric for failure in totals.failures],
     }
+    fields: log.Fields = {
+        "window": name,
+        "metric_windows": totals.metrics,
+        "samples": totals.samples,
+    }
     if not finished:
-        logger.info("item goes on", extra={**here, **result})
+        log.WINDOW_CONTINUED(**fields)
     elif failed:
-        logger.warning("item failed", extra={**here, **result})
+        fields["failed_metrics"] = result["failures"]
+        log.WINDOW_FAILED(**fields)
     else:
-        logger.info("item finished", extra={**here, **result})
+        log.WINDOW_FINISHED(**fields)
     return result

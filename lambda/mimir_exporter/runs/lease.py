@@ -3,14 +3,12 @@
 Only the load on Mimir depends on it: what two runs export at once are the same files.
 """
 
-from aws_lambda_powertools import Logger
-
+from .. import log
 from ..checkpoint.state import Checkpoint
 from ..errors import ExportError
+from ..errors.runs import ANOTHER_EXPORTER
 from .context import RunContext
 from .machine import other_machine
-
-logger = Logger()
 
 # A lease outlasts its run's deadline by this, for the last writes.
 LEASE_MARGIN_S = 60
@@ -38,7 +36,9 @@ def take_lease(context: RunContext) -> tuple[Checkpoint, bool]:
 
     checkpoint, (leased, other) = context.store.update(record)
     if other:
-        _log_other_exporter(other)
+        log.CHECKPOINT_OF_ANOTHER_EXPORTER(
+            state_machine=other, error=ANOTHER_EXPORTER.details(state_machine=other)
+        )
     return checkpoint, leased
 
 
@@ -70,20 +70,8 @@ def release_lease(context: RunContext, *, complete: bool) -> None:
         context.store.update(record)
     except ExportError as error:
         # The run's own outcome is what counts; the lease runs out by itself.
-        logger.warning("lease not released", extra={"reason": str(error)})
+        log.LEASE_NOT_RELEASED(error=error)
 
 
 def _lease_end(context: RunContext, now: int) -> int:
     return now + int(min(LEASE_S, context.deadline.remaining_s())) + LEASE_MARGIN_S
-
-
-def _log_other_exporter(machine: str) -> None:
-    logger.warning(
-        "checkpoint of another exporter",
-        extra={
-            "state_machine": machine,
-            "reason": f"An exporter with the state machine {machine} wrote this checkpoint last. "
-            "If it is gone, as after a change of the stack's name, all is well; if not, the two "
-            "take each other's work: give one of them a CLUSTER_NAME of its own.",
-        },
-    )

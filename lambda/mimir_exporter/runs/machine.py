@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..checkpoint.state import Checkpoint
 from ..errors import StopRunError
+from ..errors import runs as errors
 from ..timeline.bounded import call_within
 from ..timeline.deadline import Deadline
 from ..timeline.windows import Window
@@ -58,8 +59,9 @@ class StateMachine:
                 f"The request to start the execution {name}",
             )
         except ClientError as error:
-            if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
-                raise self._explained("start", name, error) from error
+            code = error.response["Error"]["Code"]
+            if code != "ExecutionAlreadyExists":
+                raise self._explained("start", name, error, code) from error
         except BotoCoreError as error:
             raise self._explained("start", name, error) from error
 
@@ -76,18 +78,20 @@ class StateMachine:
                 f"The request to describe the execution {name}",
             )
         except ClientError as error:
-            if error.response["Error"]["Code"] == "ExecutionDoesNotExist":
+            code = error.response["Error"]["Code"]
+            if code == "ExecutionDoesNotExist":
                 return None
-            raise self._explained("describe", name, error) from error
+            raise self._explained("describe", name, error, code) from error
         except BotoCoreError as error:
             raise self._explained("describe", name, error) from error
         return "" if status in ("RUNNING", "PENDING_REDRIVE") else status
 
-    def _explained(self, verb: str, name: str, error: Exception) -> StopRunError:
-        return StopRunError(
-            f"Step Functions did not {verb} the execution {name} of {self.arn} ({error}); check "
-            "that the function's role may, and that the VPC has an endpoint for states."
-        )
+    def _explained(self, verb: str, name: str, cause: Exception, code: str = "") -> StopRunError:
+        """`code` is of an answer; without one there was none."""
+        kind = errors.STEP_FUNCTIONS_ERROR if code else errors.STEP_FUNCTIONS_UNREACHABLE
+        if code == "AccessDeniedException":
+            kind = errors.STEP_FUNCTIONS_DENIED
+        return kind(verb=verb, name=name, state_machine=self.arn, cause=cause)
 
 
 def other_machine(checkpoint: Checkpoint, machine: StateMachine | None) -> str:

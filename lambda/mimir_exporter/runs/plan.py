@@ -3,14 +3,11 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from aws_lambda_powertools import Logger
-
+from .. import log
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.wanted import due_windows
 from ..timeline.windows import Window, iso_range
 from .context import RunContext
-
-logger = Logger()
 
 Plan = Sequence[tuple[Window, tuple[str, ...]]]
 
@@ -50,11 +47,11 @@ def limit_plan(
 
 def log_plan(plan: Plan) -> None:
     """How much is due."""
-    fields: dict[str, object] = {
+    fields: log.Fields = {
         "windows": len(plan),
-        "metrics": sum(len(names) for _, names in plan),
+        "metric_windows": sum(len(names) for _, names in plan),
     }
     if plan:
         windows = [window for window, _ in plan]
         fields["range"] = iso_range(min(windows).start, max(windows).end)
-    logger.info("run planned", extra=fields)
+    log.RUN_PLANNED(**fields)

@@ -44,7 +44,7 @@ class _Batch:
             )
         for failure in self.forgotten:
             mark_nothing_left(
-                *(checkpoint, failure.metric, failure.window, failure.reason, self.now),
+                *(checkpoint, failure.metric, failure.window, str(failure.error), self.now),
                 seen=failure.seen,
             )
         for failure in self.failed:
@@ -52,7 +52,7 @@ class _Batch:
                 checkpoint,
                 failure.metric,
                 failure.window,
-                failure.reason,
+                str(failure.error),
                 self.now,
                 seen=failure.seen,
             )

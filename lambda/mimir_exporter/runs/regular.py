@@ -1,10 +1,10 @@
 """The regular run: exports what is due, and hands over what does not fit into the time."""
 
-from aws_lambda_powertools import Logger
-
+from .. import log
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.wanted import lag_s, wanted_windows
 from ..errors import CheckpointError, OutOfTimeError, StopRunError, TryLaterError
+from ..errors.source import ENDPOINT_NOT_READY_IN_TIME
 from ..source.mimir import Ready
 from ..source.retry import with_retries
 from ..timeline.windows import iso, window_at
@@ -15,8 +15,6 @@ from .lease import release_lease, renew_lease, take_lease
 from .plan import ExportScope, Plan, limit_plan, log_plan, plan_run
 from .retention import ExpiryResult, delete_expired
 from .summary import Summary, describe
-
-logger = Logger()
 
 
 def run_regular(context: RunContext, scope: ExportScope | None = None) -> Summary:
@@ -44,7 +42,7 @@ def run_regular(context: RunContext, scope: ExportScope | None = None) -> Summar
                 context.now(),
             )
         ready = _wait_until_ready(context)
-        logger.info("endpoint ready", extra={"path": ready.path, "before": ready.before})
+        log.ENDPOINT_READY(path=ready.path, tried=list(ready.before))
         # An operator who exports a range, or from a laptop, does not mean to delete days.
         deletes = scope is None and context.command is None
         expired = delete_expired(context, checkpoint) if deletes else ExpiryResult()
@@ -59,7 +57,7 @@ def run_regular(context: RunContext, scope: ExportScope | None = None) -> Summar
             summary = _conclude(context, plan, scope, stop_error)
         except (OutOfTimeError, StopRunError) as error:
             summary = _summarize_without_checkpoint(context, checkpoint, plan)
-            summary.stop(scope, StopRunError(str(error)))
+            summary.stop(scope, StopRunError(error.details))
         summary.deleted = expired.deleted
         if expired.error is not None and summary.error is None:
             summary.stop(scope, expired.error)
@@ -90,22 +88,16 @@ def _wait_until_ready(context: RunContext) -> Ready:
     """Which path says so; see Mimir.find_ready. Raises StopRunError."""
 
     def log_wait(error: TryLaterError, attempt: int, wait_s: float) -> None:
-        logger.warning(
-            "endpoint not ready",
-            extra={"attempt": attempt, "wait_s": round(wait_s, 1), "reason": str(error)},
-        )
+        log.ENDPOINT_NOT_READY(attempt=attempt, wait_s=round(wait_s, 1), error=error)
 
     try:
         return with_retries(
             context.mimir.find_ready, context.deadline, jitter=context.jitter, waiting=log_wait
         )
     except TryLaterError as error:
-        raise StopRunError(f"{error} Nothing was exported, the next run tries again.") from error
+        raise StopRunError(error.details) from error
     except OutOfTimeError as error:
-        raise StopRunError(
-            "This invocation's time was used up before Mimir said that it is ready. Nothing was "
-            "exported, the next run tries again."
-        ) from error
+        raise ENDPOINT_NOT_READY_IN_TIME() from error
 
 
 def _export_plan(

@@ -8,20 +8,17 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import quote
 
-from aws_lambda_powertools import Logger
-
+from .. import log
 from ..checkpoint.outcomes import mark_deleted
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.wanted import keep_from
-from ..errors import OutOfTimeError, QueryError, StopRunError
+from ..errors import ConditionFailedError, OutOfTimeError, QueryError, StopRunError
 from ..settings.settings import Settings
 from ..storage.layout import parse_key
-from ..storage.objects import ConditionFailedError, Folder, ObjectStore
+from ..storage.objects import Folder, ObjectStore
 from ..timeline.deadline import Deadline
 from ..timeline.windows import iso
 from .context import RunContext
-
-logger = Logger()
 
 # A run deletes before it exports, so that a bucket whose runs are all full does not grow for ever,
 # and for a quarter of its time at most, so that the newest windows do not wait for it.
@@ -77,7 +74,7 @@ def delete_listed(context: RunContext, keep: int, deadline: Deadline) -> tuple[i
         finished = False
     finally:
         if gone:
-            logger.info("expired files deleted", extra={"objects": len(gone), "finished": finished})
+            log.EXPIRED_FILES_DELETED(deleted=len(gone), unfinished=not finished)
     return len(gone), finished
 
 
@@ -91,7 +88,7 @@ def _clear_listed(
     try:
         found = context.manifests.read(metric, start)
     except QueryError as error:  # the walk finds its files
-        logger.warning("manifest not read", extra={"reason": str(error)})
+        log.MANIFEST_NOT_READ(error=error)
         return
     if found is None:
         return
@@ -138,7 +135,7 @@ def delete_expired_files(
         finished = False
     finally:
         if deleted:
-            logger.info("expired files deleted", extra={"objects": deleted, "finished": finished})
+            log.EXPIRED_FILES_DELETED(deleted=deleted, unfinished=not finished)
     return deleted, finished
 
 

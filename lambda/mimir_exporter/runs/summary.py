@@ -4,10 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ..errors import StopRunError
-from ..events import RunOutcome, RunResult
+from ..events import FailureResult, RunOutcome, RunResult
 from ..timeline.windows import iso
+from ..words import counted
 from .plan import ExportScope
 from .totals import Totals
+
+# So that a result stays readable.
+SHOWN_FAILURES = 20
 
 
 @dataclass
@@ -28,6 +32,20 @@ class Summary:
     seconds: float = 0.0
     error: StopRunError | None = None
 
+    def failures(self) -> list[FailureResult]:
+        """The first metric-windows that failed, each with the parts of its error."""
+        return [
+            {
+                "metric": failure.metric,
+                "window": str(failure.window),
+                "code": failure.error.code,
+                "summary": failure.error.summary,
+                "cause": failure.error.cause,
+                "remedy": failure.error.remedy,
+            }
+            for failure in self.totals.failures[:SHOWN_FAILURES]
+        ]
+
     def as_dict(self) -> RunResult:
         """What the function returns."""
         totals = self.totals
@@ -37,7 +55,7 @@ class Summary:
             "windows": {
                 "planned": self.planned,
                 "exported": totals.windows,
-                "failed": len({failure.window for failure in totals.failures}),
+                "failed": totals.failed_windows,
                 "handed_over": self.handed_over,
                 "pending": self.pending,
             },
@@ -52,14 +70,7 @@ class Summary:
             "deleted": self.deleted,
             "seconds": round(self.seconds, 1),
             "query_s": round(totals.query_s, 1),
-            "failures": [
-                {
-                    "metric": failure.metric,
-                    "window": str(failure.window),
-                    "reason": failure.reason,
-                }
-                for failure in totals.failures[:20]
-            ],
+            "failures": self.failures(),
         }
 
     def stop(self, scope: ExportScope | None, error: StopRunError) -> None:
@@ -77,32 +88,30 @@ def _done(summary: Summary) -> Iterator[str]:
     """What the run did, and what stopped it."""
     totals = summary.totals
     if summary.planned:
-        yield f"{totals.windows} of {summary.planned} windows exported"
+        yield f"{totals.windows}/{counted(summary.planned, 'window')} exported"
     else:
         yield "Nothing was due"
     if summary.error is not None:
-        yield str(summary.error).rstrip(".")
+        yield str(summary.error)
     if summary.handed_over:
-        yield f"{summary.handed_over} handed over to Step Functions"
+        yield f"{counted(summary.handed_over, 'window')} handed over to Step Functions"
     if totals.failures:
         metrics = sorted({failure.metric for failure in totals.failures})
-        yield f"failed: {', '.join(metrics[:5])} ({totals.failures[0].reason.rstrip('.')})"
+        yield f"failed: {', '.join(metrics[:5])} ({totals.failures[0].error.found})"
     if totals.empty_windows:
-        yield (
-            f"{len(totals.empty_windows)} windows had no series of any metric: if that is a "
-            "surprise, check the tenant and the data source, then reexport them"
-        )
+        empty = counted(len(totals.empty_windows), "window")
+        yield f"no series for any metric in {empty}: check tenant and source, then reexport"
 
 
 def _state(summary: Summary, scope: ExportScope | None) -> Iterator[str]:
     """What is missing after the run."""
     if summary.gaps:
-        yield f"{summary.gaps} gaps; ask for the status"
+        yield f"{counted(summary.gaps, 'gap')}: see the status"
     if scope is not None and summary.outcome == "complete":
         yield f"{scope} is exported"
         if summary.pending:
-            yield f"{summary.pending} windows outside of it are pending"
+            yield f"{counted(summary.pending, 'window')} outside of it pending"
     elif summary.pending:
-        yield f"{summary.pending} windows are pending"
+        yield f"{counted(summary.pending, 'window')} pending"
     elif summary.covered_until:
         yield f"everything up to {iso(summary.covered_until)} is exported"

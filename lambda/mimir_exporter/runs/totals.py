@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from ..answer.spool import Spool
+from ..errors import ErrorDetails
 from ..source.fetch import FetchStats
 from ..storage.write import WriteStats
 from ..timeline.windows import Window
@@ -17,7 +18,7 @@ class MetricFailure:
 
     metric: str
     window: Window
-    reason: str
+    error: ErrorDetails
     seen: int = 0
 
 
@@ -42,6 +43,11 @@ class Totals:
     query_s: float = 0.0
     failures: list[MetricFailure] = field(default_factory=list)
     empty_windows: list[Window] = field(default_factory=list)
+
+    @property
+    def failed_windows(self) -> int:
+        """How many windows have a failed metric."""
+        return len({failure.window for failure in self.failures})
 
     def add_metric(self, spool: Spool, fetched: FetchStats, written: WriteStats) -> None:
         """Count one exported metric-window."""

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
-from ..errors import SettingsError
+from ..errors import source as errors
 
 TOKEN = "PROMETHEUS_AUTH_TOKEN"  # noqa: S105 - the name of a variable
 BEARER = "PROMETHEUS_BEARER_AUTH_TOKEN"
@@ -43,23 +43,28 @@ class Credentials:
         for name, value in given.items():
             # Basic auth goes into its header as base64 of UTF-8: any letter may stand there.
             if not value.isprintable() or not (name in (USERNAME, PASSWORD) or _fits_header(value)):
-                raise SettingsError(
-                    f"{name} in {source} holds a character that an HTTP header cannot carry; "
-                    "remove line breaks, control characters and letters beyond Latin-1 from it."
+                raise errors.INVALID_CREDENTIALS(
+                    name=name,
+                    source=source,
+                    problem="it has a character that an HTTP header cannot carry",
+                    expected="a value without line breaks, control characters and letters beyond "
+                    "Latin-1",
                 )
         methods = [name for name in (TOKEN, BEARER) if given[name]]
         if given[USERNAME] or given[PASSWORD]:
             for name, other in ((USERNAME, PASSWORD), (PASSWORD, USERNAME)):
                 if not given[name]:
-                    raise SettingsError(f"{other} is set in {source} but {name} is not; set both.")
+                    raise errors.INCOMPLETE_CREDENTIALS(given=other, missing=name, source=source)
             methods.append(USERNAME)
         if len(methods) > 1:
-            raise SettingsError(
-                f"{' and '.join(methods)} are set at once in {source}; Mimir takes one login: "
-                "keep one and remove the others."
-            )
+            raise errors.CONFLICTING_CREDENTIALS(names=" and ".join(methods), source=source)
         if ":" in given[USERNAME]:
-            raise SettingsError(f"{USERNAME} in {source} holds a colon, which basic auth forbids.")
+            raise errors.INVALID_CREDENTIALS(
+                name=USERNAME,
+                source=source,
+                problem="it has a colon",
+                expected="a name without a colon, which basic authentication forbids",
+            )
         _check_tenant(given[TENANT], source)
         return cls(*(given[name] for name in NAMES))
 
@@ -106,15 +111,19 @@ def _check_tenant(value: str, source: str) -> None:
     for tenant in value.split("|") if value else ():
         wrong = sorted(set(tenant) - TENANT_CHARACTERS)
         if not tenant or tenant in (".", "..") or wrong:
-            what = f"has the character {wrong[0]!r}" if wrong else "has an empty name, or only dots"
-            raise SettingsError(
-                f"{TENANT} in {source} {what}; a tenant is made of letters, digits and "
-                "!-_.*'() , several are joined by |."
+            what = f"it has the character {wrong[0]!r}" if wrong else "a name is empty or only dots"
+            raise errors.INVALID_CREDENTIALS(
+                name=TENANT,
+                source=source,
+                problem=what,
+                expected="tenants of letters, digits and !-_.*'() , several joined by |",
             )
         if len(tenant) > TENANT_BYTES:
-            raise SettingsError(
-                f"{TENANT} in {source} has a tenant of {len(tenant)} characters; "
-                f"at most {TENANT_BYTES} are allowed."
+            raise errors.INVALID_CREDENTIALS(
+                name=TENANT,
+                source=source,
+                problem=f"a tenant has {len(tenant)} characters",
+                expected=f"tenants of at most {TENANT_BYTES} characters",
             )
 
 

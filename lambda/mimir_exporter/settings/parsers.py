@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from ..errors import SettingsError
+from ..errors.settings import INVALID_VALUE
 
 T = TypeVar("T")
 Parser = Callable[[str], T]
@@ -39,7 +39,7 @@ def parse(name: str, parser: Parser[T], value: str) -> T:
         return parser(value)
     except InvalidValueError as error:
         shown = repr(value) if error.shown is None else error.shown
-        raise SettingsError(f"Invalid {name} {shown}: expected {error.expected}.") from None
+        raise INVALID_VALUE(name=name, shown=shown, expected=error.expected) from None
 
 
 def any_text(value: str) -> str:
@@ -238,7 +238,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def parse_flag(name: str, value: object) -> bool:
     """true or false, as JSON has them. Raises SettingsError."""
     if not isinstance(value, bool):
-        raise SettingsError(f"Invalid {name} {value!r}: expected true or false.")
+        raise INVALID_VALUE(name=name, shown=repr(value), expected="true or false")
     return value
 
 
@@ -252,7 +252,7 @@ def parse_time(name: str, value: object) -> datetime:
             return _from_unix(str(value))
         return moment(value if isinstance(value, str) else "")
     except InvalidValueError as error:
-        raise SettingsError(f"Invalid {name} {value!r}: expected {error.expected}.") from None
+        raise INVALID_VALUE(name=name, shown=repr(value), expected=error.expected) from None
 
 
 def parse_month(name: str, value: object) -> tuple[int, int]:
@@ -263,7 +263,7 @@ def parse_month(name: str, value: object) -> tuple[int, int]:
     text = value if isinstance(value, str) else ""
     match = re.fullmatch(r"(19[7-9][0-9]|[2-8][0-9]{3})-(0[1-9]|1[0-2])", text)
     if not match:
-        raise SettingsError(f"Invalid {name} {value!r}: expected a month such as 2026-10.")
+        raise INVALID_VALUE(name=name, shown=repr(value), expected="a month such as 2026-10")
     first = datetime(int(match[1]), int(match[2]), 1, tzinfo=UTC)
     following = (first + timedelta(days=31)).replace(day=1)
     return int(first.timestamp()), int(following.timestamp())

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any, TypeVar, cast
 
-from ..errors import SettingsError
+from ..errors.settings import SETTING_REQUIRED
 from .parsers import Parser, parse
 
 T = TypeVar("T")
@@ -102,6 +102,6 @@ def read_table(table: type[T], text_of: Callable[[Row], str], *, deployment: boo
         row = cast("Row", one.metadata["row"])
         text = text_of(row) or (row.deployed if deployment else row.default)
         if text is None:
-            raise SettingsError(f"Missing {row.spelling}: it is required ({row.meaning}).")
+            raise SETTING_REQUIRED(name=row.spelling, meaning=row.meaning)
         values[one.name] = parse(row.spelling, row.parser, text) if text else row.absent
     return table(**values)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ..errors import SettingsError
+from ..errors import settings as errors
 from . import parsers
 from .credentials import NAMES, Credentials
 from .parsers import DAY_S
@@ -344,14 +345,17 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
 def _check_grid(settings: Settings) -> None:
     step_s, frame_s = settings.query_step_s, settings.time_frame_s
     if not 1 <= step_s <= DAY_S or DAY_S % step_s:
-        raise SettingsError(
-            f"Invalid {ROWS['QUERY_STEP'].spelling} {step_s} s: expected a number of seconds that "
-            "divides a day, such as 15, 30, 60 or 300, so that every day has the same steps."
+        raise errors.INVALID_VALUE(
+            name=ROWS["QUERY_STEP"].spelling,
+            shown=f"{step_s} s",
+            expected="a number of seconds that divides a day, such as 15, 30, 60 or 300, so that "
+            "every day has the same steps",
         )
     if not step_s <= frame_s <= DAY_S or frame_s % step_s:
-        raise SettingsError(
-            f"Invalid {ROWS['TIME_FRAME'].spelling} {frame_s} s: expected a multiple of "
-            f"QUERY_STEP ({step_s} s) up to 86400."
+        raise errors.INVALID_VALUE(
+            name=ROWS["TIME_FRAME"].spelling,
+            shown=f"{frame_s} s",
+            expected=f"a multiple of QUERY_STEP ({step_s} s) up to 86400",
         )
 
 
@@ -362,13 +366,14 @@ def _check_pairs(settings: Settings) -> None:
     if settings.sigv4_role_arn and not settings.sigv4_region:
         raise _lacking("SIGV4_ROLE_ARN", "SIGV4_REGION")
     if settings.ca_bundle and settings.scheme != "https":
-        raise SettingsError(
-            f"{ROWS['CA_BUNDLE'].spelling} is set, but {ROWS['SCHEME'].spelling} is http: set it "
-            "to https."
+        raise errors.CONFLICTING_SETTINGS(
+            problem=f"{ROWS['CA_BUNDLE'].spelling} is set, and {ROWS['SCHEME'].spelling} is http",
+            change="set SCHEME=https",
         )
 
 
 def _lacking(given: str, missing: str) -> SettingsError:
-    return SettingsError(
-        f"{ROWS[given].spelling} is set, but {ROWS[missing].spelling} is not: set both or neither."
+    return errors.CONFLICTING_SETTINGS(
+        problem=f"{ROWS[given].spelling} is set, and {ROWS[missing].spelling} is not",
+        change="set both or neither",
     )

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from ..errors import SettingsError, StopRunError
+from ..errors import SettingsError
+from ..errors import source as errors
 from ..settings.credentials import NAMES, TENANT, Credentials
 from ..settings.settings import Settings
 
@@ -96,11 +97,7 @@ def secrets_manager_reader(secret_arn: str) -> Callable[[bool], str]:
         except parameters.GetParameterError as error:
             cause = type(error.__cause__ or error).__name__
             detail = str(error).splitlines()[0]
-            raise StopRunError(
-                f"The secret {secret_arn} could not be read ({cause}: {detail}); check "
-                "AUTH_SECRET_ARN, that the function's role may read it, that the VPC has an "
-                "endpoint for Secrets Manager, and that the secret has a value."
-            ) from error
+            raise errors.SECRET_UNREADABLE(arn=secret_arn, cause=f"{cause}: {detail}") from error
         return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
     return read
@@ -118,26 +115,27 @@ def credential_source(
 
 
 def _parse_secret(text: str, secret_arn: str) -> dict[str, str]:
-    expected = (
-        f"it must be a JSON object whose keys are among {', '.join(NAMES)}, "
-        f'such as {{"{TENANT}": "my-tenant"}}.'
-    )
+    def invalid(problem: str) -> SettingsError:
+        example = json.dumps({TENANT: "my-tenant"})
+        return errors.INVALID_SECRET(
+            arn=secret_arn, problem=problem, names=", ".join(NAMES), example=example
+        )
+
     try:
         # The decoder's own message quotes the document: it must not be chained.
         values = json.loads(text or "{}")
     except (ValueError, RecursionError):
-        raise SettingsError(f"The secret {secret_arn} is not JSON; {expected}") from None
+        raise invalid("it is not JSON") from None
     if not isinstance(values, dict):
-        raise SettingsError(f"The secret {secret_arn} is not a JSON object; {expected}")
+        raise invalid("it is not a JSON object")
     unknown = sorted(set(values) - set(NAMES))
     if unknown:
         # Key and value may have been swapped: what is not nearly a name of ours is not quoted.
         known = re.fullmatch(r"PROMETHEUS_[A-Z_]*", unknown[0].upper())
-        key = f"the unknown key {unknown[0]!r}" if known else "a key that is none of its names"
-        raise SettingsError(f"The secret {secret_arn} has {key}; {expected}")
+        raise invalid(f"unknown key {unknown[0]!r}" if known else "a key is none of its names")
     wrong = [name for name, value in values.items() if not isinstance(value, str)]
     if wrong:
-        raise SettingsError(f"{wrong[0]} in the secret {secret_arn} is not a string; {expected}")
+        raise invalid(f"{wrong[0]} is not a string")
     return values
 
 

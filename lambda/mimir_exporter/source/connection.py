@@ -12,7 +12,8 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
-from ..errors import ExportError, SettingsError, StopRunError, TryLaterError
+from ..errors import ErrorKind, ExportError, StopRunError
+from ..errors import source as errors
 from ..settings.settings import Settings
 from ..timeline.bounded import call_within
 from ..timeline.deadline import Deadline
@@ -107,9 +108,7 @@ def _trust(ca_bundle: str) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=str(path))
     except OSError as error:  # ssl.SSLError is one
         reason = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
-        raise SettingsError(
-            f"CA_BUNDLE is {ca_bundle!r} ({reason}); a file of PEM certificates is allowed."
-        ) from error
+        raise errors.INVALID_CA_BUNDLE(value=ca_bundle, cause=reason) from error
     # The same from Python 3.11 to 3.14: an authority in the bundle is trusted though another has
     # signed it, and one of a company's own making need not keep to every rule of RFC 5280.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
@@ -121,41 +120,30 @@ def explain_failure(error: HTTPError, settings: Settings, *, in_answer: bool) ->
     """What a connection that failed means: to wait, or that something has to be changed."""
     cause = error.args[0] if isinstance(error, urllib3.exceptions.SSLError) else None
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return StopRunError(_explain_certificate(cause, settings))
+        return _explain_certificate(cause, settings)
     if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
-        return StopRunError(
-            f"{settings.origin} does not speak TLS; set SCHEME to http, or PORT to the one that "
-            "speaks TLS."
-        )
-    return TryLaterError(
-        f"No answer from {settings.origin} ({_reason(error)}); check HOSTNAME, PORT, SCHEME and "
-        "that the function's subnets and security group reach it.",
-        # No answer in time, or one that breaks off: a smaller one may get through.
-        cut_if_persistent=in_answer or isinstance(error, urllib3.exceptions.ReadTimeoutError),
-    )
+        return errors.HTTP_EXPECTED(origin=settings.origin)
+    # No answer in time, or one that breaks off: a smaller one may get through.
+    kind: ErrorKind[ExportError] = errors.CANNOT_CONNECT
+    if isinstance(error, urllib3.exceptions.ReadTimeoutError):
+        kind = errors.ENDPOINT_TIMED_OUT
+    elif in_answer:
+        kind = errors.ANSWER_INTERRUPTED
+    return kind(origin=settings.origin, cause=_reason(error))
 
 
-def _explain_certificate(error: ssl.SSLCertVerificationError, settings: Settings) -> str:
-    said = " ".join(error.verify_message.split()).rstrip(".")
-    certificate = f"The certificate of {settings.origin}"
+def _explain_certificate(error: ssl.SSLCertVerificationError, settings: Settings) -> StopRunError:
     if error.verify_code == _EXPIRED:
-        return f"{certificate} has expired ({said}); renew it on the server."
-    if error.verify_code == _NOT_YET_VALID:
-        return f"{certificate} is not valid yet ({said}); check the dates in it on the server."
-    if error.verify_code in _OTHER_NAME:
-        return (
-            f"{certificate} is for another host ({said}); set HOSTNAME to a name that stands in "
-            "it, or add this one to it."
-        )
-    if settings.ca_bundle:
-        return (
-            f"{certificate} is not signed by an authority in CA_BUNDLE ({said}); put the "
-            "certificate of the authority that signed it into that file."
-        )
-    return (
-        f"{certificate} is not signed by a known authority ({said}); give the certificate of your "
-        "own authority as CA_BUNDLE (ca_bundle in a deployment)."
-    )
+        kind = errors.CERTIFICATE_EXPIRED
+    elif error.verify_code == _NOT_YET_VALID:
+        kind = errors.CERTIFICATE_NOT_YET_VALID
+    elif error.verify_code in _OTHER_NAME:
+        kind = errors.CERTIFICATE_OTHER_HOST
+    elif settings.ca_bundle:
+        kind = errors.CERTIFICATE_NOT_IN_BUNDLE
+    else:
+        kind = errors.CERTIFICATE_UNKNOWN_CA
+    return kind(origin=settings.origin, cause=error.verify_message)
 
 
 def _reason(error: HTTPError) -> str:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeVar
 
-from aws_lambda_powertools import Logger
-
+from .. import log
 from ..catalog.metrics import INSTANT_S, Metric, label_in_promql
 from ..errors import (
     ExportError,
@@ -22,8 +21,6 @@ from ..errors import (
 )
 from ..timeline.windows import Window
 from .mimir import Mimir
-
-logger = Logger()
 
 T = TypeVar("T")
 
@@ -72,7 +69,7 @@ class RawCounter:
         except OutOfTimeError:
             raise
         except ExportError as error:
-            logger.info("samples not counted", extra={"reason": str(error)})
+            log.SAMPLES_NOT_COUNTED(error=error)
             return None
         return self._of(metric, window, found)
 
@@ -136,7 +133,7 @@ class RawCounter:
                 elif len(when) > 1:
                     waiting = [(part, half) for half in _halves(when)] + waiting
                 else:
-                    logger.info("samples not counted", extra={"reason": str(error)})
+                    log.SAMPLES_NOT_COUNTED(error=error)
         return found
 
     def _ask_now(self, counts: Sequence[_Count], moments: Sequence[int]) -> "_Found":

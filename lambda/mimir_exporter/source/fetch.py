@@ -15,12 +15,12 @@ from functools import partial
 from typing import TypeVar
 from urllib.parse import quote_plus
 
-from aws_lambda_powertools import Logger
-
+from .. import log
 from ..answer.split import AnswerError, Envelope, Splitter
 from ..answer.spool import Spool
 from ..catalog.metrics import MATCHERS, Metric
 from ..errors import (
+    ErrorDetails,
     QueryError,
     RejectedError,
     TooLargeError,
@@ -28,6 +28,7 @@ from ..errors import (
     TryLaterError,
     UnclearRefusalError,
 )
+from ..errors import source as errors
 from ..settings.settings import Settings
 from ..timeline.deadline import Deadline
 from ..timeline.windows import Window
@@ -36,8 +37,6 @@ from .mimir import Mimir
 from .parts import EVERYTHING, ClusterSet, Part, complements, matcher_bytes
 from .refusals import missing_data
 from .retry import with_retries
-
-logger = Logger()
 
 T = TypeVar("T")
 
@@ -98,6 +97,10 @@ class _Known:
 class _ForeignClusterError(Exception):
     """An answer has a cluster that its matchers do not select."""
 
+    def __init__(self, details: ErrorDetails) -> None:
+        super().__init__(str(details))
+        self.details = details
+
 
 @dataclass
 class _Job:
@@ -154,7 +157,7 @@ class Fetcher:
         except _ForeignClusterError as error:
             job.known.in_time_only = True
             job.stats.cuts += 1
-            logger.warning("metric not split by cluster", extra={"reason": str(error)})
+            log.METRIC_NOT_SPLIT(error=error.details)
             spool.clear()
             self._fetch(job)
         return job.stats
@@ -204,7 +207,7 @@ class Fetcher:
         if isinstance(error, UnclearRefusalError) and not job.is_size:
             job.unclear += 1
             if error.signature in self._not_size:
-                raise RejectedError(str(error)) from error
+                raise RejectedError(error.details) from error
         smaller: list[Part] = []
         by_cluster = job.may_split_by_cluster
         if by_cluster and (isinstance(error, TooManySeriesError) or part.clusters != EVERYTHING):
@@ -216,12 +219,8 @@ class Fetcher:
             return smaller
         if isinstance(error, UnclearRefusalError) and not job.is_size:
             self._not_size.add(error.signature)
-            raise RejectedError(str(error)) from error
-        raise RejectedError(
-            f"The query exceeds Mimir's limits even for one step of one cluster: {error} Raise the "
-            "limit, or narrow the query (a query of your own needs $matchers in every selector, "
-            "and the cluster label in its result, to be split by cluster)."
-        ) from error
+            raise RejectedError(error.details) from error
+        raise errors.QUERY_EXCEEDS_LIMITS(cause=error.details.found) from error
 
     def _in_time(self, job: _Job, part: Part) -> list[Part]:
         """Halves, or after several unclear refusals the first step and the rest."""
@@ -328,10 +327,7 @@ class Fetcher:
         def log_wait(error: TryLaterError, attempt: int, wait_s: float) -> None:
             stats.logged_retries += 1
             if stats.logged_retries <= LOGGED_RETRIES:
-                logger.warning(
-                    "query retried",
-                    extra={"attempt": attempt, "wait_s": round(wait_s, 1), "reason": str(error)},
-                )
+                log.QUERY_RETRIED(attempt=attempt, wait_s=round(wait_s, 1), error=error)
 
         return with_retries(
             action, self._deadline, sleep=self._sleep, jitter=self._jitter, waiting=log_wait
@@ -348,9 +344,9 @@ class Fetcher:
         def add_own(cluster: str, run: memoryview, series: int, samples: int) -> None:
             if cluster not in part.clusters:
                 raise _ForeignClusterError(
-                    f"A query for some clusters returned series of {cluster or 'none'}: its result "
-                    "depends on the other clusters, or lacks the label "
-                    f"{settings.cluster_label}. It is split in time only."
+                    errors.NOT_SPLIT_BY_CLUSTER.details(
+                        cluster=cluster or "none", label=settings.cluster_label
+                    )
                 )
             cluster = cluster if settings.split_by_cluster else ""
             job.spool.add(cluster or settings.cluster_name, run, series, samples)
@@ -364,34 +360,26 @@ class Fetcher:
                 envelope = splitter.finish()
             except AnswerError as error:
                 # An answer that was cut off without a length looks just like this.
-                text = self._mimir.hide(str(error))
-                raise TryLaterError(
-                    f"Mimir's answer cannot be read: {text}", cut_if_persistent=True
-                ) from None
+                raise errors.ANSWER_UNREADABLE(cause=self._mimir.hide(str(error))) from None
         self._judge(envelope)
         job.stats.infos += tuple(map(self._mimir.hide, envelope.infos))
 
     def _judge(self, envelope: Envelope) -> None:
         if envelope.status != "success":
             text = self._mimir.hide(f"{envelope.error_type}: {envelope.error}")
-            raise TryLaterError(f"Mimir answered 200 with the error {text[:300]}.")
+            raise errors.ANSWER_IS_ERROR(cause=text)
         missing = missing_data(envelope.warnings, is_partial=envelope.is_partial)
         if missing is not None:
-            raise TryLaterError(
-                f"Mimir warns that the answer may be incomplete: {self._mimir.hide(missing)}."
-            )
+            raise errors.PARTIAL_ANSWER(cause=self._mimir.hide(missing))
 
     @staticmethod
     def _count_split(job: _Job, part: Part, parts: list[Part], error: QueryError) -> None:
         """Count a split, and log it where its parts are smaller than any before."""
         stats = job.stats
         stats.cuts += 1
-        way = "in time" if parts[0].clusters == part.clusters else "by cluster"
+        way = "by_time" if parts[0].clusters == part.clusters else "by_cluster"
         span_s = parts[0].last - parts[0].first + job.window.step_s
         # Each half may be refused in its turn: a size that was logged is not logged again.
         if span_s < stats.logged_cuts.get(way, span_s + 1):
             stats.logged_cuts[way] = span_s
-            logger.info(
-                "query cut",
-                extra={"cut": way, "parts": len(parts), "part_s": span_s, "reason": str(error)},
-            )
+            log.QUERY_SPLIT(split=way, parts=len(parts), part_s=span_s, error=error)

@@ -15,21 +15,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import urllib3
-from aws_lambda_powertools import Logger
 from isal import igzip_lib
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
-from .. import __version__
+from .. import __version__, log
 from ..catalog.metrics import label_in_promql
 from ..errors import (
     ExportError,
-    OutOfTimeError,
     QueryError,
-    SettingsError,
     StopRunError,
     TryLaterError,
 )
+from ..errors import source as errors
 from ..settings.credentials import Credentials
 from ..settings.settings import Settings
 from ..timeline.bounded import call_within
@@ -40,8 +38,6 @@ from .refusals import classify, missing_data
 
 if TYPE_CHECKING:
     from .sigv4 import Signer
-
-logger = Logger()
 
 T = TypeVar("T")
 Fields = Mapping[str, str] | Sequence[tuple[str, str]]
@@ -145,17 +141,13 @@ class Mimir:
                 body = self._read_error(response)
                 # A gateway may guard or hide the path; only a 5xx speaks of readiness.
                 if response.status >= 500:
-                    raise StopRunError(
-                        f"{url} answered {response.status}: the endpoint is not ready "
-                        f"({' '.join(body.split())[:200]}); nothing was asked, the next run "
-                        "tries again."
-                    )
+                    raise errors.ENDPOINT_NOT_READY(status=response.status, url=url, cause=body)
         try:
             self.query("vector(1)")
         except TryLaterError:
             raise
         except QueryError as error:
-            raise StopRunError(f"The endpoint does not answer queries: {error}") from error
+            raise errors.QUERIES_REJECTED(cause=error.details.found) from error
         return Ready(f"{self._settings.path_prefix}/api/v1/query", tuple(before))
 
     def query(self, promql: str, moment: int | None = None) -> list[dict[str, Any]]:
@@ -248,21 +240,18 @@ class Mimir:
             for block in self._blocks(response):
                 body += block
                 if len(body) > SMALL_ANSWER_BYTES:
-                    raise TryLaterError(f"{url} sent more than {SMALL_ANSWER_BYTES} bytes.")
+                    raise errors.ANSWER_TOO_LARGE(url=url, limit=SMALL_ANSWER_BYTES)
         answer = _parse(body)
         if answer is None and bytes(body.lstrip()[:1]) in (b"{", b""):
-            raise TryLaterError(f"{url} answered 200 with JSON that ends early.")
+            raise errors.ANSWER_TRUNCATED(url=url)
         if answer is None or not {"data", "error"} & answer.keys():
-            raise StopRunError(
-                f"{url} answered 200 with something that is not Prometheus JSON; check HOSTNAME, "
-                "PORT and PATH_PREFIX."
-            )
+            raise errors.NOT_PROMETHEUS(url=url)
         if answer.get("status") == "error":
-            raise TryLaterError(f"{url} answered 200 with the error {self._quote(answer)}.")
+            raise errors.ANSWER_IS_ERROR(cause=self._quote(answer))
         warnings = [str(text) for text in answer.get("warnings") or ()]
         missing = missing_data(warnings, is_partial=answer.get("isPartial") is True)
         if missing is not None:
-            raise TryLaterError(f"{url} may lack data: {self.hide(missing)}.")
+            raise errors.PARTIAL_ANSWER(cause=self.hide(missing))
         return answer.get("data")
 
     def _quote(self, answer: Mapping[str, Any]) -> str:
@@ -283,7 +272,7 @@ class Mimir:
         if login == self._login:
             raise error
         self._login = login
-        logger.info("login read again")
+        log.CREDENTIALS_RELOADED()
         with self._request(method, url, fields) as response:
             if response.status != 200:
                 raise self._error(response, url)
@@ -293,10 +282,7 @@ class Mimir:
         if self._login is None:
             self._login = self._bounded(self._credentials.get, "read the secret")
         if self._signer is not None and self._login.method != "none":
-            raise SettingsError(
-                f"SIGV4_REGION is set and there is a login too ({self._login.method}); keep one "
-                "and remove the other."
-            )
+            raise errors.CONFLICTING_SIGNATURE(method=self._login.method)
         return self._login
 
     def _bounded(self, action: Callable[[], T], verb: str) -> T:
@@ -376,19 +362,15 @@ class Mimir:
                     yield block
                     continue
                 if inflate.eof:
-                    raise TryLaterError("The answer goes on after its gzip has ended.")
+                    raise errors.GZIP_TRAILING_DATA()
                 out = inflate.decompress(block, BLOCK_BYTES)
                 while out:
                     yield out
                     out = inflate.decompress(b"", BLOCK_BYTES) if not inflate.eof else b""
         except igzip_lib.error as error:  # type: ignore[misc]  # its stub has it as a value
-            raise TryLaterError(
-                f"The answer's gzip is broken ({error}).", cut_if_persistent=True
-            ) from error
+            raise errors.GZIP_INVALID(cause=error) from error
         if inflate is not None and not inflate.eof:
-            raise TryLaterError(
-                "The answer ended in the middle of its gzip.", cut_if_persistent=True
-            )
+            raise errors.GZIP_TRUNCATED()
 
     def _error(self, response: BaseHTTPResponse, url: str) -> ExportError:
         return classify(
@@ -422,7 +404,7 @@ class Mimir:
 
     def _network_error(self, error: HTTPError, *, in_answer: bool = False) -> ExportError:
         if self._deadline.remaining_s() <= 0:
-            return OutOfTimeError("The time of this invocation was used up waiting for Mimir.")
+            return errors.QUERY_OUT_OF_TIME()
         return explain_failure(error, self._settings, in_answer=in_answer)
 
 

@@ -7,17 +7,10 @@ Amazon Managed Prometheus.
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from ..errors import (
-    ExportError,
-    RejectedError,
-    StopRunError,
-    TooLargeError,
-    TooManySeriesError,
-    TryLaterError,
-    UnclearRefusalError,
-)
+from ..errors import ErrorKind, ExportError, StopRunError
+from ..errors import source as errors
 
 RETRY_AFTER_CAP_S = 60.0
 # Of a page; in broken markup the search for tags takes the square of its length.
@@ -85,49 +78,47 @@ _TEXT = (
 _TLS_ONLY = ("plain http request was sent to https port", "http request to an https server")
 _BUSY = ("throttlingexception", "too many outstanding requests", "err-mimir-query-limited")
 
+# What stops every query alike, until a person changes something.
+_OF_THE_ENDPOINT: Mapping[int, ErrorKind[StopRunError]] = {
+    401: errors.AUTHENTICATION_FAILED,
+    403: errors.ACCESS_DENIED,
+    405: errors.METHOD_NOT_ALLOWED,
+    406: errors.NOT_ACCEPTABLE,
+    407: errors.PROXY_AUTHENTICATION_REQUIRED,
+}
+
 
 def classify(  # noqa: C901 - a table of cases
     status: int, body: str, *, url: str, retry_after: str | None = None
 ) -> ExportError:
     """The error for an answer of `status` with `body` (JSON, text or HTML)."""
-    said = explain(body)
     text = body.lower()
-    what = f"{url} answered {status}: {said}" if said else f"{url} answered {status}"
+    at: dict[str, object] = {"url": url, "cause": explain(body)}
     wait_s = parse_retry_after(retry_after)
-    if status == 401:
-        return StopRunError(
-            f"The login was refused ({what}); check the PROMETHEUS_ values, in the secret or the "
-            "environment."
-        )
-    if status in (403, 404, 406) or 300 <= status < 400:
-        return StopRunError(
-            f"The query API is not to be had there ({what}); check PATH_PREFIX (Mimir's is "
-            "/prometheus), SCHEME, PORT and what this login and tenant may read."
-        )
+    if 300 <= status < 400:
+        return errors.REDIRECTED(status=status, **at)
+    if status in _OF_THE_ENDPOINT:
+        return _OF_THE_ENDPOINT[status](**at)
+    if status in (404, 410):
+        return errors.API_NOT_FOUND(status=status, **at)
     if status == 400 and any(word in text for word in _TLS_ONLY):
-        return StopRunError(f"The port speaks TLS ({what}); set SCHEME to https.")
+        return errors.HTTPS_EXPECTED(**at)
     if status == 400 and "no required ssl certificate was sent" in text:
-        return StopRunError(
-            f"The endpoint asks for a client certificate ({what}), which the exporter has none of; "
-            "give the address of a gateway that takes another login."
-        )
+        return errors.CLIENT_CERTIFICATE_REQUIRED(**at)
+    at["status"] = status
     if status in (400, 429) and any(word in text for word in _BUSY):
-        return TryLaterError(f"Mimir is busy ({what}).", retry_after_s=wait_s)
+        return errors.RATE_LIMITED(**at).after(wait_s)
     if any(word in text for word in _FEWER_SERIES):
-        return TooManySeriesError(f"The query selects too many series ({what}).")
+        return errors.TOO_MANY_SERIES(**at)
     if status in (400, 413, 422, 500, 503) and any(word in text for word in _LESS_TIME):
-        return TooLargeError(f"The query is too large ({what}).")
+        return errors.QUERY_TOO_LARGE(**at)
     if status in (502, 504):
-        return TryLaterError(
-            f"The gateway gave up ({what}).", retry_after_s=wait_s, cut_if_persistent=True
-        )
+        return errors.GATEWAY_ERROR(**at).after(wait_s)
     if status in (429, 499) or status >= 500:
-        return TryLaterError(f"Mimir cannot answer now ({what}).", retry_after_s=wait_s)
+        return errors.MIMIR_UNAVAILABLE(**at).after(wait_s)
     if status in (400, 413, 422) and not any(word in text for word in _TEXT):
-        return UnclearRefusalError(
-            f"Mimir rejects the query ({what}); correct it or remove the metric."
-        )
-    return RejectedError(f"Mimir rejects the query ({what}); correct it or remove the metric.")
+        return errors.QUERY_REFUSED(**at)
+    return errors.QUERY_REJECTED(**at)
 
 
 def missing_data(warnings: Sequence[str], *, is_partial: bool) -> str | None:

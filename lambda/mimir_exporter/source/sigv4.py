@@ -11,7 +11,7 @@ from botocore.credentials import (
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import get_session
 
-from ..errors import StopRunError
+from ..errors import source as errors
 from ..settings.settings import Settings
 from .auth import AUTH_CLIENT_TIMEOUTS
 
@@ -40,10 +40,8 @@ class Signer:
             keys = self._credentials.get_frozen_credentials()
             SigV4Auth(keys, SERVICE, self._region).add_auth(request)
         except (ClientError, BotoCoreError) as error:
-            raise StopRunError(
-                f"The role {self._role_arn} to sign as could not be assumed "
-                f"({type(error).__name__}: {str(error).splitlines()[0]}); check SIGV4_ROLE_ARN, "
-                "the role's trust policy and that the VPC has an endpoint for STS."
+            raise errors.SIGNER_ROLE_DENIED(
+                arn=self._role_arn, cause=f"{type(error).__name__}: {str(error).splitlines()[0]}"
             ) from error
         added = {name: request.headers[name] for name in _ADDED if name in request.headers}
         self._shown = (added["Authorization"].rpartition("Signature=")[2], keys.token or "")
@@ -67,10 +65,7 @@ def open_signer(settings: Settings) -> Signer | None:
     session.set_default_client_config(Config(**AUTH_CLIENT_TIMEOUTS))
     own = session.get_credentials()
     if own is None:
-        raise StopRunError(
-            "SIGV4_REGION is set but there are no AWS credentials to sign with; give the process "
-            "a role or keys."
-        )
+        raise errors.NO_AWS_CREDENTIALS_TO_SIGN()
     if not settings.sigv4_role_arn:
         return Signer(settings.sigv4_region, own)
     fetcher = AssumeRoleCredentialFetcher(

@@ -9,12 +9,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+)
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
 from ..errors import ExportError, StopRunError
-from .objects import ConditionFailedError, Folder, ListedKey, StoredObject
+from ..errors import storage as errors
+from .objects import Folder, ListedKey, StoredObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -77,7 +84,7 @@ class Bucket:
             if not if_match:
                 raise
             # So S3 answers If-Match where the object is gone.
-            raise ConditionFailedError(f"{self.where(key)} was deleted meanwhile.") from error
+            raise errors.OBJECT_CHANGED(where=self.where(key)) from error
         return answer["ETag"]
 
     def get(self, key: str) -> tuple[bytes, str] | None:
@@ -128,7 +135,7 @@ class Bucket:
         except _DeniedError as error:
             # Without an unconditional ListBucket S3 does not tell "missing" from "denied".
             if key in self.list(key).keys:
-                raise StopRunError(str(error)) from error
+                raise StopRunError(error.details) from error
 
     @contextmanager
     def _explained(self, verb: str, key: str) -> Iterator[None]:
@@ -138,58 +145,36 @@ class Bucket:
         except ClientError as error:
             raise self._explain(error, verb, where) from error
         except ReadTimeoutError as error:
-            raise StopRunError(
-                f"S3 was connected to and did not answer the request to {verb} {where} "
-                f"({type(error).__name__}); check what stands between it and the function's "
-                "subnets: a proxy, a firewall, or a link that drops large packets."
-            ) from error
+            raise errors.S3_TIMED_OUT(verb=verb, where=where, cause=type(error).__name__) from error
         except BotoCoreError as error:
-            raise StopRunError(
-                f"S3 cannot be reached to {verb} {where} ({type(error).__name__}); check that the "
-                "function's subnets have a route to S3, such as a gateway endpoint."
-            ) from error
+            lost = not isinstance(error, EndpointConnectionError | ConnectTimeoutError)
+            kind = errors.S3_CONNECTION_LOST if lost else errors.S3_UNREACHABLE
+            raise kind(verb=verb, where=where, cause=type(error).__name__) from error
         except (HTTPError, ResponseParserError) as error:  # which botocore lets through
-            raise StopRunError(
-                f"S3's answer to the request to {verb} {where} was cut off or is none "
-                f"({type(error).__name__}). Nothing is lost, the next run goes on."
+            raise errors.S3_INVALID_ANSWER(
+                verb=verb, where=where, cause=type(error).__name__
             ) from error
 
     def _explain(self, error: ClientError, verb: str, where: str) -> ExportError:
         code = str(error.response.get("Error", {}).get("Code", ""))
         if code in _CONDITION_CODES:
-            return ConditionFailedError(f"{where} was written by somebody else ({code}).")
+            return errors.OBJECT_CHANGED(where=where, cause=code)
         if code in _MISSING_CODES:
-            return _MissingError(where)
+            return _MissingError(errors.OBJECT_NOT_FOUND.details(where=where))
         if code in _DENIED_CODES:
             who = f"the role {self._role_arn}" if self._role_arn else "the function's role"
             return _DeniedError(
-                f"S3 refused to {verb} {where} ({_told(error)}); check that {who} has the "
-                "exporter's bucket policy for this bucket and prefix, and that the bucket's own "
-                "policy and its KMS key allow it."
+                errors.S3_ACCESS_DENIED.details(verb=verb, where=where, who=who, cause=_told(error))
             )
         if code == "RequestTimeTooSkewed":
-            return StopRunError(
-                f"S3 did not {verb} {where}: the clock is wrong ({code}); set it right. Nothing "
-                "more was exported or deleted."
-            )
+            return errors.CLOCK_REFUSED(verb=verb, where=where, cause=code)
         if code == "NoSuchBucket":
-            return StopRunError(
-                f"The bucket {self._name} does not exist; check S3_BUCKET, or create the bucket."
-            )
+            return errors.BUCKET_NOT_FOUND(bucket=self._name)
         if code in ("PermanentRedirect", "AuthorizationHeaderMalformed", "301"):
-            return StopRunError(
-                f"The bucket {self._name} is in another region; deploy the stack in the bucket's "
-                "region."
-            )
+            return errors.BUCKET_IN_OTHER_REGION(bucket=self._name)
         if code in _BUSY_CODES:
-            return StopRunError(
-                f"S3 is busy and did not {verb} {where} ({code}) after several tries; nothing is "
-                "lost, the next run goes on."
-            )
-        return StopRunError(
-            f"S3 did not {verb} {where} ({_told(error)}); see the code's meaning in S3's "
-            "documentation."
-        )
+            return errors.S3_BUSY(verb=verb, where=where, cause=code)
+        return errors.S3_ERROR(verb=verb, where=where, cause=_told(error))
 
 
 def _told(error: ClientError) -> str:

@@ -4,7 +4,7 @@ import time
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
-from ..errors import StopRunError
+from ..errors import storage as errors
 from ..timeline.clock import CLOCK_OFF_S
 from ..timeline.windows import iso
 
@@ -27,10 +27,7 @@ def check_clock(date: str | None) -> None:
         return  # says no time, or none that can be read
     here = time.time()
     if not -CLOCK_OFF_S <= here - there <= CLOCK_AHEAD_S:
-        raise StopRunError(
-            f"The clock says {iso(here)}, and S3 says {iso(there)}; set the clock right. Nothing "
-            "more was exported or deleted."
-        )
+        raise errors.CLOCK_SKEW(seconds=abs(here - there), here=iso(here), there=iso(there))
 
 
 def ask_date(url: str, ca_bundle: str, timeout_s: float) -> str | None:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, BinaryIO
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
+from ..errors import storage as errors
 from .clock import check_clock
 from .connection import S3Connection
-from .objects import ConditionFailedError, Folder, ListedKey, ObjectStore, StoredObject
+from .objects import Folder, ListedKey, ObjectStore, StoredObject
 
 if TYPE_CHECKING:
     from obstore import PutMode
@@ -79,9 +80,7 @@ class FastBucket:
             except (AlreadyExistsError, PreconditionError):
                 # Of a 412, and of a 409 too, where there may be no object yet: who handles this
                 # error looks what is there.
-                raise ConditionFailedError(
-                    f"{self.where(key)} was written by another process."
-                ) from None
+                raise errors.OBJECT_CHANGED(where=self.where(key)) from None
             except _FAILURES:
                 pass
         return self._by_boto3().put(

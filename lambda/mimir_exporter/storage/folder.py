@@ -4,7 +4,7 @@ Under the folder's path a key is a file's path, so that `metric=…` folders hol
 nothing else. What S3 keeps beside an object stands in `.mimir-exporter`, one small JSON file a key:
 the metadata of the bytes whose ETag it names. It is written before the data file and keeps what was
 said of the file before, so a process killed between the two leaves a file with its own metadata. A
-file that somebody else put there, or changed, has none.
+file that another process put there, or changed, has none.
 
 A lock on one file makes a condition and its write one step, across processes of one machine; the
 system drops it with the process. Linux and macOS.
@@ -22,8 +22,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import StopRunError
-from .objects import ConditionFailedError, Folder, StoredObject
+from ..errors import storage as errors
+from .objects import Folder, StoredObject
 
 STATE = ".mimir-exporter"
 BLOCK_BYTES = 1024 * 1024
@@ -90,9 +90,9 @@ class LocalFolder:
             with self._locked():
                 before = _etag(path)
                 if if_none_match and before is not None:
-                    raise ConditionFailedError(f"{path} is there already.")
+                    raise errors.OBJECT_CHANGED(where=path)
                 if if_match and before != if_match:
-                    raise ConditionFailedError(f"{path} was written or deleted by somebody else.")
+                    raise errors.OBJECT_CHANGED(where=path)
                 known = self._known(key)
                 kept = {before: known[before]} if before in known else {}
                 self._remember(key, {**kept, etag: dict(metadata or {})})
@@ -125,7 +125,7 @@ class LocalFolder:
         path = self._path(key)
         with self._explained("delete", path), self._locked():
             if if_match and _etag(path) not in (None, if_match):
-                raise ConditionFailedError(f"{path} was written by another process.")
+                raise errors.OBJECT_CHANGED(where=path)
             for file, top in ((path, self._root), (self._beside(key), self._state)):
                 with suppress(FileNotFoundError, NotADirectoryError):
                     file.unlink()
@@ -154,10 +154,7 @@ class LocalFolder:
     def _path(self, key: str) -> Path:
         parts = key.split("/")
         if any(part in ("", ".", "..") or "\0" in part for part in parts) or parts[0] == STATE:
-            raise StopRunError(
-                f"{key!r} is no path in {self._root}; check S3_PREFIX, which may not begin with "
-                f"{STATE}."
-            )
+            raise errors.INVALID_FOLDER_PATH(key=key, root=self._root, reserved=STATE)
         return self._root.joinpath(*parts)
 
     def _beside(self, key: str) -> Path:
@@ -171,10 +168,7 @@ class LocalFolder:
         except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
             return {}
         if name != key:
-            raise StopRunError(
-                f"{self._root} is on a file system that does not tell {name} from {key}; use a "
-                "folder on one that is case-sensitive."
-            )
+            raise errors.CASE_INSENSITIVE_FOLDER(root=self._root, name=name, key=key)
         return metadata
 
     def _remember(self, key: str, metadata: Mapping[str, Mapping[str, str]]) -> None:
@@ -208,9 +202,8 @@ class LocalFolder:
         try:
             yield
         except OSError as error:
-            raise StopRunError(
-                f"It was not possible to {verb} {path} ({error.strerror or error}); check that the "
-                "folder may be written, that its disk is not full, and that no name is too long."
+            raise errors.FOLDER_ERROR(
+                verb=verb, path=path, cause=error.strerror or error
             ) from error
 
 

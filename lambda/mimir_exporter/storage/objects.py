@@ -4,12 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
-from ..errors import ExportError
-
-
-class ConditionFailedError(ExportError):
-    """Somebody else wrote the object first: read it again and decide anew."""
-
 
 @dataclass(frozen=True)
 class StoredObject:

@@ -11,7 +11,7 @@ from botocore.credentials import CredentialProvider, CredentialResolver, Refresh
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import get_session
 
-from ..errors import StopRunError
+from ..errors import storage as errors
 from .client_config import ClientConfig
 from .clock import check_clock
 
@@ -82,10 +82,8 @@ class _AssumedRole(CredentialProvider):
         try:
             answer = boto3.client("sts", config=self._config.of_boto3).assume_role(**request)
         except (ClientError, BotoCoreError) as error:
-            raise StopRunError(
-                f"The role {self._arn} could not be assumed ({type(error).__name__}: "
-                f"{str(error).splitlines()[0]}); check ROLE_ARN, ROLE_EXTERNAL_ID, the role's "
-                "trust policy and that the VPC has an endpoint for STS."
+            raise errors.ROLE_NOT_ASSUMED(
+                arn=self._arn, cause=f"{type(error).__name__}: {str(error).splitlines()[0]}"
             ) from error
         keys = answer["Credentials"]
         return {

@@ -8,11 +8,12 @@ from urllib.parse import quote
 from .. import __version__
 from ..answer.spool import ClusterFile
 from ..catalog.metrics import Metric
+from ..errors import ConditionFailedError
 from ..timeline.deadline import Deadline
 from ..timeline.windows import Window
 from .layout import object_key
 from .manifest import Layout, ManifestFile, RawCounts
-from .objects import ConditionFailedError, ObjectStore
+from .objects import ObjectStore
 from .parallel import send_files
 
 # Each lost race means that another export of the same window got further.

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
 from ..answer.spool import Spool
+from ..errors import ConditionFailedError
 from ..errors.storage import FILE_CONFLICTS
 from ..timeline.deadline import Deadline
 from .adopt import REQUESTS, file_of, find_files
 from .covering import has_not_fallen, has_risen, uncovered
 from .manifest import Layout, Manifest, ManifestFile, ManifestStore
-from .objects import ConditionFailedError, ObjectStore
+from .objects import ObjectStore
 from .upload import RACES, Export, Uploader
 
 
