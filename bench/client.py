@@ -18,9 +18,9 @@ def main() -> None:
     from mimir_exporter.answer.spool import Spool  # noqa: PLC0415
     from mimir_exporter.catalog.metrics import Metric  # noqa: PLC0415
     from mimir_exporter.settings.settings import load_settings  # noqa: PLC0415
-    from mimir_exporter.source.auth import credential_source  # noqa: PLC0415
+    from mimir_exporter.source.api import Mimir  # noqa: PLC0415
     from mimir_exporter.source.fetch import Fetcher  # noqa: PLC0415
-    from mimir_exporter.source.mimir import Mimir  # noqa: PLC0415
+    from mimir_exporter.source.secret import credential_source  # noqa: PLC0415
     from mimir_exporter.storage.connection import S3Connection  # noqa: PLC0415
     from mimir_exporter.storage.fast_bucket import FastBucket  # noqa: PLC0415
     from mimir_exporter.storage.manifest import Layout  # noqa: PLC0415

@@ -72,7 +72,7 @@ def watch_parts() -> Parts:
     """Have the exporter's parts counted."""
     from mimir_exporter.answer import split, spool  # noqa: PLC0415
     from mimir_exporter.checkpoint.store import CheckpointStore  # noqa: PLC0415
-    from mimir_exporter.source.mimir import Mimir  # noqa: PLC0415
+    from mimir_exporter.source.api import Mimir  # noqa: PLC0415
     from mimir_exporter.storage.fast_bucket import FastBucket  # noqa: PLC0415
 
     parts = Parts()

@@ -41,12 +41,14 @@ SITE = """
 class Site:
     """A port of nginx's that leads to `upstream` (a URL; its path replaces the request's `/`).
 
-    `rules` are directives of nginx, such as who is let in.
+    `rules` are directives of nginx, such as who is let in. With `client_ca` only those are who
+    show a certificate that it has signed.
     """
 
     upstream: str
     rules: str = ""
     certificate: Certificate | None = None
+    client_ca: Path | None = None
 
 
 @contextlib.contextmanager
@@ -77,12 +79,14 @@ def running_nginx(sites: Mapping[str, Site]) -> Iterator[Mapping[str, int]]:
 
 def _write(site: Site, port: int) -> str:
     own = site.certificate
+    verify = f" ssl_client_certificate {site.client_ca}; ssl_verify_client on;"
     return SITE.format(
         port=port,
         upstream=site.upstream,
         rules=site.rules,
         tls=" ssl" if own else "",
         certificate=f"ssl_certificate {own.certificate}; ssl_certificate_key {own.key};"
+        + (verify if site.client_ca else "")
         if own
         else "",
     )

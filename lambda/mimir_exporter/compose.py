@@ -18,10 +18,10 @@ from .runs.context import CommandOptions, RunContext
 from .runs.cycle import Exporter
 from .runs.machine import StateMachine
 from .settings.settings import Settings
-from .source.auth import CredentialSource, credential_source
+from .source.api import Mimir
 from .source.counts import RawCounter
 from .source.fetch import Fetcher
-from .source.mimir import Mimir
+from .source.secret import CredentialSource, credential_source
 from .storage.bounded import BoundedStore
 from .storage.client_config import CLIENT_CONFIG, INTERACTIVE_CONFIG, ClientConfig
 from .storage.connection import S3Connection

@@ -176,6 +176,12 @@ RUN_PLANNED = Message(
     ("windows", "metric_windows"),
     optional=("range",),
 )
+CREDENTIALS_CORRECTED = Message(
+    "credentials corrected",
+    ("INFO",),
+    "a value had more than it should, such as `Bearer ` before a token, and is used without it",
+    ("summary",),
+)
 CREDENTIALS_RELOADED = Message(
     "credentials reloaded",
     ("INFO",),

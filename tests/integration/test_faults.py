@@ -517,9 +517,12 @@ def test_an_endpoint_that_is_not_ready_is_not_asked(
         faults.answer(503, "Some services are not Running:\nStarting: 1"),
         lambda request: request.path == "/-/ready",
     )
+    proxy.spoil(faults.answer(503, "starting"), lambda request: request.path.endswith("/query"))
     with pytest.raises(ExportError) as caught:
         through.export()
-    assert_one_sentence(caught.value, "/-/ready answered 503", "not ready", "Starting: 1")
+    assert_one_sentence(
+        caught.value, "/-/ready", "503", "not ready", "Starting: 1", "METRICS_READINESS_PATH"
+    )
     assert proxy.queries == []
     proxy.heal()
     assert_complete(through, through.export(), mimir)
@@ -531,8 +534,18 @@ def test_an_endpoint_that_is_not_ready_is_not_asked(
         ({"/-/ready": 404, "/ready": 200}, "/ready"),
         ({"/-/ready": 404, "/ready": 404}, "/prometheus/api/v1/query"),
         ({"/-/ready": 403, "/ready": 302}, "/prometheus/api/v1/query"),
+        ({"/-/ready": 503, "/ready": 503}, "/prometheus/api/v1/query"),
+        ({"/-/ready": 502, "/ready": 404}, "/prometheus/api/v1/query"),
+        ({"/-/ready": 503, "/ready": 200}, "/ready"),
     ],
-    ids=["Mimir", "a gateway that hides it", "a gateway that guards it"],
+    ids=[
+        "Mimir",
+        "a gateway that hides it",
+        "a gateway that guards it",
+        "a router without such a path",
+        "a gateway without a server for it",
+        "a router without the first path",
+    ],
 )
 def test_readiness_is_found_where_it_is(
     answers: dict[str, int], asked: str, through: Function, proxy: Proxy, mimir: Prometheus
@@ -558,7 +571,7 @@ def test_something_else_that_answers_200_stops_the_run(through: Function, proxy:
     proxy.spoil(faults.answer(200, HTML), lambda r: r.path.endswith("/query"))
     with pytest.raises(ExportError) as caught:
         through.export()
-    assert_one_sentence(caught.value, "is not Prometheus JSON", "check HOSTNAME, PORT")
+    assert_one_sentence(caught.value, "a login page?", "check HOSTNAME, PORT")
 
 
 def test_requests_name_a_path_and_not_a_proxy(through: Function, proxy: Proxy) -> None:

@@ -10,7 +10,7 @@ from localcloud.certificates import Certificate, make_authority, make_certificat
 from localcloud.nginx import Site, running_nginx
 from localcloud.prometheus import Prometheus
 from mimir_exporter.errors import ExportError, SettingsError
-from mimir_exporter.source import connection
+from mimir_exporter.source import tls
 from tests.conftest import NeedProgram
 from tests.integration.conftest import MakeFunction
 from tests.integration.deployment import FEW, Function
@@ -76,8 +76,8 @@ def test_the_bundle_that_ships_lies_beside_the_package(
     behind_tls: Function, authority: Certificate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wherever Lambda starts the function from."""
-    assert (connection._SHIPPED / "mimir_exporter" / "handler.py").is_file()
-    monkeypatch.setattr(connection, "_SHIPPED", authority.certificate.parent)
+    assert (tls._SHIPPED / "mimir_exporter" / "handler.py").is_file()
+    monkeypatch.setattr(tls, "_SHIPPED", authority.certificate.parent)
     shipped = behind_tls.with_env(CA_BUNDLE=authority.certificate.name)
     assert shipped.export()["outcome"] == "complete"
 

@@ -12,7 +12,7 @@ import pytest
 
 from localcloud.prometheus import Prometheus
 from mimir_exporter.checkpoint.ranges import load_ranges
-from mimir_exporter.source import mimir as client
+from mimir_exporter.source import transport
 from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeProxy
 from tests.integration.deployment import FEW, LAST_END, Function
@@ -124,8 +124,8 @@ def test_whatever_mimir_does_nothing_is_lost_and_nothing_stands_twice(
 ) -> None:
     """Each round is a new bucket, and a weather of its own: drizzle or storm, of some kinds."""
     # What is waited for is the same; only not for so long.
-    monkeypatch.setattr(client, "STALL_TIMEOUT_S", 0.2)
-    monkeypatch.setattr(client, "FIRST_BYTE_TIMEOUT_S", 0.4)
+    monkeypatch.setattr(transport, "STALL_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(transport, "FIRST_BYTE_TIMEOUT_S", 0.4)
     monkeypatch.setattr("mimir_exporter.source.refusals.RETRY_AFTER_CAP_S", 0.1)
     random = Random(seed)
     hours = HOURS if is_long else HOURS_QUICK

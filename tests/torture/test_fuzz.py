@@ -127,7 +127,7 @@ def test_any_refusal_has_a_class_and_a_short_line(
 ) -> None:
     def check(status: int, body: str, wrapped: bool, header: str) -> None:
         text = json.dumps({"status": "error", "error": body}) if wrapped else body
-        error = classify(status, text, url="http://m/q", retry_after=header)
+        error = classify(status, text, url="http://m/q", headers={"Retry-After": header})
         assert isinstance(error, ExportError)
         assert "\n" not in str(error)
         assert len(str(error)) < 700

@@ -114,12 +114,16 @@ def expect(text: bytes, label: str | None = "cluster") -> Expected | None:  # no
     data = top.get("data")
     if known & top.twice or top["status"] == "error" or not isinstance(data, Obj):
         return None
-    if {"resultType", "result"} & data.twice or data.get("resultType") != "matrix":
+    if {"resultType", "result"} & data.twice or "result" not in data:
         return None
-    if not isinstance(data.get("result"), list):
+    kind, result = data.get("resultType"), data["result"]
+    # Go encodes an empty list as null, and its type then is empty too.
+    if (result is None and kind in (None, "", "matrix")) or (result == [] and kind == ""):
+        return Expected({}, {}, ordinary=True)
+    if kind != "matrix" or not isinstance(result, list):
         return None
     made = Expected({}, {}, ordinary=True)
-    for series in data["result"]:
+    for series in result:
         if not isinstance(series, Obj) or {"metric", "values", "histograms"} & series.twice:
             return None
         labels = series.get("metric")

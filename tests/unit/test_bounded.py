@@ -10,8 +10,8 @@ import pytest
 
 from mimir_exporter.errors import OutOfTimeError, StopRunError
 from mimir_exporter.errors import runs as errors
-from mimir_exporter.source.auth import CredentialSource
-from mimir_exporter.source.mimir import Mimir
+from mimir_exporter.source.api import Mimir
+from mimir_exporter.source.secret import CredentialSource
 from mimir_exporter.storage.bounded import BoundedStore
 from mimir_exporter.storage.objects import ObjectStore
 from mimir_exporter.timeline.bounded import HANGS_S, call_within

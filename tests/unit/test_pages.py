@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from mimir_exporter.errors import source
+from mimir_exporter.source.refusals import classify
 from release import sections
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -52,3 +54,20 @@ def test_the_architecture_names_every_module() -> None:
 )
 def test_a_page_leads_on_to_another(page: Path) -> None:
     assert re.search(r"\]\((?:\.\./|docs/)?\w+\.md", page.read_text("utf-8"))
+
+
+SETTINGS = ("path_prefix", "wire_gzip", "port", "scheme")
+
+
+def test_the_page_of_sources_has_every_code_of_a_refusal() -> None:
+    page = (PROJECT / "docs" / "sources.md").read_text("utf-8")
+    table = page.partition("## What fixes a refusal")[2]
+    listed = set(re.findall(r"`([a-z0-9_]+)`", table))
+    statuses = [200, 300, 302, 400, 401, 403, 404, 405, 406, 407, 408, 410, 413, 422, 429, 495, 499]
+    texts = ["", "no org id", "parse error", "rpc error: code = Aborted", "too many samples"]
+    texts += ["exceeded series limit", "throttlingexception", "http request to an https server"]
+    for status in [*statuses, 500, 501, 502, 503, 504]:
+        for text in texts:
+            assert classify(status, text, url="http://m").details.code in listed
+    for code in listed:
+        assert code.upper() in vars(source) or code in SETTINGS

@@ -142,13 +142,11 @@ def test_an_answer_is_the_error_that_says_what_cures_it(
     status: int, body: str, kind: type[ExportError], wrap: type[str]
 ) -> None:
     error = classify(status, wrap(body), url=URL)
-    assert type(error) is kind
+    assert isinstance(error, kind)
+    assert isinstance(error, UnclearRefusalError) == (kind is UNCLEAR)
     text = str(error)
-    assert URL in error.details.summary
-    assert f"HTTP {status}" in text or error.details.code in (
-        "https_expected",
-        "client_certificate_required",
-    )
+    assert URL in text
+    assert error.details.code
     assert "\n" not in text
     assert len(text) < 700
 
@@ -196,7 +194,7 @@ def test_what_is_busy_is_not_cut(status: int) -> None:
     [(429, "busy"), (500, ""), (502, ""), (503, ""), (400, "ThrottlingException")],
 )
 def test_what_the_server_asks_for_is_waited(status: int, body: str) -> None:
-    error = classify(status, body, url=URL, retry_after="7")
+    error = classify(status, body, url=URL, headers={"Retry-After": "7"})
     assert isinstance(error, TryLaterError)
     assert error.retry_after_s == 7
 

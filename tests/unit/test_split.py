@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mimir_exporter.answer.split import AnswerError, Splitter
 from tests.unit.answers import (
     DEFAULT,
     HEAD,
@@ -274,3 +275,28 @@ def test_a_damaged_answer_is_refused_or_means_what_it_now_says(
 ) -> None:
     whole = answer(matrix)
     judge(damage(whole, random.Random(seed)), points, whole, matrix)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"resultType":"matrix","result":null}',
+        b'{"resultType":"","result":null}',
+        b'{"resultType":"","result":[]}',
+        b'{"result":null}',
+        b'{"result": null ,"resultType" : "matrix", "stats": {"a": [1]}}',
+    ],
+)
+def test_an_empty_answer_in_gos_spelling_is_an_empty_answer(data: bytes) -> None:
+    found = Splitter("cluster", "none", lambda *_: None)
+    found.feed(b'{"status":"success","data":' + data + b"}")
+    envelope = found.finish()
+    assert (envelope.status, envelope.series, envelope.samples) == ("success", 0, 0)
+
+
+def test_series_without_a_type_are_no_empty_answer() -> None:
+    series = b'{"metric":{},"values":[[1,"1"]]}'
+    found = Splitter("cluster", "none", lambda *_: None)
+    found.feed(b'{"status":"success","data":{"resultType":"","result":[' + series + b"]}}")
+    with pytest.raises(AnswerError):
+        found.finish()

@@ -39,7 +39,11 @@ REFUSED = {
     "no data": (b'{"status":"success"}', "no list of series"),
     "null data": (b'{"status":"success","data":null}', "no list of series"),
     "no result": (b'{"status":"success","data":{"resultType":"matrix"}}', "no list of series"),
-    "null result": (HEAD[:-1] + b"null}}", "no list of series"),
+    "null vector": (
+        b'{"status":"success","data":{"resultType":"vector","result":null}}',
+        "a vector",
+    ),
+    "text result": (HEAD[:-1] + b'"none"}}', "not a list of series"),
     "object result": (HEAD[:-1] + b"{}}}", "not a list"),
     "vector": (matrix_of(ONE).replace(b"matrix", b"vector"), "a vector, not a matrix"),
     "late vector": (

@@ -32,7 +32,12 @@ class AnswerError(ValueError):
     """An answer that cannot be used: not JSON, cut short, or not a matrix.
 
     Whatever was handed on from the same answer before this was raised must be thrown away.
+    `is_page` says that it begins as HTML does.
     """
+
+    def __init__(self, message: str, *, is_page: bool = False) -> None:
+        super().__init__(message)
+        self.is_page = is_page
 
 
 def find_end(text: bytes, pos: int, depth: int) -> tuple[int, int]:
@@ -61,6 +66,10 @@ class Members:
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         self._pairs = pairs
+
+    def has(self, name: str) -> bool:
+        """Whether the name is there, with any value."""
+        return any(key == name for key, _ in self._pairs)
 
     def get(self, name: str) -> Any:
         """The value of a name, None where it is missing. AnswerError where it stands twice."""

@@ -120,10 +120,12 @@ class Splitter:
         self._envelope += block
         begin = bytes(self._envelope.lstrip(b" \t\n\r")[:1])
         if begin not in (b"", b"{"):
-            raise AnswerError(f"The answer is no JSON object: it begins with {begin!r}.")
+            raise AnswerError(
+                f"The answer is no JSON object: it begins with {begin!r}.", is_page=begin == b"<"
+            )
         found = self._finder.find(self._envelope)
         if found is not None:
-            if self._finder.result_type not in (None, "matrix"):
+            if self._finder.result_type not in (None, "", "matrix"):
                 raise AnswerError(f"The answer is a {self._finder.result_type}, not a matrix.")
             del self._envelope[found:]
             self._place = "first"
@@ -247,10 +249,11 @@ class Splitter:
         if status not in ("success", "error"):
             raise AnswerError("The answer has no status that says success or error.")
         if status == "success":
-            if not isinstance(data, Members) or result is None:
+            if not isinstance(data, Members) or not data.has("result"):
                 raise AnswerError("The answer says success but has no list of series.")
-            if kind != "matrix":
-                raise AnswerError(f"The answer is a {kind}, not a matrix.")
+            self._check_kind(kind, result)
+            # Go encodes an empty list as null, where nobody made the list.
+            result = [] if result is None else result
             if not isinstance(result, list):
                 raise AnswerError("The result of the answer is not a list of series.")
         return Envelope(
@@ -264,6 +267,12 @@ class Splitter:
             series=self._series,
             samples=self._samples,
         )
+
+    def _check_kind(self, kind: object, result: object) -> None:
+        """A matrix, or nothing in no type."""
+        is_untyped = kind == "" or (kind is None and result is None)
+        if kind != "matrix" and (result or self._series or not is_untyped):
+            raise AnswerError(f"The answer is a {kind}, not a matrix.")
 
 
 def _skip_space(text: bytes, pos: int) -> int:

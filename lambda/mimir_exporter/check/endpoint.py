@@ -5,8 +5,8 @@ from email.utils import parsedate_to_datetime
 
 from ..errors import ExportError, OutOfTimeError
 from ..runs.context import RunContext
-from ..source.auth import describe_credentials
 from ..source.retry import with_retries
+from ..source.secret import describe_credentials
 from ..timeline.windows import iso
 from .findings import Findings
 

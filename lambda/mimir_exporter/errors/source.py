@@ -90,9 +90,36 @@ HTTP_EXPECTED = ErrorKind(
 CLIENT_CERTIFICATE_REQUIRED = ErrorKind(
     "client_certificate_required",
     StopRunError,
-    "The endpoint {url} requires a client certificate, and no client certificate is configured",
-    "set HOSTNAME to a gateway that accepts other credentials: the exporter has no client "
-    "certificates",
+    "The endpoint {url} requires a client certificate, and got none or another than it accepts",
+    "store the certificate and its key in the secret as PROMETHEUS_TLS_CERT and PROMETHEUS_TLS_KEY",
+)
+CLIENT_CERTIFICATE_REFUSED = ErrorKind(
+    "client_certificate_refused",
+    StopRunError,
+    "The endpoint {url} ended the TLS handshake: no client certificate is configured, or it does "
+    "not accept this one",
+    "check PROMETHEUS_TLS_CERT and PROMETHEUS_TLS_KEY in the secret, that a CA that the endpoint "
+    "knows signed the certificate, and that it has not expired",
+)
+INVALID_CLIENT_CERTIFICATE = ErrorKind(
+    "invalid_client_certificate",
+    SettingsError,
+    "Invalid PROMETHEUS_TLS_CERT or PROMETHEUS_TLS_KEY: not a certificate with its own key",
+    "set them to PEM texts that belong together, the key without a password",
+)
+NOT_HTTP = ErrorKind(
+    "not_http",
+    TryLaterError,
+    "The endpoint {origin} does not speak HTTP/1.1",
+    "set PORT to the one of the HTTP API",
+    "PORT is that of gRPC, of SSH or of another service",
+)
+PROXY_FAILED = ErrorKind(
+    "proxy_failed",
+    TryLaterError,
+    "Cannot connect to {origin} through the proxy {proxy}",
+    "check PROMETHEUS_PROXY_URL, or HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the function, and that "
+    "the proxy lets the function reach that host and port",
 )
 
 # HTTP statuses.
@@ -102,6 +129,13 @@ AUTHENTICATION_FAILED = ErrorKind(
     "Authentication failed (HTTP 401) at {url}",
     "check the PROMETHEUS_ credentials, in the secret or in the environment",
     "wrong or rotated values in the secret: fill it with the stack's output `SecretCommand`",
+)
+NO_TENANT = ErrorKind(
+    "no_tenant",
+    StopRunError,
+    "No tenant (HTTP 401) at {url}",
+    "set PROMETHEUS_X_SCOPE_ORGID, in the secret or in the environment, to the tenant",
+    "Mimir and Cortex with multi-tenancy require the header X-Scope-OrgID",
 )
 ACCESS_DENIED = ErrorKind(
     "access_denied",
@@ -134,21 +168,22 @@ PROXY_AUTHENTICATION_REQUIRED = ErrorKind(
     "proxy_authentication_required",
     StopRunError,
     "Proxy authentication required (HTTP 407) at {url}",
-    "set HOSTNAME and PORT to an address that is reached without that proxy",
+    "store the proxy's URL with its user and password in the secret as PROMETHEUS_PROXY_URL",
 )
 REDIRECTED = ErrorKind(
     "redirected",
     StopRunError,
-    "Redirected (HTTP {status}) at {url}: redirects are not followed, they would carry the "
-    "credentials to another host",
+    "Redirected (HTTP {status}) from {url} to {location}: redirects are not followed, they would "
+    "carry the credentials to another host",
     "set SCHEME, HOSTNAME, PORT and PATH_PREFIX to the address behind the redirect",
     "SCHEME is http and the gateway wants https, or the gateway redirects to a login page",
 )
 ENDPOINT_NOT_READY = ErrorKind(
     "endpoint_not_ready",
     StopRunError,
-    "The endpoint is not ready (HTTP {status}) at {url}",
-    "no action needed if Mimir is starting: the next run tries again; otherwise see Mimir's log",
+    "The endpoint is not ready (HTTP {status}) at {url}, and answers no query",
+    "no action needed if Mimir is starting: the next run tries again; otherwise see Mimir's log, "
+    "and check METRICS_READINESS_PATH",
 )
 ENDPOINT_NOT_READY_IN_TIME = ErrorKind(
     "endpoint_not_ready_in_time",
@@ -174,6 +209,13 @@ MIMIR_UNAVAILABLE = ErrorKind(
     "Mimir is temporarily unavailable (HTTP {status}) at {url}",
     "check the health and the load of Mimir",
     "Mimir is restarting or overloaded, or one of its stores is down",
+)
+STORE_UNAVAILABLE = ErrorKind(
+    "store_unavailable",
+    TryLaterOrSplitError,
+    "A store of the source did not answer the query (HTTP {status}) at {url}",
+    "check the health and the load of the stores behind it",
+    "Thanos with partial_response=false, while a store restarts or times out",
 )
 RATE_LIMITED = ErrorKind(
     "rate_limited",
@@ -211,8 +253,9 @@ QUERY_REJECTED = ErrorKind(
 QUERY_REFUSED = ErrorKind(
     "query_refused",
     UnclearRefusalError,
-    "Mimir refuses the query (HTTP {status}) at {url}",
-    "correct the query, or remove the metric from EXTRA_METRICS; if the cause is a limit, raise it",
+    "The source refuses the query, and smaller ones too (HTTP {status}) at {url}",
+    "correct the query, or remove the metric from EXTRA_METRICS; if the source limits the size of "
+    "an answer, raise that limit",
 )
 NOT_SPLIT_BY_CLUSTER = ErrorKind(
     "not_split_by_cluster",
@@ -257,6 +300,19 @@ ANSWER_UNREADABLE = ErrorKind(
     TryLaterOrSplitError,
     "Invalid or truncated response from Mimir",
     "check the gateway in front of Mimir, its time-outs and its limits",
+)
+ANSWER_IS_PAGE = ErrorKind(
+    "answer_is_page",
+    TryLaterError,
+    "Not a Prometheus API response (a login page?)",
+    "check HOSTNAME, PORT, PATH_PREFIX and the credentials",
+)
+UNKNOWN_CONTENT_CODING = ErrorKind(
+    "unknown_content_coding",
+    TryLaterError,
+    "The response has the Content-Encoding {coding!r}, which was not requested",
+    "check the gateway in front of the source, which must send gzip or no encoding; or set "
+    "WIRE_GZIP=false",
 )
 GZIP_TRAILING_DATA = ErrorKind(
     "gzip_trailing_data",
@@ -329,6 +385,33 @@ CONFLICTING_SIGNATURE = ErrorKind(
     SettingsError,
     "Conflicting credentials: both SigV4 and {method} are configured",
     "use one: remove SIGV4_REGION or the PROMETHEUS_ credentials",
+)
+OAUTH2_REFUSED = ErrorKind(
+    "oauth2_refused",
+    StopRunError,
+    "The authorization server refuses a token (HTTP {status}) at {url}",
+    "check PROMETHEUS_OAUTH2_CLIENT_ID, PROMETHEUS_OAUTH2_CLIENT_SECRET, PROMETHEUS_OAUTH2_SCOPES "
+    "and PROMETHEUS_OAUTH2_ENDPOINT_PARAMS, and that the client may use client credentials",
+    "the client's secret has expired, or Entra ID lacks the scope https://…/.default",
+)
+OAUTH2_UNAVAILABLE = ErrorKind(
+    "oauth2_unavailable",
+    TryLaterError,
+    "The authorization server is temporarily unavailable (HTTP {status}) at {url}",
+    "no action needed if it recovers: retried at the next run; otherwise check its health",
+)
+OAUTH2_UNREACHABLE = ErrorKind(
+    "oauth2_unreachable",
+    TryLaterError,
+    "Cannot connect to the authorization server {url}",
+    "check PROMETHEUS_OAUTH2_TOKEN_URL, and that the function's subnets reach it: a public one "
+    "needs a NAT gateway or a proxy",
+)
+OAUTH2_INVALID_ANSWER = ErrorKind(
+    "oauth2_invalid_answer",
+    StopRunError,
+    "No access token in the answer of the authorization server {url}",
+    "check PROMETHEUS_OAUTH2_TOKEN_URL: the token endpoint, not the issuer's address",
 )
 SIGNER_ROLE_DENIED = ErrorKind(
     "signer_role_denied",

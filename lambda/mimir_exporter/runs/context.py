@@ -9,9 +9,9 @@ from ..checkpoint.state import Checkpoint
 from ..checkpoint.store import CheckpointStore
 from ..errors.settings import LAYOUT_DIFFERS
 from ..settings.settings import Settings
-from ..source.auth import CredentialSource
+from ..source.api import Mimir
 from ..source.counts import RawCounter
-from ..source.mimir import Mimir
+from ..source.secret import CredentialSource
 from ..storage.manifest import ManifestStore
 from ..storage.objects import ObjectStore
 from ..timeline.deadline import Deadline

@@ -5,7 +5,7 @@ from ..checkpoint.state import Checkpoint
 from ..checkpoint.wanted import lag_s, wanted_windows
 from ..errors import CheckpointError, OutOfTimeError, StopRunError, TryLaterError
 from ..errors.source import ENDPOINT_NOT_READY_IN_TIME
-from ..source.mimir import Ready
+from ..source.api import Ready
 from ..source.retry import with_retries
 from ..timeline.windows import iso, window_at
 from .audit import audit_exported

@@ -12,7 +12,7 @@ from datetime import datetime
 from ..errors import SettingsError
 from ..errors import settings as errors
 from . import parsers
-from .credentials import NAMES, Credentials
+from .credentials import SECRET_NAMES, Credentials
 from .parsers import DAY_S
 from .rows import Place, read_table, rows_of, setting
 
@@ -282,7 +282,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class CredentialSettings:
-    """The credentials: what of them may be a variable. `source/auth.py` reads and checks them."""
+    """The credentials: what of them may be a variable. `credentials.py` checks them."""
 
     token: str = setting(
         "PROMETHEUS_AUTH_TOKEN",
@@ -322,6 +322,76 @@ class CredentialSettings:
         default="",
         meaning="Mimir's tenant, or several as `a\\|b`; alone or beside other credentials",
     )
+    client_id: str = setting(
+        "PROMETHEUS_OAUTH2_CLIENT_ID",
+        parsers.any_text,
+        group=CREDENTIALS,
+        default="",
+        meaning="OAuth 2 client credentials, with the secret and the URL of the token",
+    )
+    client_secret: str = setting(
+        "PROMETHEUS_OAUTH2_CLIENT_SECRET",
+        parsers.any_text,
+        group=CREDENTIALS,
+        default="",
+        place=Place.SECRET,
+        meaning="the client's secret; belongs in the secret",
+    )
+    token_url: str = setting(
+        "PROMETHEUS_OAUTH2_TOKEN_URL",
+        parsers.any_text,
+        group=CREDENTIALS,
+        default="",
+        meaning="where the authorization server gives tokens",
+    )
+    scopes: str = setting(
+        "PROMETHEUS_OAUTH2_SCOPES",
+        parsers.any_text,
+        group=CREDENTIALS,
+        default="",
+        meaning="scopes to request, with spaces between them",
+    )
+    endpoint_params: str = setting(
+        "PROMETHEUS_OAUTH2_ENDPOINT_PARAMS",
+        parsers.any_text,
+        group=CREDENTIALS,
+        default="",
+        place=Place.SECRET,
+        meaning='more fields of the token request, such as `{"audience": "…"}`',
+    )
+    certificate: str = setting(
+        "PROMETHEUS_TLS_CERT",
+        parsers.any_text,
+        group=CREDENTIALS,
+        default="",
+        place=Place.SECRET,
+        meaning="client certificate (PEM, with its chain), beside or instead of other credentials",
+    )
+    certificate_key: str = setting(
+        "PROMETHEUS_TLS_KEY",
+        parsers.any_text,
+        group=CREDENTIALS,
+        default="",
+        place=Place.SECRET,
+        meaning="its key (PEM, without a password); belongs in the secret",
+    )
+    http_headers: str = setting(
+        "PROMETHEUS_HTTP_HEADERS",
+        parsers.any_text,
+        group=CREDENTIALS,
+        default="",
+        meaning='more headers of each request, such as `{"X-Prom-Label-Policy": "…"}`; those with '
+        "a secret value belong in the secret, and win",
+    )
+    proxy_url: str = setting(
+        "PROMETHEUS_PROXY_URL",
+        parsers.any_text,
+        group=CREDENTIALS,
+        default="",
+        meaning="forward proxy towards the endpoint, such as `http://proxy.example:3128`; with a "
+        "password it belongs in the secret. Without it `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` "
+        "of the function count",
+    )
 
 
 # Every variable that the function reads, by name.
@@ -338,7 +408,9 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     _check_grid(settings)
     _check_pairs(settings)
     if not settings.auth_secret_arn:
-        Credentials.from_values({name: environ.get(name, "") for name in NAMES}, "the environment")
+        Credentials.from_values(
+            {name: environ.get(name, "") for name in SECRET_NAMES}, "the environment"
+        )
     return settings
 
 

@@ -11,7 +11,7 @@ from ..catalog.metrics import Metric
 from ..errors import QueryError, StopRunError
 from ..settings.settings import Settings
 from ..timeline.windows import Window
-from .mimir import Mimir
+from .api import Mimir
 from .parts import EVERYTHING, ClusterSet, Part
 
 Ask = Callable[[], Iterable[str]]

@@ -20,7 +20,7 @@ from ..errors import (
     TooManySeriesError,
 )
 from ..timeline.windows import Window
-from .mimir import Mimir
+from .api import Mimir
 
 T = TypeVar("T")
 

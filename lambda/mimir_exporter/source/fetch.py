@@ -32,8 +32,8 @@ from ..errors import source as errors
 from ..settings.settings import Settings
 from ..timeline.deadline import Deadline
 from ..timeline.windows import Window
+from .api import Mimir
 from .clusters import ClusterNames
-from .mimir import Mimir
 from .parts import EVERYTHING, ClusterSet, Part, complements, matcher_bytes
 from .refusals import missing_data
 from .retry import with_retries
@@ -360,7 +360,8 @@ class Fetcher:
                 envelope = splitter.finish()
             except AnswerError as error:
                 # An answer that was cut off without a length looks just like this.
-                raise errors.ANSWER_UNREADABLE(cause=self._mimir.hide(str(error))) from None
+                kind = errors.ANSWER_IS_PAGE if error.is_page else errors.ANSWER_UNREADABLE
+                raise kind(cause=self._mimir.hide(str(error))) from None
         self._judge(envelope)
         job.stats.infos += tuple(map(self._mimir.hide, envelope.infos))
 

@@ -13,7 +13,7 @@ from botocore.session import get_session
 
 from ..errors import source as errors
 from ..settings.settings import Settings
-from .auth import AUTH_CLIENT_TIMEOUTS
+from .secret import AUTH_CLIENT_TIMEOUTS
 
 SERVICE = "aps"
 _ADDED = ("Authorization", "X-Amz-Date", "X-Amz-Security-Token")

@@ -1,12 +1,10 @@
 """Who we are to Mimir: methods, tenants, headers, and the secret that holds them."""
 
 import base64
-import html
 import itertools
 import json
 import traceback
 from collections.abc import Callable
-from urllib.parse import quote, quote_plus
 
 import pytest
 from aws_lambda_powertools.utilities import parameters
@@ -15,10 +13,9 @@ from hypothesis import strategies as st
 
 from mimir_exporter.errors import SettingsError, StopRunError
 from mimir_exporter.settings.credentials import NAMES, Credentials
-from mimir_exporter.source.auth import (
+from mimir_exporter.source.secret import (
     CredentialSource,
     credential_source,
-    hide,
     secrets_manager_reader,
 )
 from tests.some import some
@@ -89,11 +86,8 @@ def test_a_log_line_can_name_the_method(values: dict[str, str], method: str) -> 
 def test_half_a_login_says_which_half_is_missing(given_one: str, other: str) -> None:
     with pytest.raises(SettingsError) as caught:
         Credentials.from_values({given_one: "hunter2"}, "the environment")
-    text = str(caught.value)
-    assert text == (
-        f"{given_one} is set in the environment and {other} is not; set both "
-        "[incomplete_credentials]"
-    )
+    assert caught.value.details.code == "incomplete_credentials"
+    assert str(caught.value).startswith(f"{given_one} is set in the environment and {other} is not")
 
 
 def test_a_password_may_hold_letters_of_any_script() -> None:
@@ -144,33 +138,6 @@ def test_values_are_taken_without_the_space_around_them() -> None:
 def test_no_login_is_in_its_repr(method: str) -> None:
     found = Credentials.from_values({**METHODS[method], TENANT: "team"}, "x")
     assert repr(found) == "Credentials(tenant='team')"
-
-
-ODD = 'pa/ss "wörd" & <more>\\+'
-
-
-@pytest.mark.parametrize(
-    "spell",
-    [
-        str,
-        lambda text: json.dumps({"said": text}),
-        lambda text: json.dumps({"said": text}, ensure_ascii=False),
-        lambda text: json.dumps({"said": text}).replace("/", r"\/"),
-        quote,
-        lambda text: quote(text, safe=""),
-        quote_plus,
-        html.escape,
-        lambda text: base64.b64encode(f"me:{text}".encode()).decode(),
-    ],
-    ids=["plain", "ASCII JSON", "JSON", "PHP", "path", "URL", "form", "page", "header"],
-)
-def test_a_secret_is_hidden_however_it_is_spelled(spell: Callable[[str], str]) -> None:
-    found = Credentials.from_values({USERNAME: "me", PASSWORD: ODD}, "x")
-    said = hide(f"refused {spell(ODD)} of me", found.secrets)
-    assert spell(ODD) not in said
-    assert "***" in said
-    assert said.startswith("refused ")
-    assert said.endswith(" of me")
 
 
 @given(st.dictionaries(st.sampled_from(NAMES), st.text(max_size=12), max_size=5))
@@ -242,7 +209,7 @@ def test_a_kept_secret_that_cannot_be_used_is_read_again() -> None:
     source = CredentialSource({}, ARN, lambda force: json.dumps({BEARER: "new"}) if force else "x")
     assert source.get().bearer == "new"
     broken = CredentialSource({}, ARN, lambda _force: "x")
-    with pytest.raises(SettingsError, match="it is not JSON"):
+    with pytest.raises(SettingsError, match="is not JSON"):
         broken.get()
 
 
@@ -262,10 +229,10 @@ def test_without_a_secret_there_is_nothing_to_read_again() -> None:
         ('"hunter2"', "is not a JSON object"),
         ('["hunter2"]', "is not a JSON object"),
         ("null", "is not a JSON object"),
-        ('{"hunter2": "PROMETHEUS_AUTH_TOKEN"}', "a key is none of its names"),
-        ('{"password": "hunter2"}', "a key is none of its names"),
-        ('{"PROMETHEUS_TOKEN": "hunter2"}', "unknown key 'PROMETHEUS_TOKEN'"),
-        ('{"prometheus_auth_token": "hunter2"}', "unknown key 'prometheus_auth_token'"),
+        ('{"hunter2": "PROMETHEUS_AUTH_TOKEN"}', "a key that is none of its names"),
+        ('{"password": "hunter2"}', "a key that is none of its names"),
+        ('{"PROMETHEUS_TOKEN": "hunter2"}', "the unknown key 'PROMETHEUS_TOKEN'"),
+        ('{"prometheus_auth_token": "hunter2"}', "the unknown key 'prometheus_auth_token'"),
         ('{"PROMETHEUS_AUTH_TOKEN": ["hunter2"]}', f"{TOKEN} is not a string"),
         ('{"PROMETHEUS_AUTH_TOKEN": 5}', f"{TOKEN} is not a string"),
         ('{"PROMETHEUS_X_SCOPE_ORGID": "hunter2=="}', "has the character '='"),
