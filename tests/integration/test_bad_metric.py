@@ -155,11 +155,11 @@ def test_a_new_metric_is_exported_as_far_back_as_a_backfill_goes(
 @pytest.mark.parametrize(
     ("extra", "says"),
     [
-        ('{"node_info": "up"}', "'node_info', which the catalogue has too"),
-        ('{"a b": "up"}', "the name 'a b'"),
-        ('{"x": ""}', "no PromQL for 'x'"),
-        ('{"x": "up", "x": "down"}', "'x' stands twice"),
-        ("up", "EXTRA_METRICS is not a JSON object"),
+        ('{"node_info": "up"}', "a metric 'node_info' already"),
+        ('{"a b": "up"}', "name 'a b'"),
+        ('{"x": ""}', "PromQL for 'x'"),
+        ('{"x": "up", "x": "down"}', "duplicate key 'x'"),
+        ("up", "expected a JSON object of names and PromQL"),
     ],
 )
 def test_a_wrong_setting_stops_the_start(extra: str, says: str, small: Function) -> None:
