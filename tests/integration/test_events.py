@@ -343,7 +343,11 @@ def refuses(function: Function, proxy: Proxy) -> Function:
 
 
 def not_ready(function: Function, proxy: Proxy) -> Function:
-    proxy.spoil(faults.answer(503, "starting"), lambda request: request.path == "/-/ready")
+    """At the root and at the API: a 503 at the root alone is no verdict, the API is asked."""
+    proxy.spoil(
+        faults.answer(503, "starting"),
+        lambda request: request.path == "/-/ready" or "/api/" in request.path,
+    )
     return function
 
 
@@ -352,20 +356,24 @@ def no_machine(function: Function, proxy: Proxy) -> Function:
     return function.with_env(BACKFILL_STATE_MACHINE_ARN=arn)
 
 
-UNHEALTHY: list[tuple[Callable[[Function, Proxy], Function], str, str]] = [
-    (nobody_there, "endpoint", "(Failed to establish a new connection: "),
-    (refuses, "endpoint", "Authentication failed"),
-    (not_ready, "endpoint", "not ready"),
-    (no_machine, "state machine start", "did not start"),
+# With the error's code, and what is in its summary or its cause.
+UNHEALTHY: list[tuple[Callable[[Function, Proxy], Function], str, str, str]] = [
+    (nobody_there, "endpoint", "cannot_connect", "Connection refused"),
+    (refuses, "endpoint", "authentication_failed", "Authentication failed"),
+    (not_ready, "endpoint", "endpoint_not_ready", "not ready"),
+    (no_machine, "state machine start", "step_functions_error", "failed to start the execution"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("spoil", "what", "says"), UNHEALTHY, ids=[f"{one[0].__name__}, {one[1]}" for one in UNHEALTHY]
+    ("spoil", "what", "code", "says"),
+    UNHEALTHY,
+    ids=[f"{one[0].__name__}, {one[1]}" for one in UNHEALTHY],
 )
 def test_check_says_what_is_wrong_and_what_to_change(
     spoil: Callable[[Function, Proxy], Function],
     what: str,
+    code: str,
     says: str,
     through: Function,
     proxy: Proxy,
@@ -374,8 +382,9 @@ def test_check_says_what_is_wrong_and_what_to_change(
     assert result["outcome"] == "not_ready"
     assert result["message"].startswith("Not ready: ")
     found = finding(result, what)
-    assert found["level"] == "error"
-    assert says in found["summary"] + found["remedy"]
+    assert (found["level"], found["code"]) == ("error", code)
+    assert says in f"{found['summary']} ({found['cause']})"
+    assert found["remedy"]
     # The other things were looked at all the same.
     looked_at = {one["what"] for one in result["findings"]}
     assert {"login", "bucket list", "bucket delete"} <= looked_at

@@ -128,7 +128,9 @@ def test_a_token_is_fetched_once_and_used_for_every_request(
     assert form["scope"] == ["metrics.read other"]
     assert form["audience"] == ["https://mimir"]
     (login,) = [
-        one for one in function.export({"action": "check"})["findings"] if "OAuth 2" in one["found"]
+        one
+        for one in function.export({"action": "check"})["findings"]
+        if "OAuth 2" in one["summary"]
     ]
     assert login["level"] == "ok"
 
@@ -290,7 +292,7 @@ def test_a_client_certificate_opens_a_mesh_gateway(
         assert function.export()["outcome"] == "complete"
         assert function.differences(mimir, 1) == []
     report = function.export({"action": "check"})
-    assert any("with a client certificate" in one["found"] for one in report["findings"])
+    assert any("with a client certificate" in one["summary"] for one in report["findings"])
 
 
 def test_without_one_or_with_anothers_it_is_said(
