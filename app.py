@@ -37,9 +37,7 @@ def main() -> None:
                 beside={CA_BUNDLE_FILE: deployment.ca_bundle} if deployment.ca_bundle else {},
             ),
             # Without an account and a region in it, the template fits any.
-            env=Environment(account=deployment.account, region=deployment.region)
-            if deployment.needs_lookup
-            else None,
+            env=Environment(account=deployment.account or None, region=deployment.region or None),
             # Publishes with the caller's own rights where no roles of `cdk bootstrap` are wanted.
             synthesizer=CliCredentialsStackSynthesizer() if deployment.cli_credentials else None,
         )

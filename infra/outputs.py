@@ -12,6 +12,34 @@ from .parts.login import LoginSecret
 from .parts.reader import ReaderRole
 from .parts.schedule import RegularRun
 
+# CloudFormation makes the names of roles of the stack's name, the role's logical id and twelve
+# characters, and cuts the first two so that 64 suffice; 24 characters of the stack's name stay.
+KEPT_OF_STACK_NAME = 24
+
+
+def trust_policy(stack: Stack) -> str:
+    """Trusts this account, and in it the roles of this stack: their ARNs change when the stack is
+    made anew, and a trust policy that names one is void then."""
+    name = stack.stack_name
+    pattern = f"{name}-*" if len(name) <= KEPT_OF_STACK_NAME else f"{name[:KEPT_OF_STACK_NAME]}*"
+    account = f"arn:{stack.partition}:iam::{stack.account}"
+    return stack.to_json_string(
+        {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Principal": {"AWS": f"{account}:root"},
+                    "Action": "sts:AssumeRole",
+                    "Condition": {
+                        "StringEquals": {"sts:ExternalId": "<role_external_id>"},
+                        "ArnLike": {"aws:PrincipalArn": f"{account}:role/{pattern}"},
+                    },
+                }
+            ],
+        }
+    )
+
 
 def add_outputs(
     stack: Stack,
@@ -86,10 +114,8 @@ def add_outputs(
     if role_arn:
         say(
             "BucketRoleTrust",
-            f"Who assumes {role_arn}: its trust policy has to name these",
-            ",".join(
-                role.role_arn for role in (exporter.role, backfill_function.role, coverage.role)
-            ),
+            f"The trust policy that {role_arn} needs",
+            trust_policy(stack),
         )
     say("Region", "Where the stack and its bucket are; the cost platform's field Region", region)
     if reader:

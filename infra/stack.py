@@ -1,6 +1,6 @@
 """The stack: makes the parts, joins them, and says what a person needs next."""
 
-from aws_cdk import Duration, Environment, IStackSynthesizer, Stack
+from aws_cdk import Duration, Environment, Fn, IStackSynthesizer, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
@@ -23,7 +23,6 @@ from .parts.network import Network
 from .parts.reader import ReaderRole
 from .parts.schedule import RegularRun
 from .parts.workspace import grant_queries
-from .testevents import TestEvents
 
 
 class ExporterStack(Stack):
@@ -39,7 +38,7 @@ class ExporterStack(Stack):
         env: Environment | None = None,
         synthesizer: IStackSynthesizer | None = None,
     ) -> None:
-        """`env` is needed only where a VPC has to be looked up."""
+        """`env` names account and region where the settings do, or a VPC has to be looked up."""
         super().__init__(
             scope,
             construct_id,
@@ -130,10 +129,6 @@ class ExporterStack(Stack):
         if deployment.saved_queries:
             groups = [made.log_group for made in (self.exporter, self.backfill_function)]
             SavedQueries(self, "SavedQueries", log_groups=groups)
-        if deployment.test_events:
-            TestEvents(
-                self, "TestEvents", exporter=self.exporter, log_group=self.exporter.log_group
-            )
         add_outputs(
             self,
             exporter=self.exporter,
@@ -148,6 +143,12 @@ class ExporterStack(Stack):
             reader=self.reader,
             role_arn=deployment.settings.role_arn,
         )
+
+    @property
+    def availability_zones(self) -> list[str]:
+        """Two that CloudFormation chooses: with an account and a region the CDK would look up
+        their names, for which synth needs credentials."""
+        return [Fn.select(number, Fn.get_azs()) for number in (0, 1)]
 
     def _make_network(self) -> Network | None:
         deployment = self._deployment

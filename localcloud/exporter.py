@@ -183,7 +183,6 @@ def deploy_exporter(
         "vpc_id": "new",
         # MiniStack's CloudFormation does not know their types.
         "saved_queries": "false",
-        "test_events": "false",
     }
     wanted = trial | dict(settings)
     exporter = Exporter(cloud, cdk.deploy(wanted), wanted.get("s3_prefix", "k8s/prometheus"))

@@ -26,8 +26,9 @@ ENVIRONMENT_BYTES = 4096 - 700
 class Deployment:
     """Everything that `cdk deploy` needs to know, checked.
 
-    `bucket_name` and `secret_arn` are None where the stack makes the thing itself; `has_secret`
-    is False where Mimir asks for no login. `vpc_id` is "new", "none" or an existing VPC's id. Of
+    `account` and `region` are "" where the template is to fit any. `bucket_name` and `secret_arn`
+    are None where the stack makes the thing itself; `has_secret` is False where Mimir asks for no
+    login. `vpc_id` is "new", "none" or an existing VPC's id. Of
     `alarm_email` and `alarm_topic_arn` at most one is set; `reader_principal` and
     `reader_external_id` are both set or both "". `ca_bundle` is PEM text, or "".
     """
@@ -58,7 +59,6 @@ class Deployment:
     ca_bundle: str
     dashboard: bool
     saved_queries: bool
-    test_events: bool
     reader_principal: str
     reader_external_id: str
     environment: Mapping[str, str]
@@ -67,7 +67,11 @@ class Deployment:
     @property
     def needs_lookup(self) -> bool:
         """Whether synth has to ask AWS which subnets the VPC has."""
-        return self.vpc_id.startswith("vpc-") and not self.subnet_ids
+        return _is_looked_up(self.vpc_id, self.subnet_ids)
+
+
+def _is_looked_up(vpc_id: str, subnet_ids: tuple[str, ...]) -> bool:
+    return vpc_id.startswith("vpc-") and not subnet_ids
 
 
 def read_deployment(values: Mapping[str, object], environ: Mapping[str, str]) -> Deployment:
@@ -94,10 +98,14 @@ def read_deployment(values: Mapping[str, object], environ: Mapping[str, str]) ->
     _check_reader(given, settings)
     _check_alarm_target(given)
     _check_vpc(given)
+    account, region = given.account, given.region
+    if _is_looked_up(given.vpc_id, given.subnet_ids):
+        account = account or environ.get("CDK_DEFAULT_ACCOUNT", "")
+        region = region or environ.get("CDK_DEFAULT_REGION", "")
     deployment = Deployment(
         stack_name=given.stack_name,
-        account=given.account or environ.get("CDK_DEFAULT_ACCOUNT", ""),
-        region=given.region or environ.get("CDK_DEFAULT_REGION", ""),
+        account=account,
+        region=region,
         cli_credentials=given.cli_credentials,
         vpc_id=given.vpc_id,
         subnet_ids=given.subnet_ids,
@@ -121,7 +129,6 @@ def read_deployment(values: Mapping[str, object], environ: Mapping[str, str]) ->
         ca_bundle=ca_bundle,
         dashboard=given.dashboard,
         saved_queries=given.saved_queries,
-        test_events=given.test_events,
         reader_principal=given.reader_principal,
         reader_external_id=given.reader_external_id,
         environment=environment,

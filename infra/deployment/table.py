@@ -95,8 +95,8 @@ class DeploymentSettings:
     stack_name: str = setting(
         "STACK_NAME",
         parsers.matching(
-            r"[A-Za-z][A-Za-z0-9-]{0,99}",
-            "a name of letters, digits and - that begins with a letter, 100 characters at most",
+            r"[A-Za-z][A-Za-z0-9-]{0,127}",
+            "a name of letters, digits and - that begins with a letter, 128 characters at most",
         ),
         group=PLACE,
         default="MimirExporter",
@@ -110,7 +110,7 @@ class DeploymentSettings:
         group=PLACE,
         default="",
         place=Place.DEPLOYMENT,
-        meaning="where to deploy; needed only to look up a VPC's subnets, by default the shell's",
+        meaning="where to deploy, by default the shell's; the CDK refuses to deploy elsewhere",
     )
     region: str = setting(
         "REGION",
@@ -274,14 +274,6 @@ class DeploymentSettings:
         default="true",
         place=Place.DEPLOYMENT,
         meaning="make the saved queries of Logs Insights",
-    )
-    test_events: bool = setting(
-        "TEST_EVENTS",
-        parsers.boolean,
-        group=WATCHING,
-        default="true",
-        place=Place.DEPLOYMENT,
-        meaning="make the shareable test events behind the console's Test button",
     )
     reader_principal: str = setting(
         "READER_PRINCIPAL_ARN",

@@ -1,4 +1,4 @@
-"""What rings when the exporter needs a person, and what that person is told to do."""
+"""The alarms: what fires when an operator has to act, and what to do then."""
 
 from aws_cdk import ArnFormat, Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -15,10 +15,10 @@ from .metrics import ExporterMetrics
 
 LESS = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
 MORE = cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
-# A run that did not take place says nothing: what the last one said stands. That runs are missing
-# is an alarm of its own.
-LAST_WORD_STANDS = cloudwatch.TreatMissingData.IGNORE
-NOTHING_IS_WELL = cloudwatch.TreatMissingData.NOT_BREACHING
+# Missing data keeps the previous state: without a run nothing is known, and missing runs have an
+# alarm of their own.
+KEEP_STATE_ON_MISSING = cloudwatch.TreatMissingData.IGNORE
+NO_DATA_IS_OK = cloudwatch.TreatMissingData.NOT_BREACHING
 
 
 class Alarms(Construct):
@@ -49,6 +49,7 @@ class Alarms(Construct):
         `every` is the time between two regular runs.
         """
         super().__init__(scope, construct_id)
+        self._name = metrics.service
         self.topic = (
             sns.Topic.from_topic_arn(self, "Topic", topic_arn)
             if topic_arn
@@ -59,8 +60,9 @@ class Alarms(Construct):
         self._exporter = exporter
         self.alarms: list[cloudwatch.Alarm] = []
         self._watch_runs(metrics, lag_limit_s)
-        for function, what in ((exporter, "Export"), (backfill_function, "Backfill")):
-            self._watch_function(function, what)
+        self._watch_errors(exporter)
+        for function, what in ((exporter, "export"), (backfill_function, "backfill")):
+            self._watch_throttles(function, what)
         self._watch_backfill(backfill)
         self._watch_dead_letters(regular_run)
 
@@ -68,19 +70,19 @@ class Alarms(Construct):
         hours = 2 * int(self._pace.to_minutes()) / 60
         check = self._exporter.invoke_command('{"action": "check"}')
         status = self._exporter.invoke_command('{"action": "status"}')
-        self._ring(
+        self._add_alarm(
             "NoSuccessfulRun",
             metrics.one("RunsSucceeded", "Sum", self._pace),
             LESS,
             1,
-            f"No run has succeeded for {hours:g} hours. Nothing is lost yet, but Mimir forgets "
-            "what is older than its retention. After a deployment this rings until the first run "
-            f"has succeeded. Ask what is wrong: {check} and read the line `run failed` of the log: "
+            f"No run has succeeded for {hours:g} hours. No data is lost yet, but Mimir deletes "
+            "what is older than its retention. After a deployment this fires until the first run "
+            f"has succeeded. What is wrong: {check} and read the line `run failed` of the log: "
             f"{self._exporter.log_url}",
             periods=2,
             missing=cloudwatch.TreatMissingData.BREACHING,
         )
-        self._ring(
+        self._add_alarm(
             "LagTooLong",
             # The least of what the runs of this time said: the first run after an outage still
             # begins far behind.
@@ -89,39 +91,43 @@ class Alarms(Construct):
             lag_limit_s,
             f"A metric's newest exported window ended more than {lag_limit_s / 60:.0f} minutes "
             "ago, though runs succeed: its query fails, or Mimir is too slow for all metrics. "
-            f"Ask which one: {status} where `failures` has the reasons, and see the dashboard.",
+            f"Which one: {status} where `failures` has the reasons, and see the dashboard.",
         )
-        self._ring(
+        self._add_alarm(
             "WindowGivenUp",
             metrics.one("Gaps", "Maximum", self._pace),
             MORE,
             0,
-            "A metric of a window failed too often and is a gap in the files; it is tried once a "
-            f"day. Ask which one, and why: {status} where `failures` has it with `gap` true. "
+            "A metric failed 5 times for a window; its data is missing in S3, and it is retried "
+            f"once a day. Which one, and why: {status} where `failures` has it with `gap` true. "
             "Correct the cause, then export the range with the event of events/export.json. "
             "Act before Mimir's retention has passed it.",
         )
 
-    def _watch_function(self, function: ExporterFunction, what: str) -> None:
-        self._ring(
-            f"{what}FunctionErrors",
-            function.function.metric_errors(period=self._pace),
+    def _watch_errors(self, exporter: ExporterFunction) -> None:
+        """Of the export function alone: an error of the backfill function fails its execution,
+        which has an alarm of its own."""
+        self._add_alarm(
+            "ExportFunctionErrors",
+            exporter.function.metric_errors(period=self._pace),
             MORE,
             0,
-            f"The {what.lower()} function failed. What it left is taken up by the next run, so one "
-            "failure needs nobody; if it rings again, read the line `run failed` of the log, whose "
-            f"`remedy` says what to do: {function.log_url}",
-            missing=NOTHING_IS_WELL,
+            "The export function failed. The next run takes up its work, so one failure needs no "
+            "action; if it fires again, read the line `run failed` of the log, whose `remedy` "
+            f"says what to do: {exporter.log_url}",
+            missing=NO_DATA_IS_OK,
         )
-        self._ring(
-            f"{what}FunctionThrottled",
+
+    def _watch_throttles(self, function: ExporterFunction, what: str) -> None:
+        self._add_alarm(
+            f"{what.capitalize()}FunctionThrottled",
             function.function.metric_throttles(period=self._pace),
             MORE,
             0,
-            f"Lambda refused to run the {what.lower()} function, as the account's concurrency in "
-            "this region was used up. Find what uses it (Lambda console, Dashboard, Concurrent "
+            f"Lambda refused to run the {what} function: the account's concurrency in this "
+            "region was used up. Find what uses it (Lambda console, Dashboard, Concurrent "
             "executions), have the quota raised, or lower backfill_concurrency.",
-            missing=NOTHING_IS_WELL,
+            missing=NO_DATA_IS_OK,
         )
 
     def _watch_backfill(self, backfill: Backfill) -> None:
@@ -129,13 +135,13 @@ class Alarms(Construct):
 
         def watch(name: str, metric: cloudwatch.Metric, text: str) -> None:
             text = f"{text} Executions: {backfill.console_url}"
-            self._ring(name, metric, MORE, 0, text, missing=NOTHING_IS_WELL)
+            self._add_alarm(name, metric, MORE, 0, text, missing=NO_DATA_IS_OK)
 
         watch(
             "BackfillFailed",
             machine.metric_failed(period=self._pace),
             "Windows of a backfill failed. The next run hands them over again, so one failure "
-            "needs nobody; if it rings again, open the failed execution and its Map run: the "
+            "needs no action; if it fires again, open the failed execution and its Map run: the "
             "input of a failed item is its window, the backfill function's log has the reason.",
         )
         watch(
@@ -155,20 +161,21 @@ class Alarms(Construct):
     def _watch_dead_letters(self, regular_run: RegularRun) -> None:
         url = regular_run.dead_letters.queue_url
         region = Stack.of(self).region
-        self._ring(
+        self._add_alarm(
             "DeadLetters",
-            regular_run.dead_letters.metric_approximate_number_of_messages_visible(
-                period=Duration.minutes(5), statistic="Maximum"
+            # Sent, not visible: messages stay for days, and the alarm is to end by itself.
+            regular_run.dead_letters.metric_number_of_messages_sent(
+                period=self._pace, statistic="Sum"
             ),
             MORE,
             0,
-            "A scheduled run failed, or could not be started. The next run takes up its work, so "
-            "its event need not be sent again. Read why: aws sqs receive-message --region "
-            f"{region} --queue-url {url} and, once that is dealt with, empty the queue, so that "
-            f"this can ring again: aws sqs purge-queue --region {region} --queue-url {url}",
+            "EventBridge Scheduler could not start a run. The next run takes up its work, so the "
+            "event need not be sent again. The message's attributes have the reason: aws sqs "
+            f"receive-message --region {region} --queue-url {url} --message-attribute-names All",
+            missing=NO_DATA_IS_OK,
         )
 
-    def _ring(
+    def _add_alarm(
         self,
         name: str,
         metric: cloudwatch.IMetric,
@@ -177,13 +184,13 @@ class Alarms(Construct):
         text: str,
         *,
         periods: int = 1,
-        missing: cloudwatch.TreatMissingData = LAST_WORD_STANDS,
+        missing: cloudwatch.TreatMissingData = KEEP_STATE_ON_MISSING,
     ) -> None:
         alarm = cloudwatch.Alarm(
             self,
             name,
-            # The subject of the mail; the stack's name keeps two exporters apart.
-            alarm_name=f"{Stack.of(self).stack_name}-{name}",
+            # The subject of the mail; the exporter's name keeps two of them apart.
+            alarm_name=f"{self._name}-{name}",
             alarm_description=text,
             metric=metric,
             comparison_operator=comparison,
@@ -191,26 +198,32 @@ class Alarms(Construct):
             evaluation_periods=periods,
             treat_missing_data=missing,
         )
-        # Not when it is over: after a deployment all of them would write once.
-        alarm.add_alarm_action(actions.SnsAction(self.topic))
+        to_topic = actions.SnsAction(self.topic)
+        alarm.add_alarm_action(to_topic)
+        # Also once after a deployment, when the first data arrives.
+        alarm.add_ok_action(to_topic)
         self.alarms.append(alarm)
 
     def _make_topic(self, email: str) -> sns.Topic:
         # Not encrypted with a key: AWS's own does not let CloudWatch in, and one made for this
         # would cost more than all alarms, for messages that say no more than the log's names.
         topic = sns.Topic(
-            self, "Topic", display_name=f"{Stack.of(self).stack_name} alarms", enforce_ssl=True
+            self,
+            "Topic",
+            # SNS takes 100 characters.
+            display_name=f"{self._name} alarms"[:100],
+            enforce_ssl=True,
         )
         stack = Stack.of(self)
         own_alarms = stack.format_arn(
             service="cloudwatch",
             resource="alarm",
-            resource_name=f"{stack.stack_name}-*",
+            resource_name=f"{self._name}-*",
             arn_format=ArnFormat.COLON_RESOURCE_NAME,
         )
         topic.add_to_resource_policy(
             iam.PolicyStatement(
-                sid="AlarmsOfThisStack",
+                sid="AlarmsOfThisExporter",
                 principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
                 actions=["sns:Publish"],
                 resources=[topic.topic_arn],

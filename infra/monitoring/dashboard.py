@@ -47,8 +47,9 @@ class Dashboard(Construct):
         self.dashboard = cloudwatch.Dashboard(
             self,
             "Dashboard",
-            # CloudWatch takes the characters that a stack's name may have.
-            dashboard_name=Stack.of(self).stack_name,
+            # Dashboards are global in an account, unlike everything else that has a name here: a
+            # second region's exporter of the same name needs one of its own.
+            dashboard_name=f"{metrics.service}-{Stack.of(self).region}",
             default_interval=Duration.days(3),
         )
         rows = [

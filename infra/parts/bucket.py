@@ -7,6 +7,10 @@ from constructs import Construct
 
 from .nag import accept, accept_wildcard
 
+# Kept when the stack goes, but not by a first deployment that is rolled back: the next attempt
+# would make another, and the first would be forgotten.
+KEEP_FILES = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
+
 
 class DataBucket(Construct):
     """An existing bucket by name, or one made here that outlives the stack."""
@@ -47,7 +51,7 @@ class DataBucket(Construct):
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             encryption=s3.BucketEncryption.S3_MANAGED,
             enforce_ssl=True,
-            removal_policy=RemovalPolicy.RETAIN,
+            removal_policy=KEEP_FILES,
             lifecycle_rules=[
                 s3.LifecycleRule(
                     id="AbortUnfinishedUploads",
@@ -55,6 +59,9 @@ class DataBucket(Construct):
                 )
             ],
         )
+        # What is kept stays closed to plain HTTP.
+        assert bucket.policy is not None  # noqa: S101 - `enforce_ssl` makes one
+        bucket.policy.apply_removal_policy(KEEP_FILES)
         accept(
             bucket,
             "AwsSolutions-S1",

@@ -15,6 +15,16 @@ from .network import Network
 ARCHITECTURE = {"arm64": lambda_.Architecture.ARM_64, "x86_64": lambda_.Architecture.X86_64}
 
 
+VPC_ACTIONS = [
+    "ec2:CreateNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:DeleteNetworkInterface",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
+]
+
+
 @dataclass(frozen=True)
 class FunctionSettings:
     """What the exporter's functions have in common."""
@@ -53,8 +63,7 @@ class ExporterFunction(Construct):
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
         )
         self.log_group.grant_write(self.role)
-        if network:
-            self._allow_network_interfaces()
+        interfaces = self._allow_network_interfaces() if network else None
         self.function = lambda_.Function(
             self,
             "Function",
@@ -75,37 +84,48 @@ class ExporterFunction(Construct):
             vpc_subnets=network.subnets if network else None,
             security_groups=[network.security_group] if network else None,
         )
+        if network and interfaces:
+            self.function.node.add_dependency(interfaces)
+            network.outlast(interfaces)
         accept(
             self,
             "AwsSolutions-L1",
             "The runtime is a deployment setting; its default, 3.14, is supported until June 2029.",
         )
 
-    def _allow_network_interfaces(self) -> None:
+    def _allow_network_interfaces(self) -> iam.Policy:
         """What Lambda needs to put the function into a VPC; these actions know no single resource.
 
-        Lambda checks for them when the function is made, which is why they stand before it.
+        Lambda makes the interfaces with the function, and removes them with the role some time
+        after the function left the VPC. So this is a policy of its own, which comes before the
+        function and goes after the function, the security group and the subnets: the role's
+        default policy goes before the function, and would strand the interfaces
+        (aws/aws-cdk#34400, #6701).
         """
-        self.role.add_to_policy(
-            iam.PolicyStatement(
-                sid="StandInTheVpc",
-                actions=[
-                    "ec2:CreateNetworkInterface",
-                    "ec2:DescribeNetworkInterfaces",
-                    "ec2:DescribeSubnets",
-                    "ec2:DeleteNetworkInterface",
-                    "ec2:AssignPrivateIpAddresses",
-                    "ec2:UnassignPrivateIpAddresses",
-                ],
-                resources=["*"],
-            )
+        policy = iam.Policy(
+            self,
+            "NetworkInterfaces",
+            statements=[
+                iam.PolicyStatement(sid="StandInTheVpc", actions=VPC_ACTIONS, resources=["*"]),
+                # Lambda's own calls have no source function; those of the code in it have.
+                # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
+                iam.PolicyStatement(
+                    sid="NotForTheCode",
+                    effect=iam.Effect.DENY,
+                    actions=VPC_ACTIONS,
+                    resources=["*"],
+                    conditions={"Null": {"lambda:SourceFunctionArn": "false"}},
+                ),
+            ],
+            roles=[self.role],
         )
         accept_wildcard(
-            self.role,
+            policy,
             "*",
             "Lambda makes and removes the function's network interfaces with the role; these EC2 "
             "actions are granted for all of them, as in AWS's own policy for functions in a VPC.",
         )
+        return policy
 
     def invoke_command(self, event: str) -> str:
         """The command that sends this event, JSON without a single quote, and prints the answer."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from aws_cdk import Annotations
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from ..deployment.context import DeploymentError
@@ -60,6 +61,10 @@ class Network(Construct):
             self.security_group = self._make_security_group(mimir_host, mimir_port)
         if vpc_id == "new":
             self._add_endpoints(services)
+
+    def outlast(self, policy: iam.Policy) -> None:
+        """Delete this network before the policy, by which Lambda removes its interfaces in it."""
+        self.node.add_dependency(policy)
 
     def _given_subnet(self, construct_id: str, subnet_id: str) -> ec2.ISubnet:
         subnet = ec2.Subnet.from_subnet_id(self, construct_id, subnet_id)

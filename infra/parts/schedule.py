@@ -1,7 +1,6 @@
-"""The clock of the regular run, and what becomes of a run that could not be started or failed."""
+"""The schedule of the regular run, and the queue of runs that could not be started."""
 
 from aws_cdk import Duration, Stack
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_scheduler_targets as targets
@@ -13,10 +12,11 @@ from .nag import accept, accept_wildcard
 
 
 class RegularRun(Construct):
-    """Starts the export function on a schedule and keeps what failed in a dead-letter queue.
+    """Starts the export function on a schedule; what cannot be delivered goes to a queue.
 
     Nothing is repeated later: the next run takes up whatever an earlier one left, while a repeated
-    old event would only run beside it.
+    old event would only run beside it. A run that failed is in the function's log and in its
+    metric of errors; its event in the queue would only make a second alarm of it.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class RegularRun(Construct):
         accept(
             self.dead_letters, "AwsSolutions-SQS3", "This is the dead-letter queue of the exporter."
         )
-        self._catch_failed_runs(exporter)
+        self._never_repeat(exporter)
         # EventBridge Scheduler rather than a rule of EventBridge: AWS's advice for schedules, its
         # own metrics for deliveries that failed, and a role instead of a policy on the function.
         self.schedule = scheduler.Schedule(
@@ -57,27 +57,13 @@ class RegularRun(Construct):
             "The function's own versions and aliases, for the schedule alone.",
         )
 
-    def _catch_failed_runs(self, exporter: ExporterFunction) -> None:
-        exporter.role.add_to_policy(
-            iam.PolicyStatement(
-                sid="KeepFailedRuns",
-                actions=["sqs:SendMessage"],
-                resources=[self.dead_letters.queue_arn],
-            )
-        )
-        # Not the CDK's SqsDestination, which would let the role read the queue's attributes too.
-        asynchronous = lambda_.CfnEventInvokeConfig(
+    def _never_repeat(self, exporter: ExporterFunction) -> None:
+        """Lambda would repeat a failed asynchronous invocation twice, for up to six hours."""
+        lambda_.CfnEventInvokeConfig(
             self,
             "Asynchronous",
             function_name=exporter.function.function_name,
             qualifier="$LATEST",
             maximum_retry_attempts=0,
             maximum_event_age_in_seconds=60,
-            destination_config=lambda_.CfnEventInvokeConfig.DestinationConfigProperty(
-                on_failure=lambda_.CfnEventInvokeConfig.OnFailureProperty(
-                    destination=self.dead_letters.queue_arn
-                )
-            ),
         )
-        # Lambda checks that the role may send to the queue.
-        asynchronous.node.add_dependency(exporter.role)

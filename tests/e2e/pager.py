@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from localcloud.aws import Cloud
+from localcloud.aws import REGION, Cloud
 from tests.policies import as_policy
 
 Key = tuple[str, ...]
@@ -15,6 +15,7 @@ class Pager:
 
     def __init__(self, cloud: Cloud, *, stack: str, topic_arn: str) -> None:
         self._stack = stack
+        self.over: set[str] = set()
         self._cloudwatch: Any = cloud.session.client("cloudwatch", **cloud.where)
         self._sqs: Any = cloud.session.client("sqs", **cloud.where)
         self._queue = self._sqs.create_queue(QueueName="pager")["QueueUrl"]
@@ -54,16 +55,21 @@ class Pager:
         return {name for name, one in self.alarms().items() if one["StateValue"] == "ALARM"}
 
     def messages(self) -> dict[str, str]:
-        """What the topic has sent since the last call: the alarms' texts by their names."""
+        """What the topic has sent since the last call: the texts of alarms by their names.
+
+        Those that are over are added to `over`.
+        """
         heard: dict[str, str] = {}
         while got := self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get(
             "Messages"
         ):
             for one in got:
                 said = json.loads(json.loads(one["Body"])["Message"])
-                assert said["NewStateValue"] == "ALARM"
                 name = said["AlarmName"].removeprefix(f"{self._stack}-")
-                heard[name] = said["AlarmDescription"]
+                if said["NewStateValue"] == "ALARM":
+                    heard[name] = said["AlarmDescription"]
+                else:
+                    self.over.add(name)
                 self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=one["ReceiptHandle"])
         return heard
 
@@ -111,7 +117,9 @@ class Pager:
 
     def dashboard_metrics(self) -> Iterator[Key]:
         """Every metric of the stack's dashboard: namespace, name, then dimensions."""
-        body = self._cloudwatch.get_dashboard(DashboardName=self._stack)["DashboardBody"]
+        body = self._cloudwatch.get_dashboard(DashboardName=f"{self._stack}-{REGION}")[
+            "DashboardBody"
+        ]
         for widget in json.loads(body)["widgets"]:
             for metric in widget["properties"].get("metrics", ()):
                 if isinstance(metric[0], str):

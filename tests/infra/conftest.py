@@ -43,9 +43,7 @@ def make_stack(package: Package) -> MakeStack:
             deployment.stack_name,
             deployment=deployment,
             package=package,
-            env=Environment(account=deployment.account, region=deployment.region)
-            if deployment.needs_lookup
-            else None,
+            env=Environment(account=deployment.account or None, region=deployment.region or None),
         )
 
     return make

@@ -7,8 +7,6 @@ from infra import ROOT
 GIVEN = {
     "cluster_name": "prod",
     "hostname": "mimir.example.com",
-    # They bring a function of the CDK's own, on which no setting of the exporter's has an effect.
-    "test_events": False,
 }
 
 

@@ -14,7 +14,6 @@ NAMES = {
     "WindowGivenUp",
     "ExportFunctionErrors",
     "ExportFunctionThrottled",
-    "BackfillFunctionErrors",
     "BackfillFunctionThrottled",
     "BackfillFailed",
     "BackfillTimedOut",
@@ -54,7 +53,7 @@ def test_an_alarm_is_heard_and_says_what_to_do(
     alarms: dict[str, dict[str, Any]], template: Template, name: str
 ) -> None:
     (topic,) = template.find_resources("AWS::SNS::Topic")
-    assert alarms[name]["AlarmActions"] == [{"Ref": topic}]
+    assert alarms[name]["AlarmActions"] == alarms[name]["OKActions"] == [{"Ref": topic}]
     text = alarms[name]["AlarmDescription"]
     if name.endswith("Throttled"):
         assert "raise" in text  # there is no command for it
@@ -86,6 +85,13 @@ def test_a_run_that_did_not_take_place_changes_nothing_else(
     treatments = {name: alarm["TreatMissingData"] for name, alarm in alarms.items()}
     assert treatments["LagTooLong"] == treatments["WindowGivenUp"] == "ignore"
     assert [name for name, one in treatments.items() if one == "breaching"] == ["NoSuccessfulRun"]
+
+
+def test_an_alarm_on_the_queue_ends_by_itself(alarms: dict[str, dict[str, Any]]) -> None:
+    """Its messages stay for fourteen days."""
+    alarm = alarms["DeadLetters"]
+    assert (alarm["MetricName"], alarm["Statistic"]) == ("NumberOfMessagesSent", "Sum")
+    assert alarm["TreatMissingData"] == "notBreaching"
 
 
 def test_lag_rings_after_what_three_missed_runs_leave(alarms: dict[str, dict[str, Any]]) -> None:
@@ -149,7 +155,7 @@ def test_only_this_stack_s_alarms_may_publish(template: Template) -> None:
     ((_, policy),) = template.find_resources("AWS::SNS::TopicPolicy").items()
     statements = policy["Properties"]["PolicyDocument"]["Statement"]
     assert [one for one in statements if one["Effect"] == "Allow"] == [
-        {"Sid": "AlarmsOfThisStack", **publish}
+        {"Sid": "AlarmsOfThisExporter", **publish}
     ]
     assert "aws:SecureTransport" in json.dumps(
         [one for one in statements if one["Effect"] != "Allow"]
@@ -170,4 +176,4 @@ def test_an_existing_topic_is_used_as_it_is(daily: Template) -> None:
     daily.resource_count_is("AWS::SNS::Topic", 0)
     daily.resource_count_is("AWS::SNS::TopicPolicy", 0)
     for alarm in alarms_of(daily).values():
-        assert alarm["AlarmActions"] == [TOPIC]
+        assert alarm["AlarmActions"] == alarm["OKActions"] == [TOPIC]

@@ -29,6 +29,28 @@ def start(folder: Path, **settings: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
+    ("settings", "environment"),
+    [
+        ({"account": "123456789012", "region": "eu-central-1"}, "123456789012/eu-central-1"),
+        ({"region": "eu-central-1"}, "unknown-account/eu-central-1"),
+        ({"account": "123456789012"}, "123456789012/unknown-region"),
+        ({}, "unknown-account/unknown-region"),
+    ],
+)
+def test_account_and_region_reach_the_manifest(
+    tmp_path: Path, settings: dict[str, object], environment: str
+) -> None:
+    """Also where nothing has to be looked up: the CLI refuses to deploy into another account."""
+    ended = start(tmp_path, vpc_id="new", **settings)
+    assert ended.returncode == 0, ended.stderr
+    manifest = json.loads((tmp_path / "manifest.json").read_text("utf-8"))
+    stack = manifest["artifacts"]["MimirExporter"]
+    assert stack["environment"] == f"aws://{environment}"
+    # Nothing that would need credentials, such as the names of the region's zones.
+    assert "missing" not in manifest
+
+
+@pytest.mark.parametrize(
     ("settings", "sentence"),
     [
         ({"s3_bukcet": "x"}, "Unknown deployment setting s3_bukcet: did you mean s3_bucket?"),

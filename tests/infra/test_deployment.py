@@ -64,6 +64,8 @@ def test_account_and_region_of_a_lookup_come_from_the_cli_unless_given() -> None
     looked_up = context(vpc_id="vpc-0123456789abcdef0")
     assert read_deployment(looked_up, cli).account == "123456789012"
     assert read_deployment({**looked_up, "region": "us-east-1"}, cli).region == "us-east-1"
+    # Without one the template fits any account and region, whoever synthesizes it.
+    assert not read_deployment(context(), cli).account
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from tests.infra.conftest import MakeStack
 VARIANTS = {
     "as cdk.json has it": {},
     "without VPC and login": {"vpc_id": "none", "auth_secret_arn": "none", "s3_bucket": "mine"},
-    "with test events": {"test_events": True},
     "alarms by mail, and a reader": {
         "alarm_email": "oncall@example.com",
         "reader_principal_arn": "arn:aws:iam::123456789012:role/reader",

@@ -12,8 +12,7 @@ PAGE = (ROOT / "docs" / "permissions.md").read_text("utf-8")
 # Every setting that brings rights with it.
 VARIANTS: dict[str, dict[str, object]] = {
     "as cdk.json has it": {},
-    "with test events and a reader": {
-        "test_events": True,
+    "with a reader": {
         "reader_principal_arn": "123456789012",
         "reader_external_id": "abc",
     },
@@ -41,7 +40,8 @@ def granted(resources: dict[str, Any]) -> set[str]:
         documents = [properties["PolicyDocument"]] if "PolicyDocument" in properties else []
         documents += [one["PolicyDocument"] for one in properties.get("Policies", ())]
         for statement in (one for document in documents for one in document["Statement"]):
-            assert statement["Effect"] == "Allow"
+            if statement["Effect"] == "Deny":
+                continue
             action = statement["Action"]
             actions |= {action} if isinstance(action, str) else set(action)
     return actions

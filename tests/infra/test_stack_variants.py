@@ -248,3 +248,33 @@ def policy_of(template: Template, role: str) -> dict[str, dict[str, Any]]:
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]
         if "Sid" in statement
     }
+
+
+@pytest.mark.parametrize(
+    ("stack_name", "pattern"),
+    [
+        ("MimirExporter", "MimirExporter-*"),
+        ("a-team-s-own-mimir-exporter", "a-team-s-own-mimir-expor*"),
+    ],
+)
+def test_the_role_of_a_bucket_elsewhere_can_trust_a_stack_that_is_made_anew(
+    synthesize: Synthesize, stack_name: str, pattern: str
+) -> None:
+    """By account and name: the roles' ARNs change, and a policy that has one is void then."""
+    template = synthesize(
+        stack_name=stack_name,
+        s3_bucket="elsewhere",
+        role_arn="arn:aws:iam::123456789012:role/writer",
+    )
+    output = template.to_json()["Outputs"]["BucketRoleTrust"]["Value"]["Fn::Join"][1]
+    account = "arn:aws:iam::111111111111"
+    filled = [
+        part if isinstance(part, str) else {"AWS::Partition": "aws"}.get(part["Ref"], "1" * 12)
+        for part in output
+    ]
+    (statement,) = json.loads("".join(filled))["Statement"]
+    assert statement["Principal"] == {"AWS": f"{account}:root"}
+    assert statement["Condition"] == {
+        "StringEquals": {"sts:ExternalId": "<role_external_id>"},
+        "ArnLike": {"aws:PrincipalArn": f"{account}:role/{pattern}"},
+    }
