@@ -37,21 +37,13 @@ def documented(bucket: str, prefix: str) -> tuple[Statement, Statement]:
     )
 
 
-def make_writer(
-    cloud: Cloud, bucket: str, prefix: str, external_id: str, *, assumed_by: str = "*"
-) -> str:
-    """A role for the bucket, which roles of the account may assume with the id; its ARN.
-
-    `assumed_by` is a pattern of their names: the trust policy of docs/permissions.md.
-    """
+def make_writer(cloud: Cloud, bucket: str, prefix: str, external_id: str) -> str:
+    """A role for the bucket, which the account may assume with the id; its ARN."""
     trust = {
         "Effect": "Allow",
         "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
         "Action": "sts:AssumeRole",
-        "Condition": {
-            "StringEquals": {"sts:ExternalId": external_id},
-            "ArnLike": {"aws:PrincipalArn": f"arn:aws:iam::{ACCOUNT}:role/{assumed_by}"},
-        },
+        "Condition": {"StringEquals": {"sts:ExternalId": external_id}},
     }
     iam: Any = cloud.session.client("iam", **cloud.where)
     role = iam.create_role(RoleName="writer", AssumeRolePolicyDocument=as_policy(trust))["Role"]

@@ -105,7 +105,7 @@ def second(deployed: Deployed, make_prometheus: MakePrometheus) -> Iterator[Depl
         "backfill_days": f"{SECOND_HOURS}h",
         "vpc_id": "none",
         "s3_bucket": bucket,
-        "role_arn": make_writer(deployed.cloud, bucket, PREFIX, WRITER_ID, assumed_by="Second-*"),
+        "role_arn": make_writer(deployed.cloud, bucket, PREFIX, WRITER_ID),
         "role_external_id": WRITER_ID,
     }
     exporter = deploy_exporter(deployed.cdk, deployed.cloud, prometheus, settings)

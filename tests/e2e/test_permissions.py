@@ -4,6 +4,7 @@ IAM is enforced; that the roles suffice for all that the exporter does, test_end
 """
 
 import json
+from fnmatch import fnmatch
 from typing import Any
 
 import pytest
@@ -185,6 +186,19 @@ def test_with_a_bucket_role_the_function_s_own_may_nothing_but_assume_it(
     for wrong in ({"RoleArn": writer}, {"RoleArn": writer, "ExternalId": "another"}):
         attempt = Call("sts", "assume_role", {**wrong, "RoleSessionName": "probe"})
         all_refused(probe.answers([attempt]))
+
+
+def test_the_trust_policy_of_the_outputs_is_for_the_roles_of_the_functions(
+    second: Deployed, cloud: Cloud
+) -> None:
+    """Held against the names alone: this IAM does not know aws:PrincipalArn."""
+    exporter = second.exporter
+    (trust,) = json.loads(exporter.outputs["BucketRoleTrust"])["Statement"]
+    pattern = trust["Condition"]["ArnLike"]["aws:PrincipalArn"]
+    assert pattern == f"arn:aws:iam::{ACCOUNT}:role/Second-*"
+    functions = exporter.function_name, exporter.backfill_function_name
+    for function in (*functions, exporter.outputs["CoverageFunction"]):
+        assert fnmatch(role_of(cloud, function), pattern)
 
 
 def test_nothing_of_the_first_exporter_is_open_to_the_second(
