@@ -2,15 +2,8 @@
 
 from aws_cdk import CfnOutput, Stack
 
-from .monitoring.alarms import Alarms
-from .monitoring.dashboard import Dashboard
-from .parts.backfill import Backfill
-from .parts.bucket import DataBucket
-from .parts.coverage import CoverageMap
-from .parts.function import ExporterFunction
-from .parts.login import LoginSecret
+from .exporter import MimirExporter
 from .parts.reader import ReaderRole
-from .parts.schedule import RegularRun
 
 # CloudFormation makes the names of roles of the stack's name, the role's logical id and twelve
 # characters, and cuts the first two so that 64 suffice; 24 characters of the stack's name stay.
@@ -42,22 +35,11 @@ def trust_policy(stack: Stack) -> str:
 
 
 def add_outputs(
-    stack: Stack,
-    *,
-    exporter: ExporterFunction,
-    backfill_function: ExporterFunction,
-    backfill: Backfill,
-    regular_run: RegularRun,
-    bucket: DataBucket,
-    login: LoginSecret | None,
-    alarms: Alarms,
-    coverage: CoverageMap,
-    dashboard: Dashboard | None,
-    reader: ReaderRole | None,
-    role_arn: str,
+    stack: Stack, *, exporter: MimirExporter, reader: ReaderRole | None, role_arn: str
 ) -> None:
     """Names, console pages and commands to paste."""
     region = stack.region
+    login, run, log = exporter.login, exporter.exporter, exporter.exporter.log_group
 
     def say(key: str, description: str, value: str) -> None:
         CfnOutput(stack, key, description=description, value=value)
@@ -73,44 +55,44 @@ def add_outputs(
     say(
         "CheckCommand",
         "Run this first: says whether everything works, and what to change",
-        exporter.invoke_command('{"action": "check"}'),
+        run.invoke_command('{"action": "check"}'),
     )
     say(
         "InvokeCommand",
         "Starts a regular run now, as the schedule does",
-        exporter.invoke_command("{}"),
+        run.invoke_command("{}"),
     )
     say(
         "LogCommand",
         "Follows the export function's log in a terminal",
-        f"aws logs tail --region {region} --follow {exporter.log_group.log_group_name}",
+        f"aws logs tail --region {region} --follow {log.log_group_name}",
     )
     say(
         "FunctionName",
         "The export function, for the commands of the documentation",
-        exporter.function.function_name,
+        run.function.function_name,
     )
-    say("FunctionConsole", "The export function's page, with the Test button", exporter.console_url)
-    if dashboard:
+    say("FunctionConsole", "The export function's page, with the Test button", run.console_url)
+    if exporter.dashboard:
         say(
             "DashboardConsole",
             "The dashboard: coverage map, lag, failures, backfill, health",
-            dashboard.console_url,
+            exporter.dashboard.console_url,
         )
-    say("LogConsole", "The export function's log", exporter.log_url)
-    say("BackfillLogConsole", "The backfill function's log", backfill_function.log_url)
+    say("LogConsole", "The export function's log", run.log_url)
+    say("BackfillLogConsole", "The backfill function's log", exporter.backfiller.log_url)
     say(
         "StateMachine",
         "The state machine that exports what a run has no time for",
-        backfill.state_machine.state_machine_arn,
+        exporter.state_machine.state_machine_arn,
     )
-    say("StateMachineConsole", "The backfill's executions", backfill.console_url)
+    say("StateMachineConsole", "The backfill's executions", exporter.backfill.console_url)
     say(
         "CoverageFunction",
         "Draws the coverage map, for a custom widget of any dashboard",
-        coverage.function.function_name,
+        exporter.coverage.function.function_name,
     )
-    say("Bucket", "Where the files go; the cost platform's field Bucket Name", bucket.name)
+    say("Bucket", "Where the files go; the cost platform's field Bucket Name", exporter.data.name)
     if role_arn:
         say(
             "BucketRoleTrust",
@@ -127,11 +109,11 @@ def add_outputs(
     say(
         "DeadLetterQueue",
         "Events of scheduled runs that failed or could not be started",
-        regular_run.dead_letters.queue_url,
+        exporter.regular_run.dead_letters.queue_url,
     )
     say(
         "AlarmTopic",
         "Where alarms go; to be told of them: aws sns subscribe --topic-arn <this> "
         "--protocol email --notification-endpoint <address>",
-        alarms.topic.topic_arn,
+        exporter.alarm_topic.topic_arn,
     )

@@ -16,9 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+import mimir_exporter
+
 from . import LAMBDA, ROOT
 
-BUILD = ROOT / "build"
+# In a checkout, and where this is installed in another app's environment.
+BUILD = ROOT / "build" if LAMBDA.is_dir() else Path.home() / ".cache" / "mimir-exporter"
+DISTRIBUTION = "mimir_s3_exporter"
 MACHINE = {"arm64": "aarch64", "x86_64": "x86_64"}
 # botocore carries the models of 400 services, 28 MB of 39. The exporter talks to these; a client
 # for any other fails with UnknownServiceError, so add it here first.
@@ -27,6 +31,22 @@ AWS_SERVICES = frozenset({"s3", "secretsmanager", "stepfunctions", "sts"})
 
 class PackageError(RuntimeError):
     """The package could not be built. str() is one sentence with pip's own last word."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the package is built from: the exporter's own package, and what it depends on."""
+
+    package: Path
+    requirements: Path
+
+    @classmethod
+    def of_exporter(cls) -> "Source":
+        """The exporter's own. Installed, the requirements are beside this file."""
+        requirements = Path(__file__).with_name("requirements.txt")
+        if not requirements.exists():
+            requirements = LAMBDA / "requirements.txt"
+        return cls(Path(mimir_exporter.__file__).parent, requirements)
 
 
 @dataclass(frozen=True)
@@ -42,21 +62,23 @@ def build_package(
     architecture: str,
     python_version: str,
     beside: Mapping[str, str] = MappingProxyType({}),
-    source: Path = LAMBDA,
+    source: Source | None = None,
     build: Path = BUILD,
 ) -> Package:
     """Build the package, or find it built already.
 
-    `beside` are files to lie beside the exporter's package: their text by name. `source` holds
-    requirements.txt and mimir_exporter/. Raises PackageError.
+    `beside` are files to lie beside the exporter's package: their text by name. Raises
+    PackageError.
     """
-    requirements = source / "requirements.txt"
+    source = source or Source.of_exporter()
+    requirements = source.requirements
+    version = mimir_exporter.__version__
     platforms = wheel_platforms(architecture, python_version)
     recipe = json.dumps([python_version, platforms, sorted(AWS_SERVICES)]).encode()
     dependencies_hash = _hash(recipe, Path(__file__).read_bytes(), requirements.read_bytes())
     texts = [part.encode() for item in sorted(beside.items()) for part in item]
     package_hash = _hash(
-        dependencies_hash.encode(), *texts, *_fingerprint(source / "mimir_exporter")
+        dependencies_hash.encode(), version.encode(), *texts, *_fingerprint(source.package)
     )
 
     def install(folder: Path) -> None:
@@ -68,10 +90,11 @@ def build_package(
         # Linked, not copied: each change of the source would leave 13 MB behind.
         shutil.copytree(dependencies, folder, dirs_exist_ok=True, copy_function=os.link)
         shutil.copytree(
-            source / "mimir_exporter",
+            source.package,
             folder / "mimir_exporter",
             ignore=shutil.ignore_patterns("__pycache__"),
         )
+        _name_the_version(folder, version)
         for name, text in beside.items():
             (folder / name).write_text(text, "utf-8")
         # Lambda runs as a user of its own: a strict umask here must not lock it out there.
@@ -122,6 +145,14 @@ def _leave_out_needless(folder: Path) -> None:
     for model in folder.glob("botocore/data/*"):
         if model.is_dir() and model.name not in AWS_SERVICES:
             shutil.rmtree(model)
+
+
+def _name_the_version(folder: Path, version: str) -> None:
+    """As an installer would: `mimir_exporter.__version__` is read from it."""
+    info = folder / f"{DISTRIBUTION}-{version}.dist-info"
+    info.mkdir()
+    metadata = f"Metadata-Version: 2.1\nName: {DISTRIBUTION}\nVersion: {version}\n"
+    (info / "METADATA").write_text(metadata, "utf-8")
 
 
 def _once(folder: Path, fill: Callable[[Path], None]) -> Path:

@@ -1,32 +1,32 @@
-"""The stack: makes the parts, joins them, and says what a person needs next."""
+"""The deployment settings, poured into the construct."""
 
 from aws_cdk import Duration, Environment, Fn, IStackSynthesizer, Stack
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from mimir_exporter.storage.layout import CHECKPOINT, state_key
-
 from .deployment.read import Deployment
-from .monitoring.alarms import Alarms
-from .monitoring.dashboard import Dashboard
-from .monitoring.metrics import NAMESPACE, ExporterMetrics
-from .monitoring.queries import SavedQueries
+from .deployment.table import PASSED_ON
+from .deployment.vpc import ExistingVpc, IsolatedVpc, Statements
+from .exporter import MimirExporter
 from .outputs import add_outputs
 from .package import Package
-from .parts.backfill import Backfill
-from .parts.bucket import DataBucket
-from .parts.coverage import CoverageMap
-from .parts.function import ExporterFunction, FunctionSettings
-from .parts.login import LoginSecret
-from .parts.network import Network
 from .parts.reader import ReaderRole
-from .parts.schedule import RegularRun
-from .parts.workspace import grant_queries
+from .parts.workspace import ACTIONS as QUERY_ACTIONS
+
+ENDPOINT = ec2.InterfaceVpcEndpointAwsService
 
 
 class ExporterStack(Stack):
-    """Everything that one exporter needs."""
+    """One exporter, with what the settings have made around it: a VPC, the reader's role, outputs.
+
+    The construct has the id `Default`, which the CDK leaves out of logical ids.
+    """
 
     def __init__(
         self,
@@ -47,99 +47,24 @@ class ExporterStack(Stack):
             synthesizer=synthesizer,
         )
         self._deployment = deployment
-        self.metrics = ExporterMetrics(service=deployment.stack_name)
-        self.network = self._make_network()
-        self.bucket = DataBucket(
-            self,
-            "Data",
-            bucket_name=deployment.bucket_name,
-            prefix=deployment.settings.prefix,
-            role_arn=deployment.settings.role_arn,
-            kms_key_arn=deployment.bucket_kms_key_arn,
-        )
-        self.login = (
-            LoginSecret(
-                self,
-                "Login",
-                secret_arn=deployment.secret_arn,
-                kms_key_arn=deployment.secret_kms_key_arn,
-            )
-            if deployment.has_secret
-            else None
-        )
-        self.timeout = Duration.seconds(deployment.timeout_s)
-        code = lambda_.Code.from_asset(str(package.path), asset_hash=package.hash)
-        settings = self._function_settings(code)
-        self.backfill_function = self._make_function(
-            "Backfill", "backfill", "Exports one window of a backfill", settings
-        )
-        self.backfill = Backfill(
-            self,
-            "BackfillMachine",
-            function=self.backfill_function.function,
-            function_timeout=self.timeout,
-            concurrency=deployment.backfill_concurrency,
-            log_retention_days=deployment.log_retention_days,
-        )
-        self.exporter = self._make_function(
-            "Export", "export", "Exports Kubernetes metrics from Mimir to S3", settings
-        )
-        self._let_exporter_hand_over()
-        self.regular_run = RegularRun(
-            self,
-            "RegularRun",
-            exporter=self.exporter,
-            every=Duration.minutes(deployment.schedule_minutes),
-        )
-        self.alarms = Alarms(
-            self,
-            "Alarms",
-            topic_arn=deployment.alarm_topic_arn,
-            email=deployment.alarm_email,
-            lag_limit_s=deployment.alarm_lag_s,
-            every=Duration.minutes(deployment.schedule_minutes),
-            metrics=self.metrics,
-            exporter=self.exporter,
-            backfill_function=self.backfill_function,
-            backfill=self.backfill,
-            regular_run=self.regular_run,
-        )
-        self.coverage = CoverageMap(
-            self,
-            "Coverage",
-            settings=settings,
-            network=self.network,
-            bucket=self.bucket,
-            checkpoint_key=state_key(
-                deployment.settings.prefix, deployment.settings.cluster_name, CHECKPOINT
-            ),
-        )
-        self.dashboard = self._make_dashboard() if deployment.dashboard else None
+        self.vpc = self._find_vpc()
+        self.exporter = self._make_exporter(package)
+        if isinstance(self.vpc, IsolatedVpc):
+            self._connect_to_aws(self.vpc)
         self.reader = (
             ReaderRole(
                 self,
                 "Reader",
                 principal=deployment.reader_principal,
                 external_id=deployment.reader_external_id,
-                bucket=self.bucket,
+                bucket=self.exporter.data,
             )
             if deployment.reader_principal
             else None
         )
-        if deployment.saved_queries:
-            groups = [made.log_group for made in (self.exporter, self.backfill_function)]
-            SavedQueries(self, "SavedQueries", log_groups=groups)
         add_outputs(
             self,
             exporter=self.exporter,
-            backfill_function=self.backfill_function,
-            backfill=self.backfill,
-            regular_run=self.regular_run,
-            bucket=self.bucket,
-            login=self.login,
-            alarms=self.alarms,
-            coverage=self.coverage,
-            dashboard=self.dashboard,
             reader=self.reader,
             role_arn=deployment.settings.role_arn,
         )
@@ -150,86 +75,121 @@ class ExporterStack(Stack):
         their names, for which synth needs credentials."""
         return [Fn.select(number, Fn.get_azs()) for number in (0, 1)]
 
-    def _make_network(self) -> Network | None:
+    def _find_vpc(self) -> ExistingVpc | IsolatedVpc | None:
         deployment = self._deployment
-        if deployment.vpc_id == "none":
-            return None
-        services = [ec2.InterfaceVpcEndpointAwsService.STEP_FUNCTIONS]
-        if deployment.has_secret:
-            services.append(ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER)
-        if deployment.settings.sigv4_region:
-            services.append(ec2.InterfaceVpcEndpointAwsService.PROMETHEUS_WORKSPACES)
-        if deployment.settings.role_arn or deployment.settings.sigv4_role_arn:
-            services.append(ec2.InterfaceVpcEndpointAwsService.STS)
-        return Network(
-            self,
-            "Network",
-            vpc_id=deployment.vpc_id,
-            subnet_ids=deployment.subnet_ids,
-            security_group_id=deployment.security_group_id,
-            mimir_host=deployment.settings.hostname,
-            mimir_port=deployment.settings.port,
-            services=services,
+        match deployment.vpc_id:
+            case "none":
+                return None
+            case "new":
+                return IsolatedVpc(self, "Network", cidr=deployment.vpc_cidr)
+        return ExistingVpc(
+            self, "Network", vpc_id=deployment.vpc_id, subnet_ids=deployment.subnet_ids
         )
 
-    def _function_settings(self, code: lambda_.Code) -> FunctionSettings:
-        deployment = self._deployment
-        environment = {
-            **deployment.environment,
-            "S3_BUCKET": self.bucket.name,
-            # The dimension of every metric, and a field of every line of the log.
-            "POWERTOOLS_SERVICE_NAME": self.metrics.service,
-            "POWERTOOLS_METRICS_NAMESPACE": NAMESPACE,
-        }
-        if self.login:
-            environment["AUTH_SECRET_ARN"] = self.login.arn
-        return FunctionSettings(
-            code=code,
-            python_version=deployment.python_version,
+    def _make_exporter(self, package: Package) -> MimirExporter:
+        deployment, settings = self._deployment, self._deployment.settings
+        group_id = deployment.security_group_id
+        return MimirExporter(
+            self,
+            "Default",
+            name=deployment.stack_name,
+            hostname=settings.hostname,
+            cluster_name=settings.cluster_name,
+            s3_prefix=settings.prefix,
+            settings={key: deployment.environment.get(row.name) for key, row in PASSED_ON.items()},
+            vpc=self.vpc.vpc if self.vpc else None,
+            vpc_subnets=self.vpc.subnets if isinstance(self.vpc, ExistingVpc) else None,
+            security_groups=[
+                ec2.SecurityGroup.from_security_group_id(
+                    self, "SecurityGroup", group_id, mutable=False
+                )
+            ]
+            if group_id
+            else [],
+            mimir_cidrs=deployment.mimir_cidrs,
+            dns_servers=deployment.dns_servers,
+            ipv6=deployment.ipv6,
+            bucket=self._bucket(),
+            bucket_key=self._key("BucketKey", deployment.bucket_kms_key_arn),
+            secret=self._secret(),
+            secret_key=self._key("SecretKey", deployment.secret_kms_key_arn),
+            credentials=deployment.has_secret,
+            ca_bundle=deployment.ca_bundle,
+            code=lambda_.Code.from_asset(str(package.path), asset_hash=package.hash),
             architecture=deployment.architecture,
+            python_version=deployment.python_version,
             memory_mb=deployment.memory_mb,
             ephemeral_storage_mb=deployment.ephemeral_storage_mb,
-            timeout=self.timeout,
+            timeout=Duration.seconds(deployment.timeout_s),
+            log_level=deployment.log_level,
             log_retention_days=deployment.log_retention_days,
-            environment=environment,
+            schedule=Duration.minutes(deployment.schedule_minutes),
+            schedule_enabled=deployment.schedule_enabled,
+            backfill_concurrency=deployment.backfill_concurrency,
+            alarm_topic=sns.Topic.from_topic_arn(self, "Topic", deployment.alarm_topic_arn)
+            if deployment.alarm_topic_arn
+            else None,
+            alarm_email=deployment.alarm_email,
+            alarm_lag=Duration.seconds(deployment.alarm_lag_s),
+            dashboard=deployment.dashboard,
+            saved_queries=deployment.saved_queries,
         )
 
-    def _make_function(
-        self, construct_id: str, entry_point: str, description: str, settings: FunctionSettings
-    ) -> ExporterFunction:
-        made = ExporterFunction(
-            self,
-            construct_id,
-            handler=f"mimir_exporter.handler.{entry_point}",
-            description=description,
-            settings=settings,
-            network=self.network,
-        )
-        self.bucket.grant(made.role)
-        if self.login:
-            self.login.grant(made.role)
-        grant_queries(made.role, self._deployment.settings)
-        return made
+    def _bucket(self) -> s3.IBucket | None:
+        name = self._deployment.bucket_name
+        return s3.Bucket.from_bucket_name(self, "ExistingBucket", name) if name else None
 
-    def _let_exporter_hand_over(self) -> None:
-        machine = self.backfill.state_machine
-        self.exporter.function.add_environment(
-            "BACKFILL_STATE_MACHINE_ARN", machine.state_machine_arn
+    def _secret(self) -> secretsmanager.ISecret | None:
+        arn = self._deployment.secret_arn
+        return (
+            secretsmanager.Secret.from_secret_complete_arn(self, "ExistingSecret", arn)
+            if arn
+            else None
         )
-        self.backfill.grant_hand_over(self.exporter.role)
 
-    def _make_dashboard(self) -> Dashboard:
-        deployment = self._deployment
-        return Dashboard(
-            self,
-            "Overview",
-            every=Duration.minutes(deployment.schedule_minutes),
-            lag_limit_s=deployment.alarm_lag_s,
-            memory_mb=deployment.memory_mb,
-            metrics=self.metrics,
-            exporter=self.exporter,
-            backfill_function=self.backfill_function,
-            backfill=self.backfill,
-            alarms=self.alarms,
-            coverage_function=self.coverage.function,
+    def _key(self, construct_id: str, arn: str) -> kms.IKey | None:
+        return kms.Key.from_key_arn(self, construct_id, arn) if arn else None
+
+    def _connect_to_aws(self, vpc: IsolatedVpc) -> None:
+        exporter = self.exporter
+        assert exporter.network is not None  # noqa: S101 - it is in this VPC
+        for function in exporter.functions:
+            assert function.interfaces is not None  # noqa: S101
+            vpc.outlast(function.interfaces)
+        vpc.add_endpoints(
+            security_groups=exporter.network.security_groups,
+            s3=[for_anyone(statement) for statement in exporter.data.statements()],
+            services=self._services(),
+            zones=self._deployment.vpc_endpoint_zones,
         )
+
+    def _services(self) -> Statements:
+        """What the functions call beside S3, and what they may call there through the VPC."""
+        exporter, settings = self.exporter, self._deployment.settings
+        services = {ENDPOINT.STEP_FUNCTIONS: exporter.backfill.statements()}
+        if exporter.login:
+            services[ENDPOINT.SECRETS_MANAGER] = [exporter.login.read_statement()]
+        if settings.sigv4_region:
+            # Whose workspace it is, only the role in its account knows.
+            workspaces = f"arn:{self.partition}:aps:{settings.sigv4_region}:*:workspace/*"
+            services[ENDPOINT.PROMETHEUS_WORKSPACES] = [
+                iam.PolicyStatement(actions=QUERY_ACTIONS, resources=[workspaces])
+            ]
+        roles = [arn for arn in (settings.role_arn, settings.sigv4_role_arn) if arn]
+        if roles:
+            services[ENDPOINT.STS] = [
+                iam.PolicyStatement(actions=["sts:AssumeRole"], resources=roles)
+            ]
+        return {
+            service: [for_anyone(statement) for statement in statements]
+            for service, statements in services.items()
+        }
+
+
+def for_anyone(statement: iam.PolicyStatement) -> iam.PolicyStatement:
+    """The same for an endpoint's policy, which only bounds what the roles have."""
+    return iam.PolicyStatement(
+        principals=[iam.AnyPrincipal()],
+        actions=statement.actions,
+        resources=statement.resources,
+    )

@@ -6,7 +6,7 @@ from importlib.metadata import PathDistribution
 from pathlib import Path
 
 from infra import ROOT
-from infra.package import build_package
+from infra.package import DISTRIBUTION, build_package
 
 PAGE = ROOT / "docs" / "shipped.md"
 # As cdk.json has them; another platform's wheels differ in size alone.
@@ -57,8 +57,10 @@ def as_page(package: Path) -> str:
 
 
 def list_shipped(package: Path) -> Iterator[Shipped]:
-    """Every distribution, by name."""
+    """Every distribution but the exporter's own, by name."""
     for info in sorted(package.glob("*.dist-info"), key=lambda path: path.name.lower()):
+        if info.name.startswith(DISTRIBUTION):
+            continue
         one = PathDistribution(info)
         # Their RECORD is not shipped, as it would name scripts that are not.
         top_level = one.read_text("top_level.txt") or one.name.replace("-", "_")

@@ -4,22 +4,19 @@ Settings that reach the function are checked by the function's own code, so that
 pass, the function can start with.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mimir_exporter.compose import catalog_of
 from mimir_exporter.errors import SettingsError
 from mimir_exporter.settings.rows import Place, read_table
-from mimir_exporter.settings.settings import Settings, load_settings
+from mimir_exporter.settings.settings import Settings
 
-from ..parts.workspace import workspace_id
+from ..parts.network import is_address
+from ..parts.workspace import Workspace, WorkspaceError
 from .certificates import CA_BUNDLE_FILE, read_ca_bundle
 from .context import Context, DeploymentError
+from .environment import LATER, read_environment
 from .table import BY_KEY, PASSED_ON, SECRET_KEYS, DeploymentSettings
-
-# Lambda takes 4 KB of environment, names and values together; the stack adds ARNs and names.
-ENVIRONMENT_BYTES = 4096 - 700
 
 
 @dataclass(frozen=True)
@@ -40,6 +37,11 @@ class Deployment:
     vpc_id: str
     subnet_ids: tuple[str, ...]
     security_group_id: str
+    vpc_cidr: str
+    vpc_endpoint_zones: int
+    mimir_cidrs: tuple[str, ...]
+    dns_servers: tuple[str, ...]
+    ipv6: bool
     bucket_name: str | None
     bucket_kms_key_arn: str
     has_secret: bool
@@ -51,7 +53,9 @@ class Deployment:
     architecture: str
     python_version: str
     schedule_minutes: int
+    schedule_enabled: bool
     backfill_concurrency: int
+    log_level: str
     log_retention_days: int
     alarm_email: str
     alarm_topic_arn: str
@@ -84,20 +88,26 @@ def read_deployment(values: Mapping[str, object], environ: Mapping[str, str]) ->
     context.refuse_unknown(BY_KEY, SECRET_KEYS)
     _refuse_empty(context)
     given = _read_own(context)
-    environment = _environment(context, given)
     ca_bundle = read_ca_bundle(given.ca_bundle)
-    if ca_bundle:
-        environment["CA_BUNDLE"] = CA_BUNDLE_FILE
     bucket_name = None if given.s3_bucket == "new" else given.s3_bucket
     has_secret = given.auth_secret_arn != "none"  # noqa: S105 - no secret, a word
     secret_arn = None if given.auth_secret_arn in ("new", "none") else given.auth_secret_arn
-    _check_secret(given, environment)
-    settings = _settings(environment, bucket_name, secret_arn, has_secret=has_secret)
-    workspace_id(settings)
+    _check_secret(given, context)
+    environment = read_environment(
+        {key: values.get(key) for key in PASSED_ON},
+        bucket_name=bucket_name or LATER,
+        secret_arn=(secret_arn or LATER) if has_secret else "",
+        ca_bundle_file=CA_BUNDLE_FILE if ca_bundle else "",
+    )
+    settings = environment.settings
+    try:
+        Workspace.of(settings)
+    except WorkspaceError as error:
+        raise DeploymentError(str(error)) from error
     _check_bucket(given, settings)
     _check_reader(given, settings)
     _check_alarm_target(given)
-    _check_vpc(given)
+    _check_vpc(given, settings)
     account, region = given.account, given.region
     if _is_looked_up(given.vpc_id, given.subnet_ids):
         account = account or environ.get("CDK_DEFAULT_ACCOUNT", "")
@@ -110,6 +120,11 @@ def read_deployment(values: Mapping[str, object], environ: Mapping[str, str]) ->
         vpc_id=given.vpc_id,
         subnet_ids=given.subnet_ids,
         security_group_id=given.security_group_id,
+        vpc_cidr=given.vpc_cidr,
+        vpc_endpoint_zones=given.vpc_endpoint_zones,
+        mimir_cidrs=given.mimir_cidrs,
+        dns_servers=given.dns_servers,
+        ipv6=given.ipv6,
         bucket_name=bucket_name,
         bucket_kms_key_arn=given.s3_kms_key_arn,
         has_secret=has_secret,
@@ -121,7 +136,9 @@ def read_deployment(values: Mapping[str, object], environ: Mapping[str, str]) ->
         architecture=given.architecture,
         python_version=given.python_version,
         schedule_minutes=given.schedule_minutes,
+        schedule_enabled=given.schedule_enabled,
         backfill_concurrency=given.backfill_concurrency,
+        log_level=given.log_level,
         log_retention_days=int(given.log_retention_days),
         alarm_email=given.alarm_email,
         alarm_topic_arn=given.alarm_topic_arn,
@@ -131,7 +148,7 @@ def read_deployment(values: Mapping[str, object], environ: Mapping[str, str]) ->
         saved_queries=given.saved_queries,
         reader_principal=given.reader_principal,
         reader_external_id=given.reader_external_id,
-        environment=environment,
+        environment=environment.variables,
         settings=settings,
     )
     if deployment.needs_lookup and not (deployment.account and deployment.region):
@@ -179,8 +196,8 @@ def _check_bucket(given: DeploymentSettings, settings: Settings) -> None:
         )
 
 
-def _check_secret(given: DeploymentSettings, environment: Mapping[str, str]) -> None:
-    if given.auth_secret_arn == "none" and environment.get("PROMETHEUS_USERNAME"):  # noqa: S105 - a word
+def _check_secret(given: DeploymentSettings, context: Context) -> None:
+    if given.auth_secret_arn == "none" and context.text("prometheus_username"):  # noqa: S105 - a word
         raise DeploymentError(
             "prometheus_username is set but auth_secret_arn is 'none'; its password can only come "
             "from a secret, so set auth_secret_arn to 'new' or to a secret's ARN."
@@ -231,56 +248,27 @@ def _alarm_lag_s(given: DeploymentSettings, settings: Settings) -> int:
     return given.alarm_lag_s
 
 
-def _environment(context: Context, given: DeploymentSettings) -> dict[str, str]:
-    """The variables that are passed on. Raises DeploymentError for one that is missing."""
-    environment: dict[str, str] = {}
-    for row in PASSED_ON.values():
-        # A default that is the function's own need not be passed on.
-        default = row.deployed if row.deployed != row.default else None
-        value = context.text(row.key) or default or ""
-        if row.deployed is None and not value:
-            raise DeploymentError(
-                f"Missing {row.key}: {row.meaning}. Give it with -c {row.key}=…, or in cdk.json."
-            )
-        if value:
-            environment[row.name] = value
-    if re.search(r"[*?$]", environment["S3_PREFIX"]):
-        raise DeploymentError(
-            f"Invalid s3_prefix {environment['S3_PREFIX']!r}: expected a path without *, ? and $ "
-            "(they mean something else in the policy of the role)."
-        )
-    environment["LOG_LEVEL"] = given.log_level  # for Powertools
-    size = sum(len(f"{name}{value}".encode()) for name, value in environment.items())
-    if size > ENVIRONMENT_BYTES:
-        raise DeploymentError(
-            f"The settings take {size} bytes of the function's environment, of which Lambda leaves "
-            f"{ENVIRONMENT_BYTES}; shorten extra_metrics."
-        )
-    return environment
-
-
-def _settings(
-    environment: Mapping[str, str],
-    bucket_name: str | None,
-    secret_arn: str | None,
-    *,
-    has_secret: bool,
-) -> Settings:
-    """Check as the function will, with stand-ins for what only the deployment makes."""
-    stand_ins = {"S3_BUCKET": "made-by-the-stack" if bucket_name is None else bucket_name}
-    if has_secret:
-        stand_ins["AUTH_SECRET_ARN"] = secret_arn or "made-by-the-stack"
-    try:
-        settings = load_settings({**environment, **stand_ins})
-        catalog_of(settings)
-    except SettingsError as error:
-        raise DeploymentError(str(error)) from error
-    return settings
-
-
-def _check_vpc(given: DeploymentSettings) -> None:
+def _check_vpc(given: DeploymentSettings, settings: Settings) -> None:
     if not given.vpc_id.startswith("vpc-") and (given.subnet_ids or given.security_group_id):
         raise DeploymentError(
             f"vpc_id is {given.vpc_id!r} but subnet_ids or security_group_id is set; these belong "
             "to an existing VPC, so give its id."
+        )
+    made_group = given.vpc_id != "none" and not given.security_group_id
+    for name, value in {"mimir_cidrs": given.mimir_cidrs, "dns_servers": given.dns_servers}.items():
+        if value and not made_group:
+            raise DeploymentError(
+                f"{name} is set, but no security group is made: it is for that of a VPC without "
+                "security_group_id; leave it out, and add the rule to the group of your own."
+            )
+    if given.ipv6 and not given.vpc_id.startswith("vpc-"):
+        raise DeploymentError(
+            f"ipv6 is set but vpc_id is {given.vpc_id!r}; the functions reach IPv6 only through "
+            "subnets with dual stack, so give the id of their VPC."
+        )
+    host = settings.hostname
+    if is_address(host) and ":" in host and not given.ipv6:
+        raise DeploymentError(
+            f"hostname is {host}, an IPv6 address; the functions reach it only with ipv6=true, in "
+            "subnets with dual stack."
         )

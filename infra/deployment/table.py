@@ -4,6 +4,7 @@ The function's own settings are rows of `mimir_exporter/settings/settings.py`; m
 given to the deployment too, in lower case.
 """
 
+import ipaddress
 from dataclasses import dataclass
 
 from mimir_exporter.settings import parsers
@@ -27,6 +28,24 @@ _TOPIC_ARN = r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}"
 # An account's number allows any principal to which that account delegates.
 _PRINCIPAL = r"[0-9]{12}|arn:aws[a-z-]*:iam::[0-9]{12}:(root|role/\S+)"
 _KEY_ARN = parsers.matching(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+", "a KMS key's ARN")
+
+
+def _networks(value: str) -> tuple[str, ...]:
+    """CIDR blocks or addresses, with commas between them."""
+    given = tuple(part.strip() for part in value.split(",") if part.strip())
+    for one in given:
+        _network(one)
+    return given
+
+
+def _network(value: str) -> str:
+    try:
+        ipaddress.ip_network(value)
+    except ValueError:
+        raise parsers.InvalidValueError(
+            "CIDR blocks or addresses such as 10.0.0.0/16 with commas between them"
+        ) from None
+    return value
 
 
 def _subnets(value: str) -> tuple[str, ...]:
@@ -132,14 +151,15 @@ class DeploymentSettings:
         "VPC_ID",
         parsers.matching(
             r"new|none|vpc-[0-9a-f]{8,17}",
-            "'new' (made for a trial), 'none' (Mimir is on the internet) or an id such as "
-            "vpc-0123456789abcdef0",
+            "an id such as vpc-0123456789abcdef0 (from which Mimir is reached), 'none' (Mimir is "
+            "on the internet) or 'new' (isolated: you add the way to Mimir)",
         ),
         group=PLACE,
-        default="new",
+        default=None,
         place=Place.DEPLOYMENT,
-        meaning="`vpc-…`; `new` makes a VPC for a trial; `none` runs the functions outside of any, "
-        "for an endpoint on the internet",
+        meaning="`vpc-…`, from which Mimir is reached; `none` runs the functions outside of any, "
+        "for an endpoint on the internet; `new` makes one that reaches AWS and nothing else until "
+        "you add a peering, a transit gateway or an endpoint to Mimir",
     )
     subnet_ids: tuple[str, ...] = setting(
         "SUBNET_IDS",
@@ -157,6 +177,52 @@ class DeploymentSettings:
         default="",
         place=Place.DEPLOYMENT,
         meaning="of the functions; by default a new group with egress to Mimir and AWS only",
+    )
+    mimir_cidrs: tuple[str, ...] = setting(
+        "MIMIR_CIDRS",
+        _networks,
+        group=PLACE,
+        default="",
+        absent=(),
+        place=Place.DEPLOYMENT,
+        meaning="networks of Mimir's addresses, with commas between them, to narrow the egress of "
+        "the new group; by default anywhere, on Mimir's port",
+    )
+    dns_servers: tuple[str, ...] = setting(
+        "DNS_SERVERS",
+        _networks,
+        group=PLACE,
+        default="",
+        absent=(),
+        place=Place.DEPLOYMENT,
+        meaning="addresses or networks of your own resolvers, where the VPC's DHCP option set "
+        "names them; the VPC's own needs no rule",
+    )
+    ipv6: bool = setting(
+        "IPV6",
+        parsers.boolean,
+        group=PLACE,
+        default="false",
+        place=Place.DEPLOYMENT,
+        meaning="let the functions reach Mimir over IPv6, in subnets with dual stack",
+    )
+    vpc_cidr: str = setting(
+        "VPC_CIDR",
+        _network,
+        group=PLACE,
+        default="10.0.0.0/16",
+        place=Place.DEPLOYMENT,
+        meaning="of `vpc_id=new`; choose one that overlaps with no network you connect it to",
+        change="makes another VPC; attachments to the old one have to go first",
+    )
+    vpc_endpoint_zones: int = setting(
+        "VPC_ENDPOINT_ZONES",
+        parsers.whole_number(1, 2),
+        group=PLACE,
+        default="1",
+        place=Place.DEPLOYMENT,
+        meaning="zones of the interface endpoints of `vpc_id=new`, each paid by the hour; 2 "
+        "outlasts a zone that fails",
     )
     memory_mb: int = setting(
         "MEMORY_MB",
@@ -205,6 +271,14 @@ class DeploymentSettings:
         default="30",
         place=Place.DEPLOYMENT,
         meaning="between two regular runs",
+    )
+    schedule_enabled: bool = setting(
+        "SCHEDULE_ENABLED",
+        parsers.boolean,
+        group=FUNCTIONS,
+        default="true",
+        place=Place.DEPLOYMENT,
+        meaning="`false` pauses the regular runs; the next run after it exports what was missed",
     )
     backfill_concurrency: int = setting(
         "BACKFILL_CONCURRENCY",

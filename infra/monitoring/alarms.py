@@ -34,7 +34,7 @@ class Alarms(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        topic_arn: str,
+        topic: sns.ITopic | None,
         email: str,
         lag_limit_s: int,
         every: Duration,
@@ -44,17 +44,13 @@ class Alarms(Construct):
         backfill: Backfill,
         regular_run: RegularRun,
     ) -> None:
-        """Without `topic_arn` a topic is made, with `email` (or "") as its subscriber.
+        """Without `topic` one is made, with `email` (or "") as its subscriber.
 
         `every` is the time between two regular runs.
         """
         super().__init__(scope, construct_id)
         self._name = metrics.service
-        self.topic = (
-            sns.Topic.from_topic_arn(self, "Topic", topic_arn)
-            if topic_arn
-            else self._make_topic(email)
-        )
+        self.topic = topic or self._make_topic(email)
         # Long enough to hold a run, and with the usual schedule two.
         self._pace = Duration.minutes(max(60, every.to_minutes()))
         self._exporter = exporter

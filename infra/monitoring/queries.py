@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aws_cdk import Stack
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
@@ -67,17 +66,22 @@ QUERIES = (LAST_RUNS, FAILURES_BY_CODE, SLOWEST_METRICS, LARGEST_CLUSTERS, ONE_W
 
 
 class SavedQueries(Construct):
-    """The queries in a folder of the stack's name, on the logs of all its functions."""
+    """The queries in a folder of Logs Insights, on the logs of all functions."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, log_groups: Sequence[logs.LogGroup]
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        folder: str,
+        log_groups: Sequence[logs.LogGroup],
     ) -> None:
         super().__init__(scope, construct_id)
         for query in QUERIES:
             logs.CfnQueryDefinition(
                 self,
                 "".join(filter(str.isalpha, query.name.title())),
-                name=f"{Stack.of(self).stack_name}/{query.name}",
+                name=f"{folder}/{query.name}",
                 query_string=query.text,
                 log_group_names=[group.log_group_name for group in log_groups],
             )

@@ -31,7 +31,9 @@ class Backfill(Construct):
         function_timeout: Duration,
         concurrency: int,
         log_retention_days: int,
+        log_name: str,
     ) -> None:
+        """`log_name` is a log group's, below /aws/vendedlogs/."""
         super().__init__(scope, construct_id)
         each_window = sfn.DistributedMap(
             self,
@@ -93,7 +95,7 @@ class Backfill(Construct):
                     self,
                     "Log",
                     retention_days=log_retention_days,
-                    name=f"/aws/vendedlogs/states/{Stack.of(self).stack_name}-backfill",
+                    name=log_name,
                 ),
                 level=sfn.LogLevel.ERROR,
                 include_execution_data=True,
@@ -160,6 +162,18 @@ class Backfill(Construct):
         accept_wildcard(
             role, f"{self._executions_arn}:*", "The executions of this state machine alone."
         )
+
+    def statements(self) -> list[iam.PolicyStatement]:
+        """What `grant_hand_over` grants."""
+        return [
+            iam.PolicyStatement(
+                actions=["states:StartExecution"],
+                resources=[self.state_machine.state_machine_arn],
+            ),
+            iam.PolicyStatement(
+                actions=["states:DescribeExecution"], resources=[f"{self._executions_arn}:*"]
+            ),
+        ]
 
     @property
     def console_url(self) -> str:

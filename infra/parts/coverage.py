@@ -42,6 +42,6 @@ class CoverageMap(Construct):
             ),
             network=network,
         )
-        bucket.grant_read(made.role, checkpoint_key)
-        self.role = made.role
+        bucket.grant_read_object(made.role, checkpoint_key)
+        self.made = made
         self.function = made.function

@@ -63,7 +63,7 @@ class ExporterFunction(Construct):
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
         )
         self.log_group.grant_write(self.role)
-        interfaces = self._allow_network_interfaces() if network else None
+        self.interfaces = self._allow_network_interfaces() if network else None
         self.function = lambda_.Function(
             self,
             "Function",
@@ -82,11 +82,12 @@ class ExporterFunction(Construct):
             log_group=self.log_group,
             vpc=network.vpc if network else None,
             vpc_subnets=network.subnets if network else None,
-            security_groups=[network.security_group] if network else None,
+            security_groups=network.security_groups if network else None,
+            ipv6_allowed_for_dual_stack=True if network and network.ipv6 else None,
         )
-        if network and interfaces:
-            self.function.node.add_dependency(interfaces)
-            network.outlast(interfaces)
+        if network and self.interfaces:
+            self.function.node.add_dependency(self.interfaces)
+            network.outlast(self.interfaces)
         accept(
             self,
             "AwsSolutions-L1",

@@ -1,7 +1,8 @@
-"""The secret with the login to Mimir."""
+"""The secret with the credentials for Mimir."""
 
 from aws_cdk import SecretValue, Stack
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
@@ -9,30 +10,38 @@ from .nag import accept
 
 
 class LoginSecret(Construct):
-    """An existing secret by ARN, or one made here: a JSON object without any key yet."""
+    """An existing secret, or one made here: a JSON object without any key yet."""
 
     def __init__(
         self,
         scope: Construct,
         construct_id: str,
         *,
-        secret_arn: str | None,
-        kms_key_arn: str,
+        secret: secretsmanager.ISecret | None,
+        key: kms.IKey | None,
     ) -> None:
-        """Without `secret_arn` a secret is made. `kms_key_arn` is "" for AWS's own key."""
+        """Without `secret` one is made. `key` is what encrypts a secret that does not know it."""
         super().__init__(scope, construct_id)
-        self._kms_key_arn = kms_key_arn
-        self.is_made_here = secret_arn is None
-        self.arn = secret_arn or self._make_secret()
+        self.is_made_here = secret is None
+        self.secret = secret or self._make_secret(key)
+        self._key = key or self.secret.encryption_key
+        if secret is None:
+            self.arn = _id_of(self.secret)
+        else:
+            self.arn = secret.secret_full_arn or secret.secret_arn
+        # A secret that is known by its name alone lacks the six characters at the end.
+        whole = self.is_made_here or self.secret.secret_full_arn
+        self._pattern = self.arn if whole else f"{self.arn}-??????"
 
-    def _make_secret(self) -> str:
-        # Later deployments do not touch what a person has put into it: CloudFormation writes the
-        # value only when it changes in the template, and here it never does.
+    def _make_secret(self, key: kms.IKey | None) -> secretsmanager.Secret:
+        # Later deployments do not touch what an operator has put into it: CloudFormation writes
+        # the value only when it changes in the template, and here it never does.
         secret = secretsmanager.Secret(
             self,
             "Secret",
             description="Login of the exporter to Mimir: a JSON object of PROMETHEUS_ variables",
             secret_string_value=SecretValue.unsafe_plain_text("{}"),
+            encryption_key=key,
         )
         accept(
             secret,
@@ -40,28 +49,32 @@ class LoginSecret(Construct):
             "The login is issued by Mimir or the proxy before it, which the stack cannot ask for a "
             "new one. Whoever rotates it there writes it here; the function reads it again.",
         )
-        # On AWS both Ref and Id are the ARN; CloudFormation look-alikes answer Ref with the name,
-        # which no policy matches.
-        resource = secret.node.default_child
-        assert isinstance(resource, secretsmanager.CfnSecret)  # noqa: S101 - what an L2 is made of
-        return resource.attr_id
+        return secret
+
+    def read_statement(self) -> iam.PolicyStatement:
+        """The right to read it."""
+        return iam.PolicyStatement(
+            sid="ReadLogin", actions=["secretsmanager:GetSecretValue"], resources=[self._pattern]
+        )
 
     def grant(self, role: iam.Role) -> None:
         """Let a function's role read this secret, and decrypt it where it has a key of its own."""
-        role.add_to_policy(
-            iam.PolicyStatement(
-                sid="ReadLogin",
-                actions=["secretsmanager:GetSecretValue"],
-                resources=[self.arn],
-            )
-        )
-        if self._kms_key_arn:
+        role.add_to_policy(self.read_statement())
+        if self._key is not None:
             via = f"secretsmanager.{Stack.of(self).region}.{Stack.of(self).url_suffix}"
             role.add_to_policy(
                 iam.PolicyStatement(
                     sid="DecryptLogin",
                     actions=["kms:Decrypt"],
-                    resources=[self._kms_key_arn],
+                    resources=[self._key.key_arn],
                     conditions={"StringEquals": {"kms:ViaService": via}},
                 )
             )
+
+
+def _id_of(secret: secretsmanager.ISecret) -> str:
+    # On AWS both Ref and Id are the ARN; CloudFormation look-alikes answer Ref with the name,
+    # which no policy matches.
+    resource = secret.node.default_child
+    assert isinstance(resource, secretsmanager.CfnSecret)  # noqa: S101 - what an L2 is made of
+    return resource.attr_id

@@ -20,8 +20,15 @@ class RegularRun(Construct):
     """
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, exporter: ExporterFunction, every: Duration
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        exporter: ExporterFunction,
+        every: Duration,
+        enabled: bool = True,
     ) -> None:
+        """`every` is the time between two runs; without `enabled` none is started."""
         super().__init__(scope, construct_id)
         self.dead_letters = sqs.Queue(
             self,
@@ -41,6 +48,7 @@ class RegularRun(Construct):
             "Schedule",
             description="Regular run of the exporter",
             schedule=scheduler.ScheduleExpression.rate(every),
+            enabled=enabled,
             time_window=scheduler.TimeWindow.off(),
             target=targets.LambdaInvoke(
                 exporter.function,
@@ -51,11 +59,14 @@ class RegularRun(Construct):
                 retry_attempts=3,
             ),
         )
-        accept_wildcard(
-            Stack.of(self),
-            f"{exporter.function.function_arn}:*",
-            "The function's own versions and aliases, for the schedule alone.",
-        )
+        # The CDK keeps one role for each target, in the stack.
+        for child in Stack.of(self).node.children:
+            if child.node.id.startswith("SchedulerRoleForTarget"):
+                accept_wildcard(
+                    child,
+                    f"{exporter.function.function_arn}:*",
+                    "The function's own versions and aliases, for the schedule alone.",
+                )
 
     def _never_repeat(self, exporter: ExporterFunction) -> None:
         """Lambda would repeat a failed asynchronous invocation twice, for up to six hours."""

@@ -38,7 +38,7 @@ COMPLETE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 FINE = ("complete", "ready")
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Do what the command line asks for; the process's exit status.
 
     0: complete, 1: something is not, as the result says, 2: wrong usage or settings.

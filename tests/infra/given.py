@@ -7,6 +7,7 @@ from infra import ROOT
 GIVEN = {
     "cluster_name": "prod",
     "hostname": "mimir.example.com",
+    "vpc_id": "new",
 }
 
 

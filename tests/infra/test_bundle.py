@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from infra import ROOT
-from infra.package import AWS_SERVICES, Package, PackageError, build_package, wheel_platforms
+from infra.package import (
+    AWS_SERVICES,
+    DISTRIBUTION,
+    Package,
+    PackageError,
+    Source,
+    build_package,
+    wheel_platforms,
+)
 from release.shipped import as_page, list_shipped
 
 AARCH64 = 183  # e_machine of an ELF file: EM_AARCH64
@@ -35,7 +43,7 @@ def test_everything_pinned_is_in_it_with_its_licence(built: Package) -> None:
     lines = (ROOT / "lambda" / "requirements.txt").read_text("utf-8").splitlines()
     pinned = {line.split("==")[0].replace("-", "_") for line in lines if "==" in line}
     shipped = {path.stem.rsplit("-", 1)[0] for path in built.path.glob("*.dist-info")}
-    assert shipped == pinned
+    assert shipped == pinned | {DISTRIBUTION}
     assert (built.path / "mimir_exporter" / "catalog" / "catalog.toml").is_file()
 
 
@@ -51,7 +59,10 @@ def test_the_page_of_what_ships_agrees(built: Package) -> None:
 def test_nothing_ships_that_is_not_on_the_page(built: Package) -> None:
     files = sum(path.stat().st_size for path in built.path.rglob("*") if path.is_file())
     own = sum(
-        path.stat().st_size for path in (built.path / "mimir_exporter").rglob("*") if path.is_file()
+        path.stat().st_size
+        for folder in (built.path / "mimir_exporter", *built.path.glob(f"{DISTRIBUTION}-*"))
+        for path in folder.rglob("*")
+        if path.is_file()
     )
     listed = sum(one.size for one in list_shipped(built.path))
     assert files == own + listed
@@ -100,7 +111,10 @@ def source(tmp_path: Path) -> Path:
 
 def build(source: Path, folder: Path) -> Package:
     return build_package(
-        architecture="arm64", python_version="3.14", source=source, build=folder / "build"
+        architecture="arm64",
+        python_version="3.14",
+        source=Source(source / "mimir_exporter", source / "requirements.txt"),
+        build=folder / "build",
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from infra.deployment.certificates import CA_BUNDLE_FILE
 from infra.deployment.context import DeploymentError
 from infra.deployment.read import read_deployment
-from infra.package import build_package
+from infra.package import Source, build_package
 from localcloud.certificates import Certificate, make_authority
 from tests.conftest import NeedProgram
 from tests.infra.given import context
@@ -42,7 +42,7 @@ def test_it_lies_beside_the_package_and_a_new_one_is_a_new_package(tmp_path: Pat
             architecture="arm64",
             python_version="3.14",
             beside=dict(zip([CA_BUNDLE_FILE], texts, strict=False)),
-            source=source,
+            source=Source(source / "mimir_exporter", source / "requirements.txt"),
             build=tmp_path / "build",
         ).path
 

@@ -41,8 +41,8 @@ def test_the_pack_is_at_work(make_stack: MakeStack, tmp_path: Path) -> None:
     app = App(outdir=str(tmp_path))
     Validations.of(app).add_plugins(AwsSolutionsChecks())
     stack = make_stack(app)
-    stack.exporter.role.add_to_policy(
-        iam.PolicyStatement(actions=["s3:*"], resources=[stack.bucket.arn])
+    stack.exporter.exporter.role.add_to_policy(
+        iam.PolicyStatement(actions=["s3:*"], resources=[stack.exporter.data.arn])
     )
     with pytest.raises(RuntimeError, match=r"AwsSolutions-IAM5\[Action::s3:\*\]"):
         app.synth()

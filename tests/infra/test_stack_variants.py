@@ -61,7 +61,7 @@ def test_a_bucket_s_own_key_is_used_through_s3_alone(synthesize: Synthesize) -> 
         for name, resource in resources.items()
         if resource["Type"] == "AWS::IAM::Policy"
         for statement in resource["Properties"]["PolicyDocument"]["Statement"]
-        if statement.get("Sid") == "UseBucketKey"
+        if "kms:Decrypt" in statement["Action"]
     }
     for statement in found.values():
         assert statement["Resource"] == KEY

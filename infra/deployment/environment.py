@@ -1,0 +1,128 @@
+"""The exporter's settings, by the names of cdk.json -> the environment of its functions.
+
+They are checked by the function's own code, so that what synth accepts, the function can start
+with.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aws_cdk import Token, Tokenization
+
+from mimir_exporter.compose import catalog_of
+from mimir_exporter.errors import SettingsError
+from mimir_exporter.settings.settings import Settings, load_settings
+from mimir_exporter.storage.layout import CHECKPOINT, state_key
+
+from .context import Context, DeploymentError
+from .table import PASSED_ON
+
+# For what is known only once CloudFormation has made it, or been given it as a parameter.
+LATER = "known-to-cloudformation"
+# Lambda takes 4 KB of environment, names and values together; the stack adds ARNs and names.
+ENVIRONMENT_BYTES = 4096 - 700
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Variables of the functions. A value may be a token of the CDK; it is in `variables` as it
+    is, and in `settings` as the default, or as a stand-in where there is none."""
+
+    variables: Mapping[str, str]
+    settings: Settings
+
+    @property
+    def prefix(self) -> str:
+        """Of every key in the bucket, without a slash at its end."""
+        return self._token("S3_PREFIX") or self.settings.prefix
+
+    @property
+    def checkpoint_key(self) -> str:
+        """Of the exporter's state. A name that is a token has to need no encoding."""
+        name = self._token("CLUSTER_NAME")
+        if name:
+            return f"{self.prefix}/{name}/{CHECKPOINT}"
+        return state_key(self.prefix, self.settings.cluster_name, CHECKPOINT)
+
+    def _token(self, variable: str) -> str:
+        """The token of a variable; "" if it is none."""
+        value = self.variables.get(variable, "")
+        return value if Token.is_unresolved(value) else ""
+
+
+def read_environment(
+    values: Mapping[str, object],
+    *,
+    bucket_name: str = LATER,
+    secret_arn: str = LATER,
+    ca_bundle_file: str = "",
+) -> Environment:
+    """Check settings by their names in cdk.json; None and "" count as absent.
+
+    `bucket_name` and `secret_arn` are checked with them and not passed on, as the stack has the
+    references; `secret_arn` is "" where there is no secret. Raises DeploymentError.
+    """
+    tokens = {
+        PASSED_ON[key].name: _as_text(value)
+        for key, value in values.items()
+        if key in PASSED_ON and Token.is_unresolved(value)
+    }
+    plain = _plain_variables(values, given=tokens)
+    if ca_bundle_file:
+        plain["CA_BUNDLE"] = ca_bundle_file
+    stand_ins = {"S3_BUCKET": bucket_name}
+    if secret_arn:
+        stand_ins["AUTH_SECRET_ARN"] = secret_arn
+    stand_ins |= {
+        row.name: LATER for row in PASSED_ON.values() if row.name in tokens and not row.default
+    }
+    try:
+        settings = load_settings({**plain, **stand_ins})
+        catalog_of(settings)
+    except SettingsError as error:
+        raise DeploymentError(str(error)) from error
+    return Environment({**plain, **tokens}, settings)
+
+
+def _plain_variables(values: Mapping[str, object], *, given: Mapping[str, str]) -> dict[str, str]:
+    """Those that are no tokens. Raises DeploymentError for one that is missing."""
+    context = Context(
+        {key: value for key, value in values.items() if not Token.is_unresolved(value)}
+    )
+    context.refuse_unknown(PASSED_ON, ())
+    variables: dict[str, str] = {}
+    for row in PASSED_ON.values():
+        if row.name in given:
+            continue
+        # A default that is the function's own need not be passed on.
+        default = row.deployed if row.deployed != row.default else None
+        value = context.text(row.key) or default or ""
+        if row.deployed is None and not value:
+            raise DeploymentError(
+                f"Missing {row.key}: {row.meaning}. Give it with -c {row.key}=…, or in cdk.json."
+            )
+        if value:
+            variables[row.name] = value
+    _check_prefix(variables.get("S3_PREFIX", ""))
+    size = sum(len(f"{name}{value}".encode()) for name, value in variables.items())
+    if size > ENVIRONMENT_BYTES:
+        raise DeploymentError(
+            f"The settings take {size} bytes of the function's environment, of which Lambda leaves "
+            f"{ENVIRONMENT_BYTES}; shorten extra_metrics."
+        )
+    return variables
+
+
+def _check_prefix(prefix: str) -> None:
+    if re.search(r"[*?$]", prefix):
+        raise DeploymentError(
+            f"Invalid s3_prefix {prefix!r}: expected a path without *, ? and $ "
+            "(they mean something else in the policy of the role)."
+        )
+
+
+def _as_text(token: object) -> str:
+    if isinstance(token, int | float):
+        return Tokenization.stringify_number(token)
+    return str(token)
