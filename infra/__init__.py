@@ -5,11 +5,9 @@ installed beside this.
 """
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-ROOT = Path(__file__).resolve().parent.parent
-LAMBDA = ROOT / "lambda"
+from .checkout import LAMBDA, ROOT
 
 # `lambda` is a keyword, so the package in it can only be imported from its folder.
 if LAMBDA.is_dir() and str(LAMBDA) not in sys.path:
@@ -18,7 +16,7 @@ if LAMBDA.is_dir() and str(LAMBDA) not in sys.path:
 if TYPE_CHECKING:
     from .exporter import MimirExporter as MimirExporter
 
-__all__ = ["MimirExporter"]
+__all__ = ["LAMBDA", "ROOT", "MimirExporter"]
 
 
 def __getattr__(name: str) -> object:

@@ -18,7 +18,7 @@ from types import MappingProxyType
 
 import mimir_exporter
 
-from . import LAMBDA, ROOT
+from .checkout import LAMBDA, ROOT
 
 # In a checkout, and where this is installed in another app's environment.
 BUILD = ROOT / "build" if LAMBDA.is_dir() else Path.home() / ".cache" / "mimir-exporter"
