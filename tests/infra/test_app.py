@@ -56,7 +56,10 @@ def test_account_and_region_reach_the_manifest(
         ({"s3_bukcet": "x"}, "Unknown deployment setting s3_bukcet: did you mean s3_bucket?"),
         (
             {"port": 0},
-            "Invalid PORT (cdk.json: port) '0': expected a whole number from 1 to 65535.",
+            (
+                "Invalid PORT (cdk.json: port) '0': expected a whole number from 1 to 65535; "
+                "correct PORT (cdk.json: port) [invalid_value]"
+            ),
         ),
     ],
 )
