@@ -96,6 +96,6 @@ def test_a_private_key_never_ships(authority: Certificate, tmp_path: Path) -> No
 def test_a_bundle_without_tls_is_a_mistake(authority: Certificate) -> None:
     said = refusal(authority.certificate, scheme="http")
     assert said == (
-        "CA_BUNDLE (cdk.json: ca_bundle) is set, but SCHEME (cdk.json: scheme) is http: set it to "
-        "https."
+        "Conflicting settings: CA_BUNDLE (cdk.json: ca_bundle) is set, and SCHEME (cdk.json: "
+        "scheme) is http; set SCHEME=https [conflicting_settings]"
     )
