@@ -42,7 +42,7 @@ def test_a_first_run_exports_every_sample_once(
         "pending": 0,
     }
     assert result["message"] == (
-        f"{HOURS} of {HOURS} windows exported; everything up to 2025-03-01T12:00:00Z is exported."
+        f"{HOURS}/{HOURS} windows exported; everything up to 2025-03-01T12:00:00Z is exported."
     )
     assert result["objects"] == len(files)
     assert result["bytes"] == sum(map(len, files.values()))

@@ -66,7 +66,7 @@ def test_what_the_time_does_not_suffice_for_is_handed_over(
         item == {"start": at, "end": at + HOUR_S}
         for at, item in some(zip(starts, items, strict=True))
     )
-    assert f"{len(items)} handed over to Step Functions" in result["message"]
+    assert f"; {len(items)} windows handed over to Step Functions; " in result["message"]
 
     # While it is at work, nobody else is.
     proxy.heal()
@@ -109,7 +109,7 @@ def test_the_story_of_a_window_is_found_by_its_name(
     proxy.spoil(faults.answer(422, "err-mimir-max-chunks-per-query"), asks_for_an_hour_of_pods)
     # The execution is over without it: this item's call came from a Map that nobody runs here.
     wait_for_end(function.cloud, machine)
-    proxy.spoil(faults.answer(400, "a bad query"), asks_for_nodes, times=1)
+    proxy.spoil(faults.answer(400, "parse error: a bad query"), asks_for_nodes, times=1)
     assert function.backfill({**item, "execution": execution})["failed"]
     keep()
     function.clock.advance(300)

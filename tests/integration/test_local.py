@@ -117,7 +117,7 @@ def test_a_folder_gets_the_files_that_a_bucket_gets(
     local = command.run("export", *RANGE, "--folder", str(tmp_path))
     assert (local.status, local.result["outcome"]) == (0, "complete")
     done = "2025-03-01T08:00:00Z/2025-03-01T12:00:00Z is exported"
-    assert local.result["message"].startswith(f"{HOURS} of {HOURS} windows exported; {done}")
+    assert local.result["message"].startswith(f"{HOURS}/{HOURS} windows exported; {done}")
     files = files_of(tmp_path)
     assert local.result["objects"] == len(files)
     assert differences(mimir, files) == []
@@ -352,5 +352,5 @@ def test_a_terminal_shows_a_bar_and_then_the_result(command: Command, tmp_path: 
         assert process.wait(timeout=120) == 0
     assert f"windows 2/{HOURS} ########........ node_info, " in said
     last = said.rpartition("\x1b[K")[2].splitlines()
-    assert last[0].startswith(f"{HOURS} of {HOURS} windows exported; ")
+    assert last[0].startswith(f"{HOURS}/{HOURS} windows exported; ")
     assert f"  windows: planned {HOURS}, exported {HOURS}, failed 0" in last[1]

@@ -197,7 +197,7 @@ def test_series_that_moved_to_another_cluster_stand_once(
     moved = function.with_env(PORT=str(after.port))
     assert moved.export(REEXPORT)["outcome"] == "complete"
     (line,) = moved.messages("files kept")
-    assert line["clusters"] == ["gone", "old"]
+    assert line["cluster_names"] == ["gone", "old"]
     assert samples_by_cluster(moved) == {"prod-eu": 60, "old": 60, "gone": 60}
     assert moved.export(FORCED)["outcome"] == "complete"
     assert samples_by_cluster(moved) == {"prod-eu": 60, "new": 60}

@@ -110,7 +110,7 @@ def test_a_metric_after_one_that_fails_slowly_is_not_said_to_need_a_whole_run(
 
     def fail_late(exchange: Exchange) -> None:
         exchange.wait(0.6)
-        faults.error(422, "no")(exchange)
+        faults.error(422, "many-to-many matching not allowed")(exchange)
 
     proxy.spoil(faults.answer(404))
     with pytest.raises(ExportError):
