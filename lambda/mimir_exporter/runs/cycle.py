@@ -86,7 +86,7 @@ class Exporter:
                         done.append(name)
                 self._progress.save_if_due()
         finally:
-            self._progress.save()
+            self._progress.save_in_time()
             failed = [failure.metric for failure in self.totals.failures[failures:]]
             self._log_window(names, done, failed, before, time.monotonic() - started)
         if len(done) == len(self._catalog) and before.samples == self.totals.samples:

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ..checkpoint.outcomes import mark_exported, mark_failed, mark_nothing_left, mark_pending
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.store import CheckpointStore
+from ..errors import OutOfTimeError
 from ..timeline.windows import Window
 from .totals import MetricFailure
 
@@ -113,10 +115,16 @@ class ProgressRecorder:
     def save_if_due(self) -> None:
         """Save where the last time is SAVE_EVERY_S ago."""
         if self._clock() - self._saved_at > SAVE_EVERY_S:
+            self.save_in_time()
+
+    def save_in_time(self) -> None:
+        """As `save`; where the time runs out meanwhile, what has been added stays for the `save` at
+        the run's end, which has the reserve."""
+        with suppress(OutOfTimeError):
             self.save()
 
     def save(self) -> None:
-        """Write what has been added. Raises CheckpointError."""
+        """Write what has been added. Raises CheckpointError, OutOfTimeError."""
         self._saved_at = self._clock()
         if not (self._exported or self._failed or self._forgotten):
             return
