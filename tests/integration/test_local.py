@@ -279,8 +279,12 @@ WRONG: dict[str, tuple[tuple[str, ...], dict[str, str], str]] = {
     ),
     "again": (("export", "--from", "2025-03-01", "--again"), {}, "export takes no 'again': "),
     "force": (("export", "--from", "2025-03-01", "--force"), {}, "export takes no 'force': "),
-    "no place": (("run",), {}, "S3_BUCKET is not set; set it, or give a folder with --folder."),
-    "no credentials": (("run",), NOWHERE, "There are no AWS credentials; set AWS_PROFILE, or "),
+    "no place": (
+        ("run",),
+        {},
+        "S3_BUCKET is not set; set it, or give a folder of this machine with ",
+    ),
+    "no credentials": (("run",), NOWHERE, "No AWS credentials found; set AWS_PROFILE, or "),
     "no such profile": (
         ("run",),
         {**NOWHERE, "AWS_PROFILE": "nobody"},
@@ -289,7 +293,7 @@ WRONG: dict[str, tuple[tuple[str, ...], dict[str, str], str]] = {
     "no region": (
         ("run",),
         {"S3_BUCKET": "bucket-name", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"},
-        "There is no AWS region; set AWS_REGION to the bucket's, ",
+        "No AWS region found; set AWS_REGION to the bucket's, ",
     ),
     "a bad setting": (
         ("run",),
