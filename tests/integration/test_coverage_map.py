@@ -191,4 +191,4 @@ def test_what_is_wrong_is_said_in_the_widget(small: Function) -> None:
     small.put(small.checkpoint_key, b"{not json")
     assert "[invalid_checkpoint]" in small.coverage()
     assert len(small.messages("coverage map failed")) == 1
-    assert "month is &#x27;&lt;b&gt;&#x27;" in small.coverage({"month": "<b>"})
+    assert "Invalid month &#x27;&lt;b&gt;&#x27;" in small.coverage({"month": "<b>"})
