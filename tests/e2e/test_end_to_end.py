@@ -1,11 +1,14 @@
 """The whole: deployed by the real CDK CLI, with IAM enforced, against a Prometheus with a login.
 
-The tests run in the order they stand in; each goes on from where the one before it stopped.
+What happens in order, from an empty bucket to a complete export, is a chain of fixtures; the tests
+look at it and run in any order.
 """
 
-import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -17,39 +20,89 @@ from tests.compare import Contract, compare
 from tests.e2e.deployed import (
     DAY_S,
     DAYS,
+    OWN_CLUSTERS,
     PREFIX,
     SETTLE_TIME_S,
     TIME_FRAME_S,
     Deployed,
+    catch_up,
     on_border,
-    wait_off_the_border,
 )
+from tests.some import some
 
 BACKFILL_TIMEOUT_S = 400
 CONTRACT = Contract(prefix=PREFIX, cluster_name="monitoring", time_frame_s=TIME_FRAME_S)
-CHECKPOINT = f"{PREFIX}/monitoring/checkpoint.json"
+OWN_FOLDERS = {"prod-eu", "prod-us", "staging", "monitoring", "dev%2Feu%20west%20%C3%B6"}
+Result = Mapping[str, Any]
 
 
-def test_check_finds_it_fit(deployed: Deployed) -> None:
-    result = deployed.exporter.invoke({"action": "check"})
+@dataclass(frozen=True)
+class Empty:
+    """What was found before the first run."""
+
+    check: Result
+    keys_after_check: list[str]
+    coverage: str
+    status: Result
+
+
+@pytest.fixture(scope="session")
+def empty(deployed: Deployed) -> Empty:
+    exporter = deployed.exporter
+    check = exporter.invoke({"action": "check"})
+    return Empty(
+        check=check,
+        keys_after_check=exporter.list_keys(),
+        coverage=exporter.draw_coverage({}),
+        status=exporter.invoke({"action": "status"}),
+    )
+
+
+@pytest.fixture(scope="session")
+def first(deployed: Deployed, empty: Empty) -> Result:
+    """Of the first run, whose time does not suffice."""
+    result = catch_up(deployed)
+    deployed.first_s = deployed.last_s
+    deployed.results.append(dict(result))
+    return result
+
+
+@pytest.fixture(scope="session")
+def during(deployed: Deployed, first: Result) -> Result:
+    """Of a run while the backfill works."""
+    return deployed.exporter.invoke()
+
+
+@pytest.fixture(scope="session")
+def backfill(deployed: Deployed, first: Result, during: Result) -> Any:
+    """How far the first run's execution came, once it has ended."""
+    return deployed.exporter.wait(first["execution"], BACKFILL_TIMEOUT_S)
+
+
+@pytest.fixture(scope="session")
+def complete(deployed: Deployed, backfill: Any) -> Result:
+    """Of the run after that: from here on everything that is due is exported."""
+    return catch_up(deployed)
+
+
+def test_check_is_ready_and_leaves_nothing_behind(empty: Empty) -> None:
+    result = empty.check
     assert result["outcome"] == "ready", result
     assert {finding["level"] for finding in result["findings"]} <= {"ok", "warning"}
     assert set(result["metrics"]) == {metric.name for metric in load_catalog()}
-    assert deployed.exporter.list_keys() == []
+    assert empty.keys_after_check == []
 
 
-def test_status_before_the_first_run_says_that_nothing_is_there(deployed: Deployed) -> None:
-    assert "Nothing has been exported yet" in deployed.exporter.draw_coverage({})
-    assert deployed.exporter.invoke({"action": "status"})["outcome"] == "nothing_yet"
+def test_status_before_the_first_run_says_that_nothing_is_there(empty: Empty) -> None:
+    assert "Nothing has been exported yet" in empty.coverage
+    assert empty.status["outcome"] == "nothing_yet"
 
 
-def test_the_first_run_exports_some_and_hands_over_the_rest(deployed: Deployed) -> None:
-    wait_off_the_border()
-    deployed.first_s = time.time()
-    result = deployed.exporter.invoke()
-    deployed.results.append(result)
-    windows = result["windows"]
-    assert result["outcome"] == "handed_over", result
+def test_the_first_run_exports_some_and_hands_over_the_rest(
+    deployed: Deployed, first: Result
+) -> None:
+    windows = first["windows"]
+    assert first["outcome"] == "handed_over", first
     due_s = on_border(deployed.first_s - SETTLE_TIME_S) - on_border(deployed.first_s - DAYS * DAY_S)
     assert windows["planned"] == due_s // TIME_FRAME_S
     assert windows["exported"] > 0
@@ -57,34 +110,27 @@ def test_the_first_run_exports_some_and_hands_over_the_rest(deployed: Deployed) 
     assert windows["handed_over"] == windows["planned"] - windows["exported"]
 
 
-def test_a_run_while_the_backfill_works_takes_nothing_from_it(deployed: Deployed) -> None:
-    result = deployed.exporter.invoke()
-    assert result["windows"]["exported"] == 0, result
-    assert result["windows"]["handed_over"] == 0, result
+def test_a_run_while_the_backfill_works_takes_nothing_from_it(during: Result) -> None:
+    assert during["windows"]["exported"] == 0, during
+    assert during["windows"]["handed_over"] == 0, during
 
 
-def test_the_backfill_succeeds(deployed: Deployed) -> None:
-    (first,) = deployed.results
-    progress = deployed.exporter.wait(first["execution"], BACKFILL_TIMEOUT_S)
-    assert progress.status == "SUCCEEDED", progress
-    assert progress.windows == progress.done == first["windows"]["handed_over"]
-    assert progress.failed == 0
+def test_the_backfill_succeeds(first: Result, backfill: Any) -> None:
+    assert backfill.status == "SUCCEEDED", backfill
+    assert backfill.windows == backfill.done == first["windows"]["handed_over"]
+    assert backfill.failed == 0
 
 
-def test_the_next_run_finds_everything_exported(deployed: Deployed) -> None:
-    wait_off_the_border()
-    deployed.last_s = time.time()
-    result = deployed.exporter.invoke()
-    assert result["outcome"] == "complete", result
-    assert result["windows"]["pending"] == 0
+def test_the_next_run_finds_everything_exported(complete: Result) -> None:
+    assert complete["outcome"] == "complete", complete
+    assert complete["windows"]["pending"] == 0
 
 
-def test_every_sample_is_there_once_and_in_its_own_cluster(deployed: Deployed) -> None:
+def test_every_sample_is_there_once_and_in_its_own_cluster(
+    deployed: Deployed, complete: Result
+) -> None:
+    catch_up(deployed)
     objects = read_all(deployed.exporter)
-    assert objects.pop(CHECKPOINT, None) is not None
-    manifests = [key for key in objects if key.endswith(".manifest")]
-    assert {key.split("/")[2:4] == ["monitoring", "_manifests"] for key in manifests} == {True}
-    objects = {key: body for key, body in objects.items() if key not in manifests}
     differences = compare(
         deployed.prometheus.query_range,
         objects.items(),
@@ -94,11 +140,11 @@ def test_every_sample_is_there_once_and_in_its_own_cluster(deployed: Deployed) -
         contract=CONTRACT,
     )
     assert differences == []
-    folders = {key.split("/")[2] for key in objects}
-    assert folders == {"prod-eu", "prod-us", "staging", "monitoring", "dev%2Feu%20west%20%C3%B6"}
+    assert {folder_of(key) for key in objects} == OWN_FOLDERS
+    assert len(OWN_FOLDERS) == len({one.name for one in OWN_CLUSTERS} - {None})
 
 
-def test_metadata_tells_what_is_in_a_file(deployed: Deployed) -> None:
+def test_metadata_tells_what_is_in_a_file(deployed: Deployed, complete: Result) -> None:
     exporter = deployed.exporter
     start = on_border(deployed.last_s - SETTLE_TIME_S) - TIME_FRAME_S
     (key,) = (key for key in exporter.list_keys() if key.endswith(f"/{start}_gpu_requests.json.gz"))
@@ -108,7 +154,7 @@ def test_metadata_tells_what_is_in_a_file(deployed: Deployed) -> None:
     assert told["samples"] == "120"
 
 
-def test_another_run_writes_nothing(deployed: Deployed) -> None:
+def test_another_run_writes_nothing(deployed: Deployed, complete: Result) -> None:
     catch_up(deployed)
     before = versions(deployed.exporter)
     result = deployed.exporter.invoke()
@@ -118,24 +164,28 @@ def test_another_run_writes_nothing(deployed: Deployed) -> None:
     assert versions(deployed.exporter) == before
 
 
-def test_exporting_a_range_again_writes_the_same_objects(deployed: Deployed) -> None:
+def test_exporting_a_range_again_writes_the_same_objects(
+    deployed: Deployed, complete: Result
+) -> None:
     exporter = deployed.exporter
     end = on_border(deployed.last_s - SETTLE_TIME_S)
-    before = {key: exporter.read(key) for key in versions(exporter) if f"/{end - 7200}_" in key}
+    before = {
+        key: exporter.read(key) for key in some(versions(exporter)) if f"/{end - 7200}_" in key
+    }
     result = exporter.invoke({"action": "reexport", "start": end - 7200, "end": end - 3600})
     assert result["outcome"] == "complete", result
     assert result["windows"]["exported"] == 1
     assert {key: exporter.read(key) for key in before} == before
 
 
-def test_status_tells_that_it_is_complete(deployed: Deployed) -> None:
+def test_status_tells_that_it_is_complete(deployed: Deployed, complete: Result) -> None:
     catch_up(deployed)
     result = deployed.exporter.invoke({"action": "status"})
     assert result["outcome"] == "complete", result
     assert result["pending_windows"] == 0
 
 
-def test_the_coverage_map_is_drawn_with_its_own_role(deployed: Deployed) -> None:
+def test_the_coverage_map_is_drawn_with_its_own_role(deployed: Deployed, complete: Result) -> None:
     """Which may read the checkpoint, and list and read nothing beside it."""
     shown = {"theme": "dark", "width": 900, "height": 500}
     # Of what is due: in the first hour of a month nothing of it is.
@@ -148,11 +198,11 @@ def test_the_coverage_map_is_drawn_with_its_own_role(deployed: Deployed) -> None
 
 
 def test_an_unknown_action_is_refused_with_the_known_ones(deployed: Deployed) -> None:
-    with pytest.raises(InvocationError, match="export, status, check are known"):
+    with pytest.raises(InvocationError, match="one of the actions export, reexport, check, status"):
         deployed.exporter.invoke({"action": "exprot"})
 
 
-def test_the_log_tells_of_each_metric_and_window(deployed: Deployed) -> None:
+def test_the_log_tells_of_each_metric_and_window(deployed: Deployed, first: Result) -> None:
     windows = {metric.name: set[str]() for metric in load_catalog()}
     lines = list(deployed.exporter.log_events())
     # Runs after the first one export too, if a window has become due since.
@@ -160,15 +210,15 @@ def test_the_log_tells_of_each_metric_and_window(deployed: Deployed) -> None:
     for line in lines:
         if line["message"] == "metric exported" and line["run"] == run:
             windows[line["metric"]].add(line["window"])
-    (first,) = deployed.results
     # The time ran out in the middle of a window, so some metrics have one more.
     exported = first["windows"]["exported"]
     assert {len(found) for found in windows.values()} <= {exported, exported + 1}
 
 
-def test_the_story_of_a_window_is_in_both_logs_under_its_name(deployed: Deployed) -> None:
+def test_the_lines_of_a_window_are_in_both_logs_under_its_name(
+    deployed: Deployed, first: Result, backfill: Any
+) -> None:
     """The oldest was handed over; the execution's name went with it into the Map and back."""
-    (first,) = deployed.results
     start = on_border(deployed.first_s - DAYS * DAY_S)
     window = iso_range(start, start + TIME_FRAME_S)
     story = [
@@ -192,31 +242,32 @@ def test_the_story_of_a_window_is_in_both_logs_under_its_name(deployed: Deployed
 def test_the_schedule_invokes_the_function_every_30_minutes(deployed: Deployed) -> None:
     cloud: Cloud = deployed.exporter.cloud
     scheduler = cloud.session.client("scheduler", **cloud.where)
-    (listed,) = scheduler.list_schedules()["Schedules"]
-    schedule = scheduler.get_schedule(Name=listed["Name"], GroupName=listed["GroupName"])
+    schedules = [
+        scheduler.get_schedule(Name=one["Name"], GroupName=one["GroupName"])
+        for one in scheduler.list_schedules()["Schedules"]
+    ]
+    own = f":function:{deployed.exporter.function_name}"
+    (schedule,) = (one for one in schedules if one["Target"]["Arn"].endswith(own))
     assert schedule["ScheduleExpression"] == "rate(30 minutes)"
     assert schedule["State"] == "ENABLED"
-    assert schedule["Target"]["Arn"].endswith(f":function:{deployed.exporter.function_name}")
-
-
-def catch_up(deployed: Deployed) -> None:
-    """Export what has become due since the last run."""
-    wait_off_the_border()
-    deployed.exporter.invoke()
 
 
 def read_all(exporter: Exporter) -> dict[str, bytes]:
-    keys = exporter.list_keys()
+    keys = list(versions(exporter))
     with ThreadPoolExecutor(4) as pool:
         return dict(zip(keys, pool.map(exporter.read, keys), strict=True))
 
 
 def versions(exporter: Exporter) -> dict[str, str]:
-    """When each file was last written. The checkpoint is not a file of the export."""
+    """When each file of this exporter was last written; another one may share its bucket."""
     pages = exporter.cloud.s3.get_paginator("list_objects_v2").paginate(Bucket=exporter.bucket)
     return {
         item["Key"]: f"{item['ETag']} {item['LastModified']}"
         for page in pages
         for item in page.get("Contents", [])
-        if item["Key"] != CHECKPOINT
+        if folder_of(item["Key"]) in OWN_FOLDERS and item["Key"].endswith(".json.gz")
     }
+
+
+def folder_of(key: str) -> str:
+    return key.removeprefix(f"{PREFIX}/").partition("/")[0]
