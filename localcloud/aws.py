@@ -171,6 +171,8 @@ def _make_certificate(folder: Path) -> Path:
             argv=[
                 *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"),
                 *("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"),
+                # Not an authority's: rustls takes no such certificate of a server.
+                *("-addext", "basicConstraints=critical,CA:FALSE"),
                 *("-keyout", str(certificate.with_suffix(".key")), "-out", str(certificate)),
             ],
             env=clean_environment(),

@@ -57,7 +57,9 @@ class Deployed:
         return self.exporter.cloud
 
     def destroy(self) -> None:
-        self.cdk.destroy({"hostname": "127.0.0.1", "cluster_name": "any", **self.settings})
+        self.cdk.destroy(
+            {"hostname": "127.0.0.1", "cluster_name": "any", "vpc_id": "none", **self.settings}
+        )
 
 
 def catch_up(made: Deployed) -> dict[str, Any]:

@@ -290,3 +290,17 @@ def cloud_environment(s3: Proxy) -> dict[str, str]:
         "AWS_DEFAULT_REGION": "eu-central-1",
         "NO_PROXY": "127.0.0.1",
     }
+
+
+def test_where_obstore_gets_no_answer_boto3_does_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each request would cost all of obstore's retries first."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nothing listens there
+    connection = S3Connection(BUCKET, ClientConfig(connect_s=1, read_s=1, attempts=1))
+    assert connection.store is not None
+    for _ in range(3):
+        assert FastBucket(connection, BUCKET)._ready() is not None
+        with pytest.raises(StopRunError):
+            FastBucket(connection, BUCKET).get("a/key")
+    assert FastBucket(connection, BUCKET)._ready() is None

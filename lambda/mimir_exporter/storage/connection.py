@@ -70,6 +70,7 @@ class S3Connection:
         self._role = (role_arn, external_id)
         self._environ = dict(os.environ)
         self._lock = RLock()
+        self.unanswered = 0  # requests in a row that obstore failed at, S3's refusals aside
 
     @property
     def client(self) -> "S3Client":

@@ -11,7 +11,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, BinaryIO
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, PreconditionError
 
 from ..errors import storage as errors
 from .clock import check_clock
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 # A missing object is a FileNotFoundError, a key that obstore does not take a ValueError.
 _FAILURES = (BaseError, OSError, ValueError)
+# After as many requests in a row without an answer, boto3 does the rest of this process: each costs
+# all of obstore's retries first, as where a certificate suits OpenSSL and not rustls.
+_UNANSWERED = 3
 
 
 class FastBucket:
@@ -75,14 +78,16 @@ class FastBucket:
                     mode=mode,
                     use_multipart=False,
                 )
+                self._connection.unanswered = 0
                 if result["e_tag"]:
                     return result["e_tag"]
             except (AlreadyExistsError, PreconditionError):
                 # Of a 412, and of a 409 too, where there may be no object yet: who handles this
                 # error looks what is there.
+                self._connection.unanswered = 0
                 raise errors.OBJECT_CHANGED(where=self.where(key)) from None
-            except _FAILURES:
-                pass
+            except _FAILURES as error:
+                self._count(error)
         return self._by_boto3().put(
             key,
             body,
@@ -100,12 +105,14 @@ class FastBucket:
         try:
             result = obstore.get(store, key)
             body, etag = result.bytes().to_bytes(), result.meta["e_tag"]
+            self._connection.unanswered = 0
             if etag:
                 return body, etag
         except FileNotFoundError:
+            self._connection.unanswered = 0
             return None
-        except _FAILURES:
-            pass
+        except _FAILURES as error:
+            self._count(error)
         return self._by_boto3().get(key)
 
     def head(self, key: str) -> StoredObject | None:
@@ -116,14 +123,16 @@ class FastBucket:
         try:
             result = obstore.get(store, key, options={"head": True})
             etag, size = result.meta["e_tag"], result.meta["size"]
+            self._connection.unanswered = 0
             if etag:
                 # Beside the user's own, which are in lower case, stand those of HTTP.
                 own = {name: value for name, value in result.attributes.items() if name.islower()}
                 return StoredObject(etag, own, size)
         except FileNotFoundError:
+            self._connection.unanswered = 0
             return None
-        except _FAILURES:
-            pass
+        except _FAILURES as error:
+            self._count(error)
         return self._by_boto3().head(key)
 
     def delete(self, key: str, *, if_match: str | None = None) -> None:
@@ -146,7 +155,8 @@ class FastBucket:
                 )
                 for one in found["objects"]
             }
-        except _FAILURES:
+        except _FAILURES as error:
+            self._count(error)
             return self._by_boto3().list(prefix)
         return Folder(tuple(folders), keys)
 
@@ -155,7 +165,11 @@ class FastBucket:
             if not self._is_clock_checked:
                 check_clock(self._connection.ask_date())
                 self._is_clock_checked = True
-        return self._connection.store
+        return None if self._connection.unanswered >= _UNANSWERED else self._connection.store
+
+    def _count(self, error: Exception) -> None:
+        """Note a request that obstore had no usable answer to; S3's refusals are others."""
+        self._connection.unanswered += isinstance(error, GenericError)
 
     def _by_boto3(self) -> ObjectStore:
         from .bucket import Bucket  # noqa: PLC0415 - imports boto3
