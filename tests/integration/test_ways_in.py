@@ -29,6 +29,7 @@ from tests.integration.conftest import MakeFunction, MakeProxy
 from tests.integration.deployment import FEW, Function
 from tests.integration.faults import Exchange, Proxy, Request
 from tests.integration.test_login import secret_env
+from tests.some import some
 
 CLIENT, SECRET = "exporter", "s3cret/with+odd&chars=4711"
 SCRIPT = Path(__file__).with_name("authorization.mjs")
@@ -427,7 +428,7 @@ def test_https_goes_through_a_tunnel(
         assert function.differences(mimir, 1) == []
         assert asked
         tunnel = f"CONNECT 127.0.0.1:{meshed.env['PORT']}"
-        assert all(line.startswith(tunnel) for line in asked)
+        assert all(line.startswith(tunnel) for line in some(asked))
 
 
 def test_no_proxy_names_whom_to_reach_directly(meshed: Function, authority: Certificate) -> None:
