@@ -21,13 +21,13 @@ test: unit infra integration e2e ## All tests, lane by lane
 unit: $(READY) ## Tests without servers, in parallel
 	@$(VENV)/python -m pytest -n auto tests/unit $(ARGS)
 
-infra: $(READY) ## Tests of the synthesized stack, in parallel
+infra: node_modules/.installed ## Tests of the synthesized stack, in parallel
 	@$(VENV)/python -m pytest -n auto tests/infra $(ARGS)
 
-integration: $(READY) ## Tests against Prometheus, MiniStack and other servers that they start
+integration: node_modules/.installed ## Tests against Prometheus, MiniStack and other servers that they start
 	@$(VENV)/python -m pytest tests/integration $(ARGS)
 
-e2e: $(READY) ## Tests of whole deployments by the CDK CLI on the local cloud
+e2e: node_modules/.installed ## Tests of whole deployments by the CDK CLI on the local cloud
 	@$(VENV)/python -m pytest tests/e2e $(ARGS)
 
 torture: $(READY) ## Random faults, kills and hostile data for TORTURE_MINUTES=15 (SEED=n: the same again)

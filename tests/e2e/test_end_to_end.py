@@ -198,9 +198,7 @@ def test_the_coverage_map_is_drawn_with_its_own_role(deployed: Deployed, complet
 
 
 def test_an_unknown_action_is_refused_with_the_known_ones(deployed: Deployed) -> None:
-    with pytest.raises(
-        InvocationError, match=r"the actions export, reexport, .*check, status"
-    ):
+    with pytest.raises(InvocationError, match=r"the actions export, reexport, .*check, status"):
         deployed.exporter.invoke({"action": "exprot"})
 
 
