@@ -43,5 +43,5 @@ def test_every_source_of_the_table_has_an_example() -> None:
         _, found, section = PAGE.partition(f"\n## {name}\n")
         assert found, name
         assert re.search(r"^    -c hostname=", section.partition("\n## ")[0], flags=re.MULTILINE)
-    assert len(named) == 7
+    assert len(named) == 11
     assert len(BLOCKS) == len(named) + 2
