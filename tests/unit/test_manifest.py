@@ -64,7 +64,7 @@ def test_a_folder_says_its_cluster(cluster: str) -> None:
 @pytest.mark.parametrize("packed", [True, False])
 def test_what_is_no_manifest_says_what_to_do(text: bytes, packed: bool) -> None:
     body = gzip.compress(text) if packed else text
-    with pytest.raises(QueryError, match=r"s3://b/key cannot be read .*delete it and reexport"):
+    with pytest.raises(QueryError, match=r"Invalid manifest s3://b/key .*delete it and reexport"):
         load(body, "s3://b/key")
 
 
