@@ -110,7 +110,9 @@ def secrets_and_names(exporter: Exporter) -> list[Call]:
             "lambda", "invoke", {"FunctionName": exporter.backfill_function_name, "Payload": "{}"}
         ),
         Call("lambda", "get_function", {"FunctionName": function}),
+        # Only the schedule writes into the queue, an event that it could not deliver.
         Call("sqs", "receive_message", {"QueueUrl": queue}),
+        Call("sqs", "send_message", {"QueueUrl": queue, "MessageBody": "{}"}),
         Call("sqs", "send_message", {"QueueUrl": other_queue(queue), "MessageBody": "{}"}),
         Call("sns", "list_topics", {}),
         Call("logs", "create_log_stream", {"logGroupName": OTHER, "logStreamName": "probe"}),
@@ -129,11 +131,6 @@ def handing_over(exporter: Exporter) -> list[Call]:
     return [
         Call("stepfunctions", "start_execution", start),
         Call("stepfunctions", "describe_execution", {"executionArn": known}),
-        Call(
-            "sqs",
-            "send_message",
-            {"QueueUrl": exporter.outputs["DeadLetterQueue"], "MessageBody": "{}"},
-        ),
     ]
 
 

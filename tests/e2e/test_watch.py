@@ -95,7 +95,9 @@ def test_a_failed_run_rings_once_and_is_no_success(ran: Deployed, pager: Pager) 
         wait_for(lambda: lines_of_failed_runs(ran) == 2)
     assert pager.counted("ExportFunctionErrors") == 1
     pager.put("DeadLetters", dead_letters(ran))
-    assert pager.rings() - before == {"ExportFunctionErrors"}
+    # One alarm, which an error of the first exporter may have set off already: see above.
+    assert "ExportFunctionErrors" in pager.rings()
+    assert pager.rings() - before <= {"ExportFunctionErrors"}
 
 
 def test_a_run_that_could_not_be_started_rings(ran: Deployed, pager: Pager) -> None:
