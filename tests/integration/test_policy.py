@@ -107,7 +107,7 @@ def test_a_role_with_an_external_id_writes_the_bucket(
     wrong = function.with_env(ROLE_EXTERNAL_ID="somebody-elses")
     with pytest.raises(ExportError) as caught:
         wrong.export()
-    for words in (arn, "could not be assumed", "AccessDenied", "check ROLE_ARN, ROLE_EXTERNAL_ID"):
+    for words in (arn, "Cannot assume", "AccessDenied", "check ROLE_ARN, ROLE_EXTERNAL_ID"):
         assert words in str(caught.value)
     # The check says so, and all the rest that it knows.
     check = wrong.export({"action": "check"})
