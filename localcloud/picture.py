@@ -17,6 +17,7 @@ from mimir_exporter.checkpoint.wanted import wanted_windows
 from mimir_exporter.coverage.map import draw_map
 from mimir_exporter.coverage.states import survey
 from mimir_exporter.coverage.verdict import judge
+from mimir_exporter.errors.source import MIMIR_UNAVAILABLE, QUERY_EXCEEDS_LIMITS
 from mimir_exporter.settings.parsers import parse_month
 from mimir_exporter.settings.settings import load_settings
 from mimir_exporter.timeline.windows import Window, windows_within
@@ -30,10 +31,8 @@ SETTINGS = {
     "INITIAL_BACKFILL_DATE": "2026-10-05T09:00",
     "RETENTION_DAYS": "0",
 }
-TOO_LARGE = (
-    "Even one step of one cluster is too much: the query processed too many samples. Raise Mimir's "
-    "limit, or narrow the query."
-)
+TOO_LARGE = QUERY_EXCEEDS_LIMITS.details(cause="the query processed too many samples")
+UNAVAILABLE = MIMIR_UNAVAILABLE.details(status=500, url="http://mimir:8080/prometheus")
 
 
 def _unix(text: str) -> int:
@@ -66,7 +65,7 @@ def draw() -> str:
                 for attempt in range(GAP_ATTEMPTS):
                     mark_failed(checkpoint, name, window, TOO_LARGE, NOW - 86_400 + attempt)
             elif name in ("cpu_usage", "memory_usage") and window in failed:
-                mark_failed(checkpoint, name, window, "The endpoint answered 500.", NOW - 3600)
+                mark_failed(checkpoint, name, window, UNAVAILABLE, NOW - 3600)
             else:
                 mark_exported(checkpoint, name, window, empty=window in silent)
     ranges = ((held[0].start, held[-1].end),)

@@ -431,3 +431,4 @@ def test_gaps_are_told_with_their_reason(single: Function, proxy: Proxy) -> None
     one = found(result, "gaps")
     assert "1 ranges of pod_info failed too often" in one["summary"]
     assert "a bad query" in one["summary"]
+    assert one["remedy"].startswith("correct the query, or remove the metric")

@@ -152,14 +152,16 @@ def test_a_command_on_a_deployment_s_checkpoint_deletes_nothing_and_changes_no_s
     (group,) = (one for one in document["progress"] if "node_info" in one["metrics"])
     own = {**group, "metrics": ["my_metric"], "exported": [], "empty": []}
     document["progress"].append(own)
-    document["reasons"] = ["no"]
+    document["errors"] = [
+        {"code": "query_rejected", "summary": "no", "cause": "", "remedy": "correct it"}
+    ]
     document["failures"] = [
         {
             "metric": "my_metric",
             "ranges": ["2025-03-01T08:00:00Z/2025-03-01T09:00:00Z"],
             "attempts": 5,
             "at": "2025-03-01T13:00:00Z",
-            "reason": 0,
+            "error": 0,
         }
     ]
     key.write_text(json.dumps(document))

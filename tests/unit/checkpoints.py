@@ -7,6 +7,7 @@ from mimir_exporter.checkpoint.outcomes import mark_exported, mark_failed, recor
 from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover
 from mimir_exporter.checkpoint.state import Checkpoint
 from mimir_exporter.checkpoint.wanted import wanted_windows
+from mimir_exporter.errors import ErrorDetails
 from mimir_exporter.settings.settings import Settings, load_settings
 from mimir_exporter.timeline.intervals import union
 from mimir_exporter.timeline.windows import Window
@@ -47,10 +48,15 @@ def export_all(checkpoint: Checkpoint, settings: Settings, names: Iterable[str],
             mark_exported(checkpoint, name, window, empty=False)
 
 
+def refused(cause: str = "no") -> ErrorDetails:
+    """The parts of an error, as they come from a run."""
+    return ErrorDetails("query_rejected", "Mimir rejects the query", cause, "correct the query")
+
+
 def make_gap(checkpoint: Checkpoint, name: str, window: Window, at: int) -> None:
     """Fail as often as it takes, the last time at `at`."""
     for attempt in range(GAP_ATTEMPTS):
-        mark_failed(checkpoint, name, window, "no", at - (GAP_ATTEMPTS - 1 - attempt) * 1800)
+        mark_failed(checkpoint, name, window, refused(), at - (GAP_ATTEMPTS - 1 - attempt) * 1800)
 
 
 def handed(checkpoint: Checkpoint, windows: Iterable[Window], now: int = NOW) -> Handover:

@@ -27,7 +27,7 @@ from mimir_exporter.settings.settings import Settings
 from mimir_exporter.timeline.intervals import intersect, subtract, union
 from mimir_exporter.timeline.windows import DAY_S, Window, window_at, windows_within
 from tests.clocks import unix
-from tests.unit.checkpoints import HOUR, NAMES, configure
+from tests.unit.checkpoints import HOUR, NAMES, configure, refused
 
 BEGIN = unix("2026-10-01")
 # What a person may change at any time.
@@ -80,7 +80,7 @@ class World:
     def export(self, name: str, window: Window) -> bool:
         luck = self.rng.random()
         if luck < 0.15:
-            mark_failed(self.checkpoint, name, window, "no", self.now)
+            mark_failed(self.checkpoint, name, window, refused(), self.now)
             return True
         empty = luck < 0.3
         if not empty:

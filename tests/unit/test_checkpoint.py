@@ -26,7 +26,7 @@ from mimir_exporter.checkpoint.outcomes import (
 )
 from mimir_exporter.checkpoint.records import (
     GAP_ATTEMPTS,
-    REASON_CHARACTERS,
+    TEXT_CHARACTERS,
     Acceptance,
     Handover,
     PartitionConfig,
@@ -43,6 +43,7 @@ from mimir_exporter.checkpoint.wanted import (
 )
 from mimir_exporter.coverage.states import State, survey
 from mimir_exporter.errors import CheckpointError
+from mimir_exporter.errors.runs import EXECUTION_ENDED
 from mimir_exporter.settings.settings import Settings
 from mimir_exporter.timeline.clock import CLOCK_OFF_S
 from mimir_exporter.timeline.intervals import covers, subtract, union
@@ -59,6 +60,7 @@ from tests.unit.checkpoints import (
     handed,
     hour,
     make_gap,
+    refused,
     starts,
 )
 
@@ -249,7 +251,7 @@ def test_a_clock_that_is_set_back_a_little_takes_back_no_grid_that_has_windows()
 def test_a_failure_holds_back_neither_other_metrics_nor_other_windows() -> None:
     checkpoint, settings = begun(), configure()
     before = list(due_windows(checkpoint, NAMES, settings, NOW))
-    mark_failed(checkpoint, "cpu", before[0][0], "no", NOW)
+    mark_failed(checkpoint, "cpu", before[0][0], refused(), NOW)
     # What failed is asked for last, so that it cannot use up the time of the others.
     failed = (before[0][0], ("memory", "cpu"))
     assert list(due_windows(checkpoint, NAMES, settings, NOW)) == [failed, *before[1:]]
@@ -263,14 +265,14 @@ def test_after_five_attempts_a_window_is_tried_once_a_day() -> None:
     for attempt in range(1, GAP_ATTEMPTS + 1):
         assert window in dict(due_windows(checkpoint, ["cpu"], settings, NOW + attempt))
         assert checkpoint.gaps() == []
-        mark_failed(checkpoint, "cpu", window, "no", NOW + attempt)
+        mark_failed(checkpoint, "cpu", window, refused(), NOW + attempt)
     (gap,) = checkpoint.gaps()
     assert (gap.metric, gap.start, gap.end, gap.attempts) == ("cpu", window.start, window.end, 5)
     last = NOW + GAP_ATTEMPTS
     assert window not in dict(due_windows(checkpoint, ["cpu"], settings, last + DAY_S - 1))
     assert window in dict(due_windows(checkpoint, ["cpu"], settings, last + DAY_S))
     assert window in dict(wanted_windows(checkpoint, ["cpu"], settings, last))
-    mark_failed(checkpoint, "cpu", window, "no", last + DAY_S)
+    mark_failed(checkpoint, "cpu", window, refused(), last + DAY_S)
     assert window not in dict(due_windows(checkpoint, ["cpu"], settings, last + 2 * DAY_S - 1))
     assert window in dict(due_windows(checkpoint, ["cpu"], settings, last + 2 * DAY_S))
     mark_exported(checkpoint, "cpu", window, empty=False)
@@ -284,7 +286,7 @@ def test_a_gap_keeps_its_daily_try_while_newer_windows_go_on_failing() -> None:
     oldest, tries = window_at(checkpoint.schedules, NOW), []
     for now in range(NOW + HOUR, NOW + 4 * DAY_S, 1800):
         for window, _ in list(due_windows(checkpoint, ["cpu"], settings, now)):
-            mark_failed(checkpoint, "cpu", window, "no", now)
+            mark_failed(checkpoint, "cpu", window, refused(), now)
             if window == oldest:
                 tries.append(now)
         checkpoint = load(dump(checkpoint, now), "x")
@@ -300,7 +302,7 @@ def test_a_gap_that_retention_has_overtaken_alarms_nobody() -> None:
     settings = configure(RETENTION_DAYS="2")
     checkpoint, window = begun(settings), hour("2026-10-31T11:00")
     make_gap(checkpoint, "cpu", window, NOW)
-    mark_failed(checkpoint, "memory", hour("2026-11-02T23:00"), "no", NOW + 3 * DAY_S)
+    mark_failed(checkpoint, "memory", hour("2026-11-02T23:00"), refused(), NOW + 3 * DAY_S)
     adopt_settings(checkpoint, settings, NAMES, unix("2026-11-02T23:59"))
     assert len(checkpoint.gaps()) == 1
     adopt_settings(checkpoint, settings, NAMES, unix("2026-11-03"))
@@ -319,10 +321,10 @@ def test_a_gap_of_a_metric_that_was_taken_out_alarms_nobody() -> None:
 def test_neighbours_that_failed_alike_share_a_record_and_part_again() -> None:
     checkpoint = begun()
     for hours in (9, 11, 10):
-        mark_failed(checkpoint, "cpu", hour(f"2026-10-31T{hours:02}:00"), "no", NOW)
+        mark_failed(checkpoint, "cpu", hour(f"2026-10-31T{hours:02}:00"), refused(), NOW)
     (failure,) = checkpoint.failures
     assert (failure.start, failure.end) == (unix("2026-10-31T09:00"), unix("2026-10-31T12:00"))
-    mark_failed(checkpoint, "memory", hour("2026-10-31T12:00"), "no", NOW)
+    mark_failed(checkpoint, "memory", hour("2026-10-31T12:00"), refused(), NOW)
     assert len(checkpoint.failures) == 2
     mark_exported(checkpoint, "cpu", hour("2026-10-31T10:00"), empty=False)
     left = [(one.start, one.end) for one in checkpoint.failures if one.metric == "cpu"]
@@ -330,7 +332,7 @@ def test_neighbours_that_failed_alike_share_a_record_and_part_again() -> None:
         (unix("2026-10-31T09:00"), unix("2026-10-31T10:00")),
         (unix("2026-10-31T11:00"), unix("2026-10-31T12:00")),
     ]
-    mark_failed(checkpoint, "cpu", hour("2026-10-31T11:00"), "no", NOW + 1)
+    mark_failed(checkpoint, "cpu", hour("2026-10-31T11:00"), refused(), NOW + 1)
     found = checkpoint.failure_of("cpu", hour("2026-10-31T11:00"))
     assert found is not None
     assert found.attempts == 2
@@ -343,10 +345,10 @@ def test_a_failure_counts_for_its_own_window_though_its_neighbour_joins_it() -> 
     """Both fail in one run: the record that they share says nothing of the older one yet."""
     checkpoint = begun()
     old, new = hour("2026-10-31T10:00"), hour("2026-10-31T11:00")
-    mark_failed(checkpoint, "cpu", old, "no", NOW - 100)
+    mark_failed(checkpoint, "cpu", old, refused(), NOW - 100)
     for _ in range(2):  # the change as a whole, applied twice
-        mark_failed(checkpoint, "cpu", new, "no", NOW)
-        mark_failed(checkpoint, "cpu", old, "no", NOW)
+        mark_failed(checkpoint, "cpu", new, refused(), NOW)
+        mark_failed(checkpoint, "cpu", old, refused(), NOW)
         found = [checkpoint.failure_of("cpu", window) for window in (old, new)]
         assert [one.attempts for one in found if one] == [2, 1]
 
@@ -356,14 +358,14 @@ def test_what_was_deleted_under_a_run_is_not_begun_anew_by_it() -> None:
     with pytest.raises(CheckpointError, match="was deleted while a run was at work"):
         mark_exported(checkpoint, "cpu", window, empty=False)
     with pytest.raises(CheckpointError, match="was deleted while a run was at work"):
-        mark_failed(checkpoint, "cpu", window, "no", NOW)
+        mark_failed(checkpoint, "cpu", window, refused(), NOW)
     assert checkpoint == Checkpoint()
 
 
-def test_a_long_reason_is_cut() -> None:
+def test_a_long_error_is_cut() -> None:
     checkpoint = begun()
-    mark_failed(checkpoint, "cpu", hour("2026-10-31T11:00"), "x" * 5000, NOW)
-    assert len(checkpoint.failures[0].reason) == REASON_CHARACTERS
+    mark_failed(checkpoint, "cpu", hour("2026-10-31T11:00"), refused("x" * 5000), NOW)
+    assert len(checkpoint.failures[0].error.cause) == TEXT_CHARACTERS
 
 
 def test_what_failed_least_is_asked_for_first() -> None:
@@ -371,7 +373,7 @@ def test_what_failed_least_is_asked_for_first() -> None:
     checkpoint, window = begun(names=names), hour("2026-10-31T11:00")
     mark_exported(checkpoint, "b", window, empty=False)
     make_gap(checkpoint, "a", window, NOW)
-    mark_failed(checkpoint, "c", window, "no", NOW)
+    mark_failed(checkpoint, "c", window, refused(), NOW)
     assert due_metrics(checkpoint, names, window, NOW) == ("d", "c")  # a is a gap until tomorrow
     tomorrow = NOW + DAY_S
     assert due_metrics(checkpoint, names, window, tomorrow) == ("d", "c", "a")
@@ -398,20 +400,20 @@ def test_an_execution_that_is_over_counts_a_failure_once_for_all_that_it_left() 
     mark_exported(checkpoint, "memory", windows[0], empty=True)
     mark_exported(checkpoint, "cpu", windows[1], empty=False)
     # It said itself why this one failed.
-    mark_failed(checkpoint, "memory", windows[1], "said", NOW + 5)
+    mark_failed(checkpoint, "memory", windows[1], refused("said"), NOW + 5)
     # And this is from before it began.
-    mark_failed(checkpoint, "cpu", windows[2], "before", NOW - 5)
+    mark_failed(checkpoint, "cpu", windows[2], refused("before"), NOW - 5)
     for _ in range(2):
         record_execution_end(checkpoint, handover, NAMES, settings, NOW + 60, "FAILED")
         counted = {
-            (name, window): (one.attempts, one.reason)
+            (name, window): (one.attempts, one.error)
             for window in windows
             for name in NAMES
             if (one := checkpoint.failure_of(name, window))
         }
-        ended = "Execution backfill-1 ended as FAILED before it."
+        ended = EXECUTION_ENDED.details(name="backfill-1", status="FAILED")
         assert counted == {
-            ("memory", windows[1]): (1, "said"),
+            ("memory", windows[1]): (1, refused("said")),
             ("cpu", windows[2]): (2, ended),
             ("memory", windows[2]): (1, ended),
             ("cpu", windows[3]): (1, ended),
@@ -493,7 +495,7 @@ def test_only_work_that_began_after_a_request_settles_it() -> None:
     before = checkpoint.requests_made
     request_reexport(checkpoint, ReexportRequest(window.start, window.end, NAMES, force=True))
     mark_exported(checkpoint, "cpu", window, empty=False, seen=before)
-    mark_failed(checkpoint, "memory", window, "no", NOW, seen=before)
+    mark_failed(checkpoint, "memory", window, refused(), NOW, seen=before)
     (request,) = checkpoint.reexports
     assert (request.metrics, checkpoint.failures) == (NAMES, [])
     mark_exported(checkpoint, "cpu", window, empty=False, seen=request.number)
@@ -533,7 +535,7 @@ def test_a_reexport_that_fails_stays_requested_and_becomes_a_gap_like_any_other(
     for attempt in range(1, GAP_ATTEMPTS + 1):
         assert list(due_windows(checkpoint, NAMES, settings, NOW)) == [(window, ("cpu",))]
         for _ in range(2):
-            mark_failed(checkpoint, "cpu", window, "no", NOW + attempt)
+            mark_failed(checkpoint, "cpu", window, refused(), NOW + attempt)
         (failure,) = checkpoint.failures
         assert (failure.attempts, checkpoint.metrics) == (attempt, exported)
     last = NOW + GAP_ATTEMPTS
@@ -547,7 +549,7 @@ def test_a_reexport_that_fails_stays_requested_and_becomes_a_gap_like_any_other(
 def test_what_another_run_exported_meanwhile_has_not_failed() -> None:
     checkpoint, window = begun(), hour("2026-10-31T10:00")
     mark_exported(checkpoint, "cpu", window, empty=False)
-    mark_failed(checkpoint, "cpu", window, "no", NOW)
+    mark_failed(checkpoint, "cpu", window, refused(), NOW)
     assert checkpoint.failures == []
 
 
@@ -560,7 +562,7 @@ def test_a_reexport_that_an_execution_did_not_reach_failed_once() -> None:
     )
     request_reexport(checkpoint, request)
     handover = handed(checkpoint, windows, NOW)
-    mark_failed(checkpoint, "memory", windows[0], "said", NOW + 30)
+    mark_failed(checkpoint, "memory", windows[0], refused("said"), NOW + 30)
     # Requested while the execution was at work: it cannot have reached it.
     late = hour("2026-10-31T08:00")
     checkpoint.handovers = [replace(handover, ranges=((late.start, windows[0].end),))]
@@ -595,7 +597,7 @@ def test_a_window_before_the_beginning_is_wanted_until_it_is_exported() -> None:
     checkpoint, settings, window = begun(), configure(), hour("2026-10-20T10:00")
     export_all(checkpoint, settings, NAMES, NOW)
     request_reexport(checkpoint, ReexportRequest(window.start, window.end, ("cpu",)))
-    mark_failed(checkpoint, "cpu", window, "no", NOW)
+    mark_failed(checkpoint, "cpu", window, refused(), NOW)
     assert list(due_windows(checkpoint, NAMES, settings, NOW)) == [(window, ("cpu",))]
     make_gap(checkpoint, "cpu", window, NOW + HOUR)
     assert list(wanted_windows(checkpoint, NAMES, settings, NOW)) == [(window, ("cpu",))]
@@ -640,7 +642,7 @@ def test_a_gap_whose_source_has_forgotten_it_is_missing_until_somebody_accepts_i
     """It had answered with 200 and nothing: the gap closed itself."""
     checkpoint, settings, window = begun(), configure(), hour("2026-10-31T10:00")
     make_gap(checkpoint, "cpu", window, NOW)
-    mark_nothing_left(checkpoint, "cpu", window, "nothing", NOW + DAY_S)
+    mark_nothing_left(checkpoint, "cpu", window, refused("nothing"), NOW + DAY_S)
     later = NOW + 3 * DAY_S
     adopt_settings(checkpoint, settings, NAMES, later)
     for now in (NOW + DAY_S, later, later + DAY_S):
@@ -671,7 +673,7 @@ def test_a_gap_whose_source_has_forgotten_it_is_missing_until_somebody_accepts_i
 def test_what_is_exported_is_not_forgotten_by_a_late_answer_without_series() -> None:
     checkpoint, window = begun(), hour("2026-10-31T10:00")
     mark_exported(checkpoint, "cpu", window, empty=False)
-    mark_nothing_left(checkpoint, "cpu", window, "nothing", NOW)
+    mark_nothing_left(checkpoint, "cpu", window, refused("nothing"), NOW)
     assert checkpoint.failures == []
 
 
@@ -707,7 +709,7 @@ def test_a_metric_that_never_had_series_is_not_doubted() -> None:
 
 def test_a_gap_that_is_requested_again_keeps_that_it_was_forgotten() -> None:
     checkpoint, window = begun(), hour("2026-10-31T10:00")
-    mark_nothing_left(checkpoint, "cpu", window, "nothing", NOW)
+    mark_nothing_left(checkpoint, "cpu", window, refused("nothing"), NOW)
     request_reexport(checkpoint, ReexportRequest(window.start, window.end, ("cpu",)))
     assert due_metrics(checkpoint, ("cpu",), window, NOW) == ("cpu",)
     assert [one.nothing_left for one in checkpoint.gaps()] == [True]
@@ -790,7 +792,7 @@ def test_a_deleted_window_that_was_asked_for_and_fails_is_tried_again() -> None:
     """It has no files from before."""
     checkpoint, window = deleted_before_today(), hour("2026-10-29T10:00")
     request_reexport(checkpoint, ReexportRequest(window.start, window.end, ("cpu",)))
-    mark_failed(checkpoint, "cpu", window, "no", NOW)
+    mark_failed(checkpoint, "cpu", window, refused(), NOW)
     assert list(due_windows(checkpoint, NAMES, LONG, NOW)) == [(window, ("cpu",))]
     assert states_of(checkpoint, "cpu", window) == {State.FAILED: 1}
 
@@ -928,6 +930,6 @@ def test_whatever_happens_every_window_is_exported_or_wanted(data: st.DataObject
 def record(checkpoint: Checkpoint, outcome: list[tuple[str, Window, str]], now: int) -> None:
     for name, window, result in outcome:
         if result == "failed":
-            mark_failed(checkpoint, name, window, "no", now)
+            mark_failed(checkpoint, name, window, refused(), now)
         else:
             mark_exported(checkpoint, name, window, empty=result == "empty")

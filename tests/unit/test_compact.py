@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mimir_exporter.catalog.metrics import METRICS
 from mimir_exporter.checkpoint import compact
 from mimir_exporter.checkpoint.adopt import GONE_METRICS, MAX_SCHEDULES, adopt_settings
-from mimir_exporter.checkpoint.compact import MOST_BYTES, REASON_LOST, REASONS, shrink_to_limit
+from mimir_exporter.checkpoint.compact import ERRORS, MOST_BYTES, shrink_to_limit
 from mimir_exporter.checkpoint.document import dump, load
 from mimir_exporter.checkpoint.outcomes import (
     HANDOVERS,
@@ -35,10 +35,11 @@ from mimir_exporter.checkpoint.records import (
 from mimir_exporter.checkpoint.reexports import request_reexport, settle_requests
 from mimir_exporter.checkpoint.state import Checkpoint
 from mimir_exporter.checkpoint.wanted import due_windows, keep_from, wanted_windows
-from mimir_exporter.errors import SettingsError
+from mimir_exporter.errors import ErrorDetails, SettingsError
+from mimir_exporter.errors.runs import ERROR_NOT_KEPT
 from mimir_exporter.timeline.intervals import Intervals, intersect, subtract, union
 from mimir_exporter.timeline.windows import DAY_S, Window, WindowSchedule
-from tests.unit.checkpoints import HOUR, NOW, begun, configure
+from tests.unit.checkpoints import HOUR, NOW, begun, configure, refused
 
 TWENTY = tuple(f"metric_number_{number}" for number in range(20))
 PAGE = "http://mimir:8080/prometheus/api/v1/query_range answered 422: " + "too large " * 40
@@ -111,7 +112,9 @@ def test_a_month_in_which_every_second_window_of_every_metric_failed_loses_nothi
                     checkpoint.metrics[name].exported, [(window.start, window.end)]
                 )
         for attempt in range(GAP_ATTEMPTS):
-            mark_all_failed(checkpoint, name, odd, f"{number}: {PAGE}", NOW - HOUR + attempt)
+            mark_all_failed(
+                checkpoint, name, odd, refused(f"{number}: {PAGE}"), NOW - HOUR + attempt
+            )
     before = copy.deepcopy(checkpoint)
     body = shrink_to_limit(checkpoint, NOW)
     assert checkpoint == load(body, "x") == before
@@ -172,9 +175,10 @@ def heap_of_trouble(seed: int, counts: int, odd: str = "é") -> Checkpoint:
             begin, end = exported[0][0] - unit_s if exported else NOW - unit_s, NOW
             for low, high in subtract([(begin, end)], exported):
                 if rng.random() < 0.9:
-                    reason = shorten(odd * rng.randrange(400) + str(rng.random()))
+                    texts = (odd * rng.randrange(400) + str(rng.random()) for _ in range(3))
+                    error = shorten(ErrorDetails("query_rejected", *texts))
                     at = NOW - rng.randrange(3 * DAY_S)
-                    one = Failure(name, low, high, rng.randrange(1, GAP_ATTEMPTS + 1), at, reason)
+                    one = Failure(name, low, high, rng.randrange(1, GAP_ATTEMPTS + 1), at, error)
                     checkpoint.failures.append(one)
     checkpoint.failures = merge_failures(checkpoint.failures, NOW)
     for number in range(HANDOVERS):
@@ -208,7 +212,7 @@ def test_any_heap_of_trouble_fits(seed: int, counts: int) -> None:
     assert len(checked_fit(heap_of_trouble(seed, counts), NOW)) <= MOST_BYTES
 
 
-def test_reasons_are_the_first_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_are_the_first_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
     """The newest are kept; nothing else has changed."""
     monkeypatch.setattr(compact, "MOST_BYTES", 96_000)
     checkpoint = begun(configure(), TWENTY)
@@ -216,13 +220,15 @@ def test_reasons_are_the_first_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
         name = TWENTY[number % 20]
         start = NOW // HOUR * HOUR - (1 + number // 20) * HOUR
         reason = f"{number} {PAGE}"
-        mark_failed(checkpoint, name, Window(start, start + HOUR, 60), reason, NOW - number)
+        mark_failed(
+            checkpoint, name, Window(start, start + HOUR, 60), refused(reason), NOW - number
+        )
     before = copy.deepcopy(checkpoint)
     checked_fit(checkpoint, NOW)
-    reasons = {one.reason for one in checkpoint.failures}
-    assert len(reasons) == REASONS
-    assert REASON_LOST in reasons
-    assert any(one.reason.startswith("0 ") for one in checkpoint.failures)
+    errors = {one.error for one in checkpoint.failures}
+    assert len(errors) == ERRORS
+    assert ERROR_NOT_KEPT.details() in errors
+    assert any(one.error.cause.startswith("0 ") for one in checkpoint.failures)
     for name in TWENTY:
         assert failed(checkpoint, name) == failed(before, name)
 
@@ -258,7 +264,7 @@ class World:
                 # Two of five windows of a metric fail however often they are tried.
                 if zlib.crc32(f"{name} {window}".encode()) % 5 < 2:
                     reason = f"{rng.randrange(10**6)} {PAGE}"
-                    mark_failed(self.checkpoint, name, window, reason, self.now)
+                    mark_failed(self.checkpoint, name, window, refused(reason), self.now)
                 else:
                     mark_exported(self.checkpoint, name, window, empty=rng.random() < 0.3)
                     here = [(window.start, window.end)]
@@ -322,11 +328,11 @@ def test_days_with_all_kinds_of_trouble_at_once_take_a_fiftieth_of_the_bound() -
         for window, lacking in plan if days not in (2, 5) or hours >= 5 else ():
             for name in lacking:
                 number = names.index(name)
-                refused = number == 0 or (number == 1 and 3 <= days < 6)
+                always = number == 0 or (number == 1 and 3 <= days < 6)
                 flaky = number == 2 and hours % 3 == 0
                 large = number >= 24 and days in (1, 4, 6) and number - 18 <= hours < number - 14
-                if refused or flaky or large:
-                    mark_failed(checkpoint, name, window, page, now)
+                if always or flaky or large:
+                    mark_failed(checkpoint, name, window, refused(page), now)
                 else:
                     empty = number == 3 and not 6 <= hours < 22
                     mark_exported(checkpoint, name, window, empty=empty)

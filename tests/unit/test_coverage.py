@@ -35,7 +35,7 @@ from mimir_exporter.timeline.windows import (
 )
 from tests.clocks import unix
 from tests.some import some
-from tests.unit.checkpoints import NOW, configure
+from tests.unit.checkpoints import NOW, configure, refused
 
 NAMES = ("cpu", "memory", "labels")
 
@@ -95,7 +95,9 @@ def histories(  # noqa: C901 - a case for each kind of event
                 times = GAP_ATTEMPTS if what == "gap" else 1
                 at = changed - draw(st.integers(0, 2)) * DAY_S
                 for attempt in range(times):
-                    mark_failed(checkpoint, names[0], touched[0], "too large", at + attempt)
+                    mark_failed(
+                        checkpoint, names[0], touched[0], refused("too large"), at + attempt
+                    )
             case "handed":
                 record_handover(
                     checkpoint, Handover(f"run-{number}", ((low.start, high.end),), changed)

@@ -26,6 +26,7 @@ from mimir_exporter.timeline.windows import windows_within
 from mimir_exporter.widget import widget_html
 from tests.clocks import unix
 from tests.some import some
+from tests.unit.checkpoints import refused
 
 SVG = "{http://www.w3.org/2000/svg}"
 NAMES = ("cpu", "memory", "labels")
@@ -60,7 +61,7 @@ def covered(time_frame: str = "1h") -> Coverage:
                 mark_exported(checkpoint, name, window, empty=False)
     for window in gap:
         for attempt in range(GAP_ATTEMPTS):
-            mark_failed(checkpoint, "labels", window, HOSTILE, NOW + attempt)
+            mark_failed(checkpoint, "labels", window, refused(HOSTILE), NOW + attempt)
     return survey(checkpoint, NAMES, settings, NOW, OCTOBER)
 
 
@@ -98,7 +99,7 @@ def test_what_is_missing_is_named_with_its_reason(coverage: Coverage) -> None:
     words = words_of(draw(coverage))
     assert "What is missing" in words
     assert "Tue 20, 03:00 to 06:00: labels" in words
-    assert "gap (5 tries): HTTP 500: <script>" in words
+    assert "gap (5 tries): Mimir rejects the query (HTTP 500: <script>" in words
     assert "October 2026 is not complete so far" in words
 
 

@@ -32,19 +32,20 @@ from mimir_exporter.checkpoint.wanted import due_windows
 from mimir_exporter.errors import CheckpointError, ErrorDetails
 from mimir_exporter.timeline.intervals import union
 from mimir_exporter.timeline.windows import DAY_S, Window, WindowSchedule
-from tests.unit.checkpoints import HOUR, NAMES, NOW, begun, configure, handed, make_gap
+from tests.unit.checkpoints import HOUR, NAMES, NOW, begun, configure, handed, make_gap, refused
 
 TIMES = st.integers(0, 4_102_444_800)
 SPANS = st.tuples(TIMES, st.integers(1, DAY_S)).map(lambda span: (span[0], span[0] + span[1]))
 RANGES = st.lists(SPANS, max_size=4).map(union)
 # Half a surrogate pair, too: an error body in JSON can spell it.
 TEXT = st.text(st.characters(), max_size=20)
+ERRORS = st.builds(ErrorDetails, TEXT, TEXT, TEXT, TEXT)
 FAILURES = st.dictionaries(TEXT, RANGES, max_size=3).flatmap(
     lambda ranges: st.tuples(
         *(
             st.builds(
                 Failure,
-                *(st.just(name), *map(st.just, one), st.integers(0, 5), TIMES, TEXT),
+                *(st.just(name), *map(st.just, one), st.integers(0, 5), TIMES, ERRORS),
                 st.booleans(),
             )
             for name in sorted(ranges)
@@ -129,7 +130,7 @@ def eventful() -> Checkpoint:
 
 def test_the_document_speaks_to_people() -> None:
     document = json.loads(dump(eventful(), NOW))
-    assert document["version"] == 3
+    assert document["version"] == 4
     assert document["updated"] == "2026-10-31T12:34:00Z"
     assert document["schedules"] == [
         {"since": "1970-01-01T00:00:00Z", "time_frame": 3600, "step": 60}
@@ -141,7 +142,7 @@ def test_the_document_speaks_to_people() -> None:
     ]
     assert cpu["empty"] == ["2026-10-31T09:00:00Z/2026-10-31T10:00:00Z"]
     assert document["failures"][0]["ranges"] == ["2026-10-31T11:00:00Z/2026-10-31T12:00:00Z"]
-    assert document["reasons"][document["failures"][0]["reason"]] == "no"
+    assert document["errors"][document["failures"][0]["error"]] == refused().as_dict()
     assert document["deleted_until"] == "2026-10-01T00:00:00Z"
     assert document["executions"][0]["name"] == "backfill-1"
 
@@ -189,27 +190,48 @@ def test_lengths_that_make_no_ranges_are_not_guessed_at(wrong: dict[str, object]
 
 
 @pytest.mark.parametrize("number", [-1, 1, True, "0", None])
-def test_a_reason_that_is_not_there_is_not_guessed_at(number: object) -> None:
+def test_an_error_that_is_not_there_is_not_guessed_at(number: object) -> None:
     document = json.loads(dump(eventful(), NOW))
-    document["failures"][0]["reason"] = number
+    document["failures"][0]["error"] = number
     assert unreadable(json.dumps(document).encode()).code == "invalid_checkpoint"
 
 
-OLDER = Path(__file__).with_name("data") / "checkpoint-2.json"
+DATA = Path(__file__).with_name("data")
 
 
-def test_a_document_of_the_version_before_is_read() -> None:
-    """As it was written by the exporter before, after the same history."""
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_document_of_an_older_version_is_read(version: int) -> None:
+    """As it was written by the exporter of that time, after the same history."""
     expected = eventful()
-    expected.reexports = [replace(one, number=0) for one in expected.reexports]
-    expected.requests_made, expected.accepted = 0, []
-    assert load(OLDER.read_bytes(), "x") == expected
+    # A sentence was all that there was of an error.
+    said = ErrorDetails("", "no")
+    expected.failures = [replace(one, error=said) for one in expected.failures]
+    if version == 2:
+        expected.reexports = [replace(one, number=0) for one in expected.reexports]
+        expected.requests_made, expected.accepted = 0, []
+    loaded = load((DATA / f"checkpoint-{version}.json").read_bytes(), "x")
+    assert loaded == expected
+    assert load(dump(loaded, NOW), "x") == expected
+    assert str(loaded.failures[0].error) == "no"
 
 
-def test_a_document_of_the_version_before_that_is_spoilt_is_not_read() -> None:
-    whole = OLDER.read_bytes()
-    for spoilt in (whole[:-3], whole.replace(b'"range"', b'"rang"', 1)):
-        assert unreadable(spoilt).code == "invalid_checkpoint"
+@pytest.mark.parametrize(
+    ("version", "name", "spoilt"),
+    [
+        (2, b'"range"', b'"rang"'),
+        (3, b'"reasons"', b'"reason"'),
+        (3, b'"reason": 0', b'"reason": 1'),
+        (3, b'"reason": 0', b'"error": 0'),
+        (3, b'"no"', b"7"),
+    ],
+)
+def test_a_document_of_an_older_version_that_is_spoilt_is_not_read(
+    version: int, name: bytes, spoilt: bytes
+) -> None:
+    whole = (DATA / f"checkpoint-{version}.json").read_bytes()
+    assert name in whole
+    for text in (whole[:-3], whole.replace(name, spoilt, 1)):
+        assert unreadable(text).code == "invalid_checkpoint"
 
 
 @pytest.mark.parametrize(
@@ -235,7 +257,7 @@ def test_a_checkpoint_that_was_cut_short_anywhere_is_not_read() -> None:
         assert unreadable(whole[:end]).code == "invalid_checkpoint"
 
 
-@pytest.mark.parametrize("version", [4, 10**30])
+@pytest.mark.parametrize("version", [5, 10**30])
 def test_a_newer_checkpoint_is_left_to_the_newer_exporter(version: int) -> None:
     document = json.loads(dump(eventful(), NOW)) | {"version": version, "unheard of": []}
     details = unreadable(json.dumps(document).encode())

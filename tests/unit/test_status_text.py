@@ -27,6 +27,7 @@ from mimir_exporter.timeline.deadline import Deadline
 from mimir_exporter.timeline.intervals import subtract
 from mimir_exporter.timeline.windows import DAY_S, window_at, windows_within
 from tests.clocks import unix
+from tests.unit.checkpoints import refused
 
 PREFIX = "k8s/prometheus"
 NAMES = ("cpu", "memory")
@@ -126,7 +127,7 @@ def test_what_lacks_is_told_by_metric_with_what_is_in_work_and_what_is_given_up(
     assert len(windows) == 4
     mark_exported(checkpoint, "cpu", windows[0], empty=True)
     for attempt in range(GAP_ATTEMPTS):
-        mark_failed(checkpoint, "memory", windows[1], "too large", NOW + attempt)
+        mark_failed(checkpoint, "memory", windows[1], refused("too large"), NOW + attempt)
     record_handover(checkpoint, Handover("running", ((windows[3].start, windows[3].end),), NOW))
     record_handover(checkpoint, Handover("dead", ((windows[2].start, windows[2].end),), NOW))
     record_handover(checkpoint, Handover("elsewhere", ((0, 3600),), NOW))
@@ -155,7 +156,10 @@ def test_what_lacks_is_told_by_metric_with_what_is_in_work_and_what_is_given_up(
             "gap": True,
             "nothing_left": False,
             "last_tried": "2026-10-31T12:34:04Z",
-            "reason": "too large",
+            "code": "query_rejected",
+            "summary": "Mimir rejects the query",
+            "cause": "too large",
+            "remedy": "correct the query",
         }
     ]
     for start, end, seen in (("10:00", "11:00", 1), ("08:00", "10:00", 0), ("11:00", "12:00", 0)):
@@ -240,7 +244,7 @@ def test_a_year_with_much_amiss_stays_small() -> None:
         name = NAMES[number % 2]
         cut = [(window.start, window.end)]
         checkpoint.metrics[name].exported = subtract(checkpoint.metrics[name].exported, cut)
-        mark_failed(checkpoint, name, window, f"{number} {'x' * 400}", NOW)
+        mark_failed(checkpoint, name, window, refused(f"{number} {'x' * 400}"), NOW)
     keys = tuple(
         object_key(PREFIX, f"cluster-{number}", "cpu", unix("2026-10-30T10:00"))
         for number in range(1000)

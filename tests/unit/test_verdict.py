@@ -24,6 +24,7 @@ from mimir_exporter.settings.settings import Settings, load_settings
 from mimir_exporter.timeline.intervals import subtract
 from mimir_exporter.timeline.windows import DAY_S, Window, windows_within
 from tests.clocks import unix
+from tests.unit.checkpoints import refused
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "coverage.md").read_text("utf-8")
 NAMES = tuple(f"metric_{number}" for number in range(20))
@@ -119,9 +120,9 @@ def test_a_month_with_gaps_and_what_else_can_be_missing() -> None:
     checkpoint = exported(settings)
     for window in forget(checkpoint, "metric_3", "2026-10-20T03:00", 3):
         for attempt in range(GAP_ATTEMPTS):
-            mark_failed(checkpoint, "metric_3", window, "too large", NOVEMBER_5 + attempt)
+            mark_failed(checkpoint, "metric_3", window, refused("too large"), NOVEMBER_5 + attempt)
     (failed,) = forget(checkpoint, "metric_4", "2026-10-20T04:00", 1)
-    mark_failed(checkpoint, "metric_4", failed, "timeout", NOVEMBER_5)
+    mark_failed(checkpoint, "metric_4", failed, refused("timeout"), NOVEMBER_5)
     forget(checkpoint, "metric_5", "2026-10-21T00:00", 2)
     (held,) = forget(checkpoint, "metric_6", "2026-10-22T00:00", 1)
     record_handover(checkpoint, Handover("backfill-1", ((held.start, held.end),), NOVEMBER_5))
@@ -357,7 +358,7 @@ def test_what_the_source_has_forgotten_is_missing_until_it_is_accepted() -> None
     settings = configure()
     checkpoint = exported(settings)
     for window in forget(checkpoint, "metric_3", "2026-10-20T03:00", 2):
-        mark_nothing_left(checkpoint, "metric_3", window, "nothing", NOVEMBER_5)
+        mark_nothing_left(checkpoint, "metric_3", window, refused("nothing"), NOVEMBER_5)
     assert said(ask(checkpoint, settings)) == (
         "incomplete. October 2026 is not complete: 742 of 744 windows of 20 metrics, 14,878 of "
         "14,880 metric by metric; 2 are missing for good: the source has nothing left of them."

@@ -138,8 +138,9 @@ def _judge_checkpoint(context: RunContext, checkpoint: Checkpoint, findings: Fin
             "warning",
             "gaps",
             f"{len(gaps)} ranges of {', '.join(names[:5])} failed too often, the first because: "
-            f"{gaps[0].reason.rstrip('.')}",
-            'correct that and export them; {"action": "status"} lists them',
+            f"{gaps[0].error.found}",
+            f"{gaps[0].error.remedy or 'correct that'}; then export them: "
+            '{"action": "status"} lists them',
         )
 
 

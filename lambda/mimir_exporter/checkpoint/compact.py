@@ -1,7 +1,7 @@
 """Keeps the checkpoint's document small: drops detail; never marks missing data as exported. Pure.
 
 Usually nothing has to be done: ten thousand gaps that lie apart fit as they are. Beyond that, what
-matters least goes first: old reasons, then which windows had no series, which were audited (they
+matters least goes first: old errors, then which windows had no series, which were audited (they
 are audited again), and the exact outline of what lies behind retention and of failures. What is
 exported and not deleted, what executions have and what was requested again stays exact.
 """
@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
+from ..errors import ErrorDetails
+from ..errors.runs import ERROR_NOT_KEPT
 from ..timeline.intervals import Intervals, intersect, subtract, union
 from ..timeline.windows import DAY_S
 from .document import dump
@@ -19,8 +21,7 @@ from .state import Checkpoint
 # As large as the document may be before detail goes. Read and written with each change, it then
 # takes a tenth of a second.
 MOST_BYTES = 1_000_000
-REASONS = 24
-REASON_LOST = "See the log of that time: too many different reasons to keep them all."
+ERRORS = 24
 # How near to each other two things have to be to become one; the last is ever.
 NEAR_S = (DAY_S // 4, 2 * DAY_S, 14 * DAY_S, 100_000 * DAY_S)
 
@@ -39,7 +40,7 @@ def shrink_to_limit(checkpoint: Checkpoint, now: int) -> bytes:
 
 
 def _steps(now: int) -> Iterator[Step]:
-    yield partial(_forget_reasons, now=now)
+    yield partial(_forget_errors, now=now)
     for forget in (_forget_empty, _forget_audited, _forget_old_outlines):
         for near_s in NEAR_S:
             yield partial(forget, near_s=near_s)
@@ -47,15 +48,15 @@ def _steps(now: int) -> Iterator[Step]:
         yield partial(_join_failures, near_s=near_s, now=now)
 
 
-def _forget_reasons(checkpoint: Checkpoint, now: int) -> None:
-    """Keep the reasons that were given last."""
-    last: dict[str, int] = {}
+def _forget_errors(checkpoint: Checkpoint, now: int) -> None:
+    """Keep the errors that came last."""
+    last: dict[ErrorDetails, int] = {}
     for failure in checkpoint.failures:
-        last[failure.reason] = max(failure.at, last.get(failure.reason, 0))
-    kept = set(sorted(last, key=last.__getitem__, reverse=True)[: REASONS - 1])
+        last[failure.error] = max(failure.at, last.get(failure.error, 0))
+    kept = set(sorted(last, key=last.__getitem__, reverse=True)[: ERRORS - 1])
     checkpoint.failures = merge_failures(
         (
-            one if one.reason in kept else replace(one, reason=REASON_LOST)
+            one if one.error in kept else replace(one, error=ERROR_NOT_KEPT.details())
             for one in checkpoint.failures
         ),
         now,

@@ -5,11 +5,12 @@ Times are ISO 8601 here, where a range is `start/end`. Pure; `store.py` reads an
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import pairwise
 from typing import Any
 
 from .. import __version__
+from ..errors import ErrorDetails
 from ..errors.runs import CHECKPOINT_TOO_NEW, INVALID_CHECKPOINT
 from ..timeline.intervals import Interval
 from ..timeline.windows import DAY_S, WindowSchedule, iso
@@ -25,15 +26,15 @@ from .records import (
 )
 from .state import Checkpoint
 
-# 2 had other names, and an entry for each range of a reexport request.
-VERSION = 3
+# 3 had a sentence for each failure; 2 other names too, and an entry for each range of a reexport.
+VERSION = 4
 # Intervals of MetricProgress that are left out while there are none.
 RARE_RANGES = ("restored", "audited", "unauditable")
 
 
 def dump(checkpoint: Checkpoint, now: int) -> bytes:
     """The JSON document; each entry of a list on a line of its own."""
-    reasons = list(dict.fromkeys(failure.reason for failure in checkpoint.failures))
+    errors = list(dict.fromkeys(failure.error for failure in checkpoint.failures))
     document = {
         "version": VERSION,
         "exporter": __version__,
@@ -45,9 +46,9 @@ def dump(checkpoint: Checkpoint, now: int) -> bytes:
         ],
         "partition": _dump_partition(checkpoint.partition),
         "progress": _dump_progress(checkpoint.metrics),
-        "failures": _dump_failures(checkpoint.failures, reasons),
-        # A failure has the number of its reason here: the first is 0.
-        "reasons": reasons,
+        "failures": _dump_failures(checkpoint.failures, errors),
+        # A failure has the number of its error here: the first is 0.
+        "errors": [error.as_dict() for error in errors],
         "executions": [
             {"name": one.name, "started": iso(one.started), "ranges": dump_ranges(one.ranges)}
             for one in checkpoint.handovers
@@ -107,10 +108,10 @@ def _dump_progress(metrics: Mapping[str, MetricProgress]) -> list[dict[str, Any]
     ]
 
 
-def _dump_failures(failures: Iterable[Failure], reasons: list[str]) -> list[dict[str, Any]]:
-    alike: dict[tuple[str, int, int, str, bool], list[Interval]] = {}
+def _dump_failures(failures: Iterable[Failure], errors: list[ErrorDetails]) -> list[dict[str, Any]]:
+    alike: dict[tuple[str, int, int, ErrorDetails, bool], list[Interval]] = {}
     for one in failures:
-        key = (one.metric, one.attempts, one.at, one.reason, one.nothing_left)
+        key = (one.metric, one.attempts, one.at, one.error, one.nothing_left)
         alike.setdefault(key, []).append((one.start, one.end))
     return [
         {
@@ -118,10 +119,10 @@ def _dump_failures(failures: Iterable[Failure], reasons: list[str]) -> list[dict
             "ranges": dump_ranges(ranges),
             "attempts": attempts,
             "at": iso(at),
-            "reason": reasons.index(reason),
+            "error": errors.index(error),
             **({"nothing_left": True} if nothing_left else {}),
         }
-        for (metric, attempts, at, reason, nothing_left), ranges in alike.items()
+        for (metric, attempts, at, error, nothing_left), ranges in alike.items()
     ]
 
 
@@ -163,14 +164,16 @@ def load(text: bytes, where: str) -> Checkpoint:
         version = document["version"]
         if type(version) is int and version > VERSION:
             raise CHECKPOINT_TOO_NEW(where=where, version=version, known=VERSION)
-        if type(version) is not int or version not in (2, VERSION):
+        if type(version) is not int or (version not in _UPGRADES and version != VERSION):
             raise ValueError("version")
-        return _from_document(_upgraded(document) if version == 2 else document)
+        for older in range(version, VERSION):
+            document = _UPGRADES[older](document)
+        return _from_document(document)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise INVALID_CHECKPOINT(where=where, cause=type(error).__name__) from error
 
 
-def _upgraded(document: Mapping[str, Any]) -> dict[str, Any]:
+def _from_2(document: Mapping[str, Any]) -> dict[str, Any]:
     """A document of version 2 as one of version 3."""
     return {
         **document,
@@ -183,6 +186,23 @@ def _upgraded(document: Mapping[str, Any]) -> dict[str, Any]:
         "requests_so_far": 0,
         "accepted": [],
     }
+
+
+def _from_3(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A document of version 3 as one of version 4: a sentence becomes a summary."""
+    return {
+        **document,
+        "failures": [
+            {**one, "error": one["reason"]} for one in require_type(list, document["failures"])
+        ],
+        "errors": [
+            ErrorDetails("", require_type(str, reason)).as_dict()
+            for reason in require_type(list, document["reasons"])
+        ],
+    }
+
+
+_UPGRADES = {2: _from_2, 3: _from_3}
 
 
 def _from_document(document: Mapping[str, Any]) -> Checkpoint:
@@ -201,7 +221,7 @@ def _from_document(document: Mapping[str, Any]) -> Checkpoint:
                 *interval,
                 require_type(int, one["attempts"]),
                 load_moment(one["at"]),
-                _load_reason(document["reasons"], one["reason"]),
+                _load_error(document["errors"], one["error"]),
                 require_type(bool, one.get("nothing_left", False)),
             )
             for one in require_type(list, document["failures"])
@@ -296,7 +316,8 @@ def _load_names(names: object) -> tuple[str, ...]:
     return tuple(require_type(str, name) for name in require_type(list, names))
 
 
-def _load_reason(reasons: object, number: object) -> str:
+def _load_error(errors: object, number: object) -> ErrorDetails:
     if require_type(int, number) < 0:  # which would count from the end
-        raise ValueError("reason")
-    return require_type(str, require_type(list, reasons)[number])  # type: ignore[call-overload]
+        raise ValueError("error")
+    one = require_type(list, errors)[number]  # type: ignore[call-overload]
+    return ErrorDetails(*(require_type(str, one[part.name]) for part in fields(ErrorDetails)))

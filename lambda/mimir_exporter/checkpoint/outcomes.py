@@ -5,6 +5,8 @@ Times are unix seconds.
 
 from collections.abc import Iterable, Sequence
 
+from ..errors import ErrorDetails
+from ..errors.runs import EXECUTION_ENDED
 from ..settings.settings import Settings
 from ..timeline.intervals import covers, intersect, subtract, union
 from ..timeline.windows import Window
@@ -78,7 +80,7 @@ def mark_failed(
     checkpoint: Checkpoint,
     name: str,
     window: Window,
-    reason: str,
+    error: ErrorDetails,
     now: int,
     *,
     seen: int | None = None,
@@ -88,14 +90,14 @@ def mark_failed(
     `seen` as in mark_exported. What another run exported meanwhile, and no request up to `seen`
     wants again, has not failed.
     """
-    mark_all_failed(checkpoint, name, [window], reason, now, seen=seen)
+    mark_all_failed(checkpoint, name, [window], error, now, seen=seen)
 
 
 def mark_all_failed(
     checkpoint: Checkpoint,
     name: str,
     windows: Sequence[Window],
-    reason: str,
+    error: ErrorDetails,
     now: int,
     *,
     seen: int | None = None,
@@ -112,7 +114,7 @@ def mark_all_failed(
         if before is None or before.at != now:
             attempts = min(attempts + 1, GAP_ATTEMPTS)
         checkpoint.forget_failures(name, window.start, window.end)
-        failed.append(Failure(name, window.start, window.end, attempts, now, shorten(reason)))
+        failed.append(Failure(name, window.start, window.end, attempts, now, shorten(error)))
     _add_failures(checkpoint, name, failed, now)
 
 
@@ -120,7 +122,7 @@ def mark_nothing_left(
     checkpoint: Checkpoint,
     name: str,
     window: Window,
-    reason: str,
+    error: ErrorDetails,
     now: int,
     *,
     seen: int | None = None,
@@ -132,7 +134,7 @@ def mark_nothing_left(
     checkpoint.forget_failures(name, window.start, window.end)
     settle_requests(checkpoint, name, window.start, window.end, seen=seen)
     last = Failure(
-        *(name, window.start, window.end, GAP_ATTEMPTS, now, shorten(reason)), nothing_left=True
+        *(name, window.start, window.end, GAP_ATTEMPTS, now, shorten(error)), nothing_left=True
     )
     _add_failures(checkpoint, name, [last], now)
 
@@ -182,5 +184,5 @@ def record_execution_end(
             if known is None or known.at < handover.started:
                 remaining.setdefault(name, []).append(window)
     for name, windows in remaining.items():
-        reason = f"Execution {handover.name} ended as {ended} before it."
-        mark_all_failed(checkpoint, name, windows, reason, now, seen=max(earlier, default=0))
+        error = EXECUTION_ENDED.details(name=handover.name, status=ended)
+        mark_all_failed(checkpoint, name, windows, error, now, seen=max(earlier, default=0))

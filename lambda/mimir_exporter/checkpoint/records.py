@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from ..errors import ErrorDetails
 from ..timeline.intervals import Interval, Intervals, union
 from ..timeline.windows import DAY_S
 
@@ -15,9 +16,9 @@ GAP_ATTEMPTS = 5
 # Failures share a record only if they happened in the same quarter of a day: with the newest time
 # for all of them, a metric that goes on failing would keep its old gaps from ever being due.
 TOGETHER_S = DAY_S // 4
-REASON_CHARACTERS = 300
-# A reason in another script, or one that is full of quotes, takes more bytes than characters.
-REASON_BYTES = 400
+TEXT_CHARACTERS = 300
+# A text in another script, or one that is full of quotes, takes more bytes than characters.
+TEXT_BYTES = 400
 
 
 @dataclass
@@ -47,7 +48,7 @@ class Failure:
     end: int
     attempts: int
     at: int
-    reason: str
+    error: ErrorDetails
     nothing_left: bool = False  # the source has forgotten it: missing for good, and not retried
 
     @property
@@ -119,12 +120,18 @@ def sort_key(failure: Failure) -> tuple[str, int]:
     return failure.metric, failure.start
 
 
-def shorten(reason: str) -> str:
-    """A reason of at most REASON_CHARACTERS, and of REASON_BYTES as it stands in the document."""
-    reason = reason[:REASON_CHARACTERS]
-    while len(as_json(reason)) > REASON_BYTES:
-        reason = reason[: len(reason) * 9 // 10]
-    return reason
+def shorten(error: ErrorDetails) -> ErrorDetails:
+    """The error, each text of at most TEXT_CHARACTERS, and of TEXT_BYTES in the document."""
+    return ErrorDetails(
+        error.code, *(_shorten(text) for text in (error.summary, error.cause, error.remedy))
+    )
+
+
+def _shorten(text: str) -> str:
+    text = text[:TEXT_CHARACTERS]
+    while len(as_json(text)) > TEXT_BYTES:
+        text = text[: len(text) * 9 // 10]
+    return text
 
 
 def as_json(value: object) -> bytes:
@@ -142,7 +149,7 @@ def merge_failures(failures: Iterable[Failure], now: int) -> list[Failure]:
 
     def merge_key(one: Failure) -> tuple[object, ...]:
         together = (one.at // TOGETHER_S, one.at == now)
-        return (one.metric, one.attempts, one.reason, one.nothing_left, *together)
+        return (one.metric, one.attempts, one.error, one.nothing_left, *together)
 
     in_order = sorted(failures, key=sort_key)
     latest: dict[tuple[object, ...], int] = {}

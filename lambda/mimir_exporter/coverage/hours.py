@@ -131,4 +131,4 @@ def _reason(coverage: Coverage, start: int, end: int, state: State, names: tuple
         return ""
     last = max(failures, key=lambda one: one.at)
     tries = "1 try" if last.attempts == 1 else f"{last.attempts} tries"
-    return f"({tries}): {last.reason}"
+    return f"({tries}): {last.error.found}"

@@ -223,7 +223,7 @@ def _failure(one: Failure) -> dict[str, object]:
         "gap": one.is_gap,
         "nothing_left": one.nothing_left,
         "last_tried": iso(one.at),
-        "reason": one.reason,
+        **one.error.as_dict(),
     }
 
 

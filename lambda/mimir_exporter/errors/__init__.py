@@ -37,7 +37,8 @@ class ErrorDetails:
 
     def __str__(self) -> str:
         """One sentence for a person, which ends at the code."""
-        return f"{self.found}; {self.remedy} [{self.code}]"
+        remedy, code = self.remedy and f"; {self.remedy}", self.code and f" [{self.code}]"
+        return f"{self.found}{remedy}{code}"
 
     def as_dict(self) -> dict[str, str]:
         """All four parts, for JSON."""

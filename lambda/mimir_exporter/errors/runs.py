@@ -114,6 +114,12 @@ TOO_MANY_REEXPORTS = ErrorKind(
     "{count} ranges are queued for reexport already, and nothing was recorded",
     "submit the event again once the status shows fewer, or one for a longer range",
 )
+ERROR_NOT_KEPT = ErrorKind(
+    "error_not_kept",
+    ExportError,
+    "The cause is not known any more: there were too many different ones to keep them all",
+    "see `metric failed` in the log of the last attempt",
+)
 
 # Step Functions.
 STEP_FUNCTIONS_DENIED = ErrorKind(

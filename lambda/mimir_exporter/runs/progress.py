@@ -46,7 +46,7 @@ class _Batch:
             )
         for failure in self.forgotten:
             mark_nothing_left(
-                *(checkpoint, failure.metric, failure.window, str(failure.error), self.now),
+                *(checkpoint, failure.metric, failure.window, failure.error, self.now),
                 seen=failure.seen,
             )
         for failure in self.failed:
@@ -54,7 +54,7 @@ class _Batch:
                 checkpoint,
                 failure.metric,
                 failure.window,
-                str(failure.error),
+                failure.error,
                 self.now,
                 seen=failure.seen,
             )
