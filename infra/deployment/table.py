@@ -286,7 +286,7 @@ class DeploymentSettings:
         group=FUNCTIONS,
         default="2",
         place=Place.DEPLOYMENT,
-        meaning="windows exported at once in a backfill",
+        meaning="windows that backfills export at once, in all: one execution runs at a time",
     )
     log_level: str = setting(
         "LOG_LEVEL",

@@ -10,9 +10,14 @@ from constructs import Construct
 from .logs import make_log_group
 from .nag import accept, accept_wildcard
 
-# 1,000 windows, two at once, take five days if each needs a whole invocation. What an execution
-# leaves behind, for whatever reason, the next regular run hands over again.
+# 200 windows, two at once, take a day if each needs a whole invocation. What an execution leaves
+# behind, for whatever reason, the next regular run hands over again.
 EXECUTION_TIMEOUT = Duration.days(7)
+# Throttling is no failure of a window, five of which make it a gap: an item waits as long as its
+# execution may. A wait is half of the longest on average, and one has some four of the 25,000
+# events of an execution's history.
+THROTTLE_WAIT = Duration.minutes(5)
+THROTTLE_RETRIES = EXECUTION_TIMEOUT.to_minutes() // (THROTTLE_WAIT.to_minutes() / 2)
 
 
 class Backfill(Construct):
@@ -51,7 +56,7 @@ class Backfill(Construct):
             map_execution_type=sfn.StateMachineType.STANDARD,
             # Without this the first failed item would stop all others.
             tolerated_failure_percentage=100,
-            # Only a finished item has an output with `start` in it. 1,000 outputs are 40 KB of the
+            # Only a finished item has an output with `start` in it. 200 outputs are 8 KB of the
             # 256 KB that a state may hand on.
             result_selector={"exported.$": "$[*].start"},
             result_path="$.result",
@@ -129,9 +134,9 @@ class Backfill(Construct):
         export.add_retry(
             errors=["Lambda.TooManyRequestsException"],
             interval=Duration.seconds(30),
-            max_attempts=10,
+            max_attempts=int(THROTTLE_RETRIES),
             backoff_rate=1.5,
-            max_delay=Duration.minutes(5),
+            max_delay=THROTTLE_WAIT,
             jitter_strategy=sfn.JitterType.FULL,
         )
         finished = sfn.Choice(self, "Finished?")

@@ -135,8 +135,8 @@ def _log_finished(summary: Summary) -> None:
         "deleted": summary.deleted,
         "failures": summary.failures(),
     }
-    if summary.executions:
-        fields["execution"] = summary.executions[0]
+    if summary.execution is not None:
+        fields["execution"] = summary.execution
     log.RUN_FINISHED(**fields)
 
 

@@ -37,7 +37,6 @@ class Fields(TypedDict, total=False):
     clusters: Annotated[int, "number of clusters"]
     deleted: Annotated[int, "number of files that were deleted"]
     execution_status: Annotated[str, "Step Functions' word for how it ended, or `never started`"]
-    executions: Annotated[int, "number of executions at work"]
     failed_metrics: Annotated[list[str], "names of the metrics that failed"]
     failures: Annotated[
         Sequence[Mapping[str, object]],
@@ -304,10 +303,10 @@ WINDOW_HANDED_OVER = Message(
 )
 EXECUTION_LIMIT_REACHED = Message(
     "execution limit reached",
-    ("WARNING",),
-    "so many executions are at work that the run started no more",
-    ("executions",),
-    action="none: later runs hand over the rest; if it stays, see why executions do not end",
+    ("INFO",),
+    "an execution is at work, and there is one at a time: the remaining windows wait",
+    ("execution", "windows"),
+    action="none: later runs export them, or hand them over once the execution has ended",
 )
 CHECKPOINT_OF_ANOTHER_EXPORTER = Message(
     "checkpoint of another exporter",

@@ -6,6 +6,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from localcloud.aws import REGION, Cloud
 
 FUNCTION = "told"
 BUCKET = "calls"
+THROTTLED = "Lambda.TooManyRequestsException"
 # Keeps each call as an object; how it ends follows from the last digit of the window's start.
 CODE = """
 import json, os, boto3
@@ -32,9 +34,13 @@ Run = Callable[[list[int]], dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def run(make_cloud: Callable[..., Cloud], template: Template) -> Run:
+def cloud(make_cloud: Callable[..., Cloud]) -> Cloud:
+    return make_cloud()
+
+
+@pytest.fixture(scope="module")
+def run(cloud: Cloud, template: Template) -> Run:
     """Runs the machine over windows that start at these seconds, to its end."""
-    cloud = make_cloud()
     cloud.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
@@ -49,7 +55,10 @@ def run(make_cloud: Callable[..., Cloud], template: Template) -> Run:
     )
     machine = cloud.stepfunctions.create_state_machine(
         name="backfill",
-        definition=definition(template, function["FunctionArn"]),
+        definition=definition(template, function["FunctionArn"])
+        # The local cloud's name of a throttled call; and a test need not wait for half a minute.
+        .replace(THROTTLED, "Lambda.Unknown")
+        .replace('"IntervalSeconds":30', '"IntervalSeconds":1'),
         roleArn="arn:aws:iam::000000000000:role/any",
     )
 
@@ -114,6 +123,37 @@ def test_a_failed_window_fails_the_execution_after_the_others(run: Run, failing:
     ended = run([failing, *others])
     assert ended["status"] == "FAILED"
     assert sorted(ended["calls"]) == sorted([failing, *others])
+
+
+def test_a_window_that_lambda_throttles_waits_and_is_exported(run: Run, cloud: Cloud) -> None:
+    """A function that may not run at all is refused as one is for which no concurrency is left."""
+    cloud.lambda_.put_function_concurrency(FunctionName=FUNCTION, ReservedConcurrentExecutions=0)
+
+    def lift() -> None:
+        time.sleep(4)
+        cloud.lambda_.delete_function_concurrency(FunctionName=FUNCTION)
+
+    with ThreadPoolExecutor(1) as pool:
+        lifted = pool.submit(lift)
+        ended = run([610, 620, 630])
+        assert lifted.done()  # not before
+    assert ended["status"] == "SUCCEEDED"
+    assert sorted(ended["calls"]) == [610, 620, 630]
+
+
+def test_a_throttled_window_waits_as_long_as_its_execution_may_last(template: Template) -> None:
+    machine = json.loads(definition(template, "arn"))
+    (retry,) = [
+        one
+        for one in machine["States"]["EachWindow"]["ItemProcessor"]["States"]["ExportWindow"][
+            "Retry"
+        ]
+        if THROTTLED in one["ErrorEquals"]
+    ]
+    # With full jitter a wait is half of the longest on average.
+    assert retry["MaxAttempts"] * retry["MaxDelaySeconds"] / 2 >= machine["TimeoutSeconds"]
+    # Each has four events at most, of the 25,000 that an execution may have.
+    assert retry["MaxAttempts"] * 4 < 25_000
 
 
 def test_nothing_to_do_is_a_success(run: Run) -> None:

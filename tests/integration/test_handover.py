@@ -11,7 +11,7 @@ from mimir_exporter.checkpoint.adopt import adopt_settings
 from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover
 from mimir_exporter.checkpoint.store import CheckpointStore
 from mimir_exporter.errors.runs import STEP_FUNCTIONS_DENIED
-from mimir_exporter.runs.handover import hand_over
+from mimir_exporter.runs.handover import MAX_ITEMS, hand_over
 from mimir_exporter.runs.machine import StateMachine
 from mimir_exporter.settings.settings import load_settings
 from mimir_exporter.storage.bucket import Bucket
@@ -341,19 +341,20 @@ def test_the_same_plan_twice_is_one_execution(
         Window(at - HOUR_S, at, 60) for at in range(LAST_END, LAST_END - 3 * HOUR_S, -HOUR_S)
     ]
     step_functions = StateMachine(lambda: slow.cloud.stepfunctions, machine)
-    first = [*hand_over(store, step_functions, windows, NOW)]
+    first = hand_over(store, step_functions, windows, NOW)
+    assert first is not None
     if state is PASSING:
         wait_for_end(slow.cloud, machine)
-    assert [*hand_over(store, step_functions, windows, NOW)] == first
-    assert executions(slow.cloud, machine) == first
-    assert [one.name for one in store.read().handovers] == first
+    assert hand_over(store, step_functions, windows, NOW) == first
+    assert executions(slow.cloud, machine) == [first.name]
+    assert [one.name for one in store.read().handovers] == [first.name]
     # The number of the execution is in its name: what is handed over again gets a new one.
     store.update(lambda fresh: setattr(fresh, "handovers", list[Handover]()))
-    assert [*hand_over(store, step_functions, windows, NOW)] != first
+    assert hand_over(store, step_functions, windows, NOW) not in (None, first)
     assert len(executions(slow.cloud, machine)) == 2
 
 
-def test_a_thousand_items_are_an_execution(
+def test_more_windows_than_an_execution_takes_wait_for_the_next(
     slow: Function, make_machine: MakeMachine, proxy: Proxy
 ) -> None:
     machine = make_machine(WAITING)
@@ -364,15 +365,28 @@ def test_a_thousand_items_are_an_execution(
     )
     result = many.export(seconds=SHORT_S)
     expected = 17 * 60 + 50  # of a minute each, up to ten minutes ago
-    assert result["windows"]["handed_over"] == expected
-    names = executions(many.cloud, machine)
-    sizes = {name: len(items_of(many.cloud, machine, name)) for name in names}
-    assert sorted(sizes.values()) == [expected - 1000, 1000]
-    assert all(len(name) <= 80 for name in some(names))
-    assert result["execution"] in names
-    items = [item["start"] for name in names for item in items_of(many.cloud, machine, name)]
-    assert len(set(items)) == expected
-    assert len(many.checkpoint()["executions"]) == 2
+    assert result["windows"]["handed_over"] == MAX_ITEMS
+    newest = [item["start"] for item in items_of(many.cloud, machine, result["execution"])]
+    assert newest == sorted(newest, reverse=True)
+    assert (newest[0], len(newest)) == (NOW - 600 - 60, MAX_ITEMS)
+    # While it is at work, no other starts, and nothing is lost.
+    waiting = many.export(seconds=SHORT_S)
+    assert waiting["outcome"] == "unfinished"
+    assert waiting["execution"] is None
+    assert waiting["windows"]["planned"] == expected - MAX_ITEMS
+    assert waiting["windows"]["pending"] == expected
+    (line,) = many.messages("execution limit reached")
+    assert (line["execution"], line["windows"]) == (result["execution"], expected - MAX_ITEMS)
+    (name,) = executions(many.cloud, machine)
+    assert name == result["execution"]
+    # It ends, having exported nothing: its windows and the others are due.
+    stop(many.cloud, machine)
+    second = many.export(seconds=SHORT_S)
+    assert second["windows"]["planned"] == expected
+    assert second["windows"]["handed_over"] == MAX_ITEMS
+    assert len(executions(many.cloud, machine)) == 2
+    (recorded,) = many.checkpoint()["executions"]
+    assert recorded["name"] == second["execution"]
     assert len(many.read(many.checkpoint_key)) < 3000
 
 

@@ -89,11 +89,13 @@ def refusal(code: str) -> ClientError:
 def give(
     store: Store, machine: Machine, windows: Sequence[Window], max_items: int = MAX_ITEMS
 ) -> list[str]:
-    return [
-        *hand_over(
-            cast(CheckpointStore, store), machine.client(), windows, NOW, max_items=max_items
-        )
-    ]
+    started = hand_over(
+        cast(CheckpointStore, store), machine.client(), windows, NOW, max_items=max_items
+    )
+    if started is None:
+        return []
+    assert started.windows == min(len(windows), max_items)
+    return [started.name]
 
 
 @given(st.integers(1, 10**9), st.integers(1, MAX_ITEMS), st.integers(0, 1_100_000))
@@ -114,21 +116,25 @@ def test_the_same_plan_has_the_same_name_and_another_plan_another() -> None:
     assert names == {execution_name(number, list(plan)) for number in (1, 2) for plan in plans}
 
 
-def test_windows_go_to_executions_of_a_thousand_that_each_have_their_own() -> None:
+def test_windows_go_to_one_execution_after_another_the_newest_first() -> None:
     store, machine, windows = Store(), Machine(), hours(2 * MAX_ITEMS + 1)
-    names = give(store, machine, windows)
-    assert MAX_ITEMS == 1000
-    assert names == list(machine.started) == [one.name for one in store.checkpoint.handovers]
-    items = [json.loads(machine.started[name])["windows"] for name in names]
-    assert [len(batch) for batch in items] == [MAX_ITEMS, MAX_ITEMS, 1]
-    assert [item for batch in items for item in batch] == [
-        {"start": window.start, "end": window.end} for window in windows
-    ]
-    for name, batch in zip(names, items, strict=True):
-        (handover,) = (one for one in store.checkpoint.handovers if one.name == name)
+    given: list[dict[str, int]] = []
+    sizes = []
+    while len(given) < len(windows):
+        (name,) = give(store, machine, windows[len(given) :])
+        (handover,) = store.checkpoint.handovers
+        assert handover.name == name == list(machine.started)[-1]
+        batch = json.loads(machine.started[name])["windows"]
         assert handover.ranges == union((item["start"], item["end"]) for item in batch)
         # Step Functions takes 262,144 characters, and the Map's result has the items once more.
         assert len(machine.started[name]) < 262_144 / 2
+        # While it is at work, there is no other.
+        assert give(store, machine, windows[len(given) + len(batch) :] or hours(1, 0)) == []
+        store.checkpoint.handovers.clear()
+        given += batch
+        sizes.append(len(batch))
+    assert sizes == [MAX_ITEMS, MAX_ITEMS, 1]
+    assert given == [{"start": window.start, "end": window.end} for window in windows]
 
 
 def test_a_run_that_died_before_the_start_is_taken_up_under_the_same_name() -> None:
@@ -145,15 +151,20 @@ def test_a_run_that_died_before_the_start_is_taken_up_under_the_same_name() -> N
     assert store.checkpoint.handed_over == 1
 
 
-def test_with_enough_executions_at_work_the_rest_waits() -> None:
-    """What the checkpoint would have to hold of them has a bound, and Mimir has too."""
+@pytest.mark.parametrize("earlier", [1, 50])
+def test_while_executions_are_at_work_no_other_starts(earlier: int) -> None:
+    """What Mimir meets is bounded by the concurrency within one."""
     store, machine = Store(), Machine()
-    windows = hours(HANDOVERS * 5 + 1)
-    assert len(give(store, machine, windows, max_items=5)) == HANDOVERS
-    assert give(store, machine, windows[-1:]) == []
-    assert len(machine.started) == len(store.checkpoint.handovers) == HANDOVERS
-    store.checkpoint.handovers.pop()
-    assert len(give(store, machine, windows[-1:])) == 1
+    # As many as an earlier version started.
+    for window in hours(earlier, newest=0):
+        ranges = ((window.start, window.end),)
+        record_handover(store.checkpoint, Handover(f"n{window.start}", ranges, NOW))
+    assert give(store, machine, hours(3)) == []
+    assert machine.started == {}
+    assert len(store.checkpoint.handovers) == earlier
+    while len(store.checkpoint.handovers) >= HANDOVERS:
+        store.checkpoint.handovers.pop()
+    assert len(give(store, machine, hours(3))) == 1
 
 
 @pytest.mark.parametrize(

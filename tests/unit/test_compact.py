@@ -16,7 +16,6 @@ from mimir_exporter.checkpoint.adopt import GONE_METRICS, MAX_SCHEDULES, adopt_s
 from mimir_exporter.checkpoint.compact import ERRORS, MOST_BYTES, shrink_to_limit
 from mimir_exporter.checkpoint.document import dump, load
 from mimir_exporter.checkpoint.outcomes import (
-    HANDOVERS,
     mark_all_failed,
     mark_exported,
     mark_failed,
@@ -181,7 +180,7 @@ def heap_of_trouble(seed: int, counts: int, odd: str = "é") -> Checkpoint:
                     one = Failure(name, low, high, rng.randrange(1, GAP_ATTEMPTS + 1), at, error)
                     checkpoint.failures.append(one)
     checkpoint.failures = merge_failures(checkpoint.failures, NOW)
-    for number in range(HANDOVERS):
+    for number in range(50):  # as many as an earlier version had
         ranges = scattered(rng, 1 + rng.randrange(counts + 1), unit_s, NOW - number)
         checkpoint.handovers.append(Handover(f"backfill-{number}".ljust(80, "x"), ranges, NOW))
     for number in range(10_000):

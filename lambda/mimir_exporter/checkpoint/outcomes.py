@@ -22,8 +22,9 @@ from .reexports import request_for, settle_requests
 from .state import Checkpoint
 from .wanted import wanted_windows
 
-# Executions at work at once: with all items that each may have, a month of windows of a minute.
-HANDOVERS = 50
+# Executions at work at once. The Map's concurrency holds within one execution, so that with one at
+# a time it bounds all that backfills ask Mimir for (docs/decisions, 5).
+HANDOVERS = 1
 
 
 def mark_exported(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 
@@ -16,11 +17,20 @@ from ..timeline.intervals import covers, union
 from ..timeline.windows import Window, iso, iso_range
 from .machine import StateMachine
 
-# An execution's input ends at 262,144 characters; an item has about 40, and its child less than
-# that again in the Map's result.
-MAX_ITEMS = 1000
+# Windows that become due meanwhile wait for the execution's end, or for a regular run that has time
+# for them: with more windows they would wait longer, with fewer the Map would wait more often for
+# the next run. (Step Functions takes 262,144 characters, some 6,000 windows.)
+MAX_ITEMS = 200
 # An execution that was recorded but is not there yet may be about to be started.
 START_GRACE_S = 120
+
+
+@dataclass(frozen=True)
+class Execution:
+    """An execution, and how many windows it has."""
+
+    name: str
+    windows: int
 
 
 def execution_name(number: int, windows: Sequence[Window]) -> str:
@@ -39,30 +49,28 @@ def hand_over(
     now: int,
     *,
     max_items: int = MAX_ITEMS,
-) -> dict[str, int]:
-    """Give `windows` (newest first) to executions of up to `max_items`; their names, and how many
-    windows each has.
+) -> Execution | None:
+    """Give the first `max_items` of `windows` (newest first) to an execution; None while another is
+    at work.
 
-    With HANDOVERS of them at work no more is started: the rest is for a later run.
-    The checkpoint names an execution before it is started: one that was never started is found
-    missing by the next run, which hands its windows over again.
+    The rest stays due, for later runs and the next execution. The checkpoint names an execution
+    before it is started: one that was never started is found missing by the next run, which hands
+    its windows over again.
     """
-    names: dict[str, int] = {}
-    for first in range(0, len(windows), max_items):
-        batch = windows[first : first + max_items]
-        _, name = store.update(partial(_record_handover, batch=batch, now=now))
-        if name is None:
-            log.EXECUTION_LIMIT_REACHED(executions=HANDOVERS)
-            break
-        machine.start(name, batch)
-        names[name] = len(batch)
-        log.HANDED_OVER(
-            execution=name, windows=len(batch), range=iso_range(batch[-1].start, batch[0].end)
-        )
-        # A line for each window, so that a query for one window finds its whole history.
-        for window in batch:
-            log.WINDOW_HANDED_OVER(window=str(window), execution=name)
-    return names
+    batch = windows[:max_items]
+    checkpoint, name = store.update(partial(_record_handover, batch=batch, now=now))
+    if name is None:
+        at_work = checkpoint.handovers[0].name
+        log.EXECUTION_LIMIT_REACHED(execution=at_work, windows=len(windows))
+        return None
+    machine.start(name, batch)
+    log.HANDED_OVER(
+        execution=name, windows=len(batch), range=iso_range(batch[-1].start, batch[0].end)
+    )
+    # A line for each window, so that a query for one window finds its whole history.
+    for window in batch:
+        log.WINDOW_HANDED_OVER(window=str(window), execution=name)
+    return Execution(name, len(batch))
 
 
 def _record_handover(checkpoint: Checkpoint, *, batch: Sequence[Window], now: int) -> str | None:

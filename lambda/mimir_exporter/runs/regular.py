@@ -164,9 +164,9 @@ def _conclude(
             except StopRunError as error:
                 summary.outcome, summary.error = "stopped", error
             else:
-                summary.executions = list(started)
-                summary.handed_over = sum(started.values())
-                summary.outcome = "handed_over" if started else summary.outcome
+                if started is not None:
+                    summary.outcome = "handed_over"
+                    summary.execution, summary.handed_over = started.name, started.windows
             checkpoint = context.store.read()
     wanted = list(wanted_windows(checkpoint, context.names, context.settings, now))
     summary.pending = len(wanted)

@@ -27,7 +27,7 @@ class Summary:
     gaps: int = 0
     lag_s: int = 0
     covered_until: int = 0  # unix seconds; 0: not known
-    executions: list[str] = field(default_factory=list)
+    execution: str | None = None
     deleted: int = 0
     seconds: float = 0.0
     error: StopRunError | None = None
@@ -66,7 +66,7 @@ class Summary:
             "raw_bytes": totals.raw_bytes,
             "lag_s": self.lag_s,
             "gaps": self.gaps,
-            "execution": self.executions[0] if self.executions else None,
+            "execution": self.execution,
             "deleted": self.deleted,
             "seconds": round(self.seconds, 1),
             "query_s": round(totals.query_s, 1),
