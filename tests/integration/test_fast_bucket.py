@@ -4,7 +4,7 @@ the bucket policy; and what boto3 does again where obstore fails."""
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
@@ -304,3 +304,33 @@ def test_where_obstore_gets_no_answer_boto3_does_the_rest(
         with pytest.raises(StopRunError):
             FastBucket(connection, BUCKET).get("a/key")
     assert FastBucket(connection, BUCKET)._ready() is None
+
+
+def asked_by_obstore(request: Request) -> bool:
+    return request.headers.get("user-agent", "").startswith("mimir-exporter/")
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda bucket: bucket.list("k8s/"),
+        lambda bucket: bucket.head("k8s/none"),
+        lambda bucket: bucket.get("k8s/none"),
+        lambda bucket: bucket.put("k8s/one", b"1"),
+    ],
+    ids=["list", "head", "get", "put"],
+)
+def test_one_answer_is_enough_to_go_on_with_obstore(
+    ask: Callable[[FastBucket], object], s3: Proxy
+) -> None:
+    """Only requests in a row without an answer lead to boto3; an answer of any kind ends the row."""
+    bucket = connect()
+    for unanswered in (2, 1):
+        for _ in range(unanswered):
+            s3.spoil(faults.hang_up, asked_by_obstore)
+            assert bucket.get("k8s/none") is None
+        s3.heal()
+        ask(bucket)
+    s3.heal()
+    assert bucket.get("k8s/none") is None
+    assert all(asked_by_obstore(request) for request in some(s3.requests))

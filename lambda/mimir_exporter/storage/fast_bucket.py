@@ -6,7 +6,8 @@ for all. So boto3 is imported only by a run that needs it, and every error is ex
 bucket.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -70,24 +71,23 @@ class FastBucket:
         store = self._ready()
         if store is not None and isinstance(body, bytes) and _is_plain(key):
             try:
-                result = obstore.put(
-                    store,
-                    key,
-                    body,
-                    attributes={"Content-Type": content_type, **(metadata or {})},
-                    mode=mode,
-                    use_multipart=False,
-                )
-                self._connection.unanswered = 0
+                with self._answered():
+                    result = obstore.put(
+                        store,
+                        key,
+                        body,
+                        attributes={"Content-Type": content_type, **(metadata or {})},
+                        mode=mode,
+                        use_multipart=False,
+                    )
                 if result["e_tag"]:
                     return result["e_tag"]
             except (AlreadyExistsError, PreconditionError):
                 # Of a 412, and of a 409 too, where there may be no object yet: who handles this
                 # error looks what is there.
-                self._connection.unanswered = 0
                 raise errors.OBJECT_CHANGED(where=self.where(key)) from None
-            except _FAILURES as error:
-                self._count(error)
+            except _FAILURES:
+                pass
         return self._by_boto3().put(
             key,
             body,
@@ -103,16 +103,15 @@ class FastBucket:
         if store is None:
             return self._by_boto3().get(key)
         try:
-            result = obstore.get(store, key)
-            body, etag = result.bytes().to_bytes(), result.meta["e_tag"]
-            self._connection.unanswered = 0
+            with self._answered():
+                result = obstore.get(store, key)
+                body, etag = result.bytes().to_bytes(), result.meta["e_tag"]
             if etag:
                 return body, etag
         except FileNotFoundError:
-            self._connection.unanswered = 0
             return None
-        except _FAILURES as error:
-            self._count(error)
+        except _FAILURES:
+            pass
         return self._by_boto3().get(key)
 
     def head(self, key: str) -> StoredObject | None:
@@ -121,18 +120,17 @@ class FastBucket:
         if store is None:
             return self._by_boto3().head(key)
         try:
-            result = obstore.get(store, key, options={"head": True})
-            etag, size = result.meta["e_tag"], result.meta["size"]
-            self._connection.unanswered = 0
+            with self._answered():
+                result = obstore.get(store, key, options={"head": True})
+                etag, size = result.meta["e_tag"], result.meta["size"]
             if etag:
                 # Beside the user's own, which are in lower case, stand those of HTTP.
                 own = {name: value for name, value in result.attributes.items() if name.islower()}
                 return StoredObject(etag, own, size)
         except FileNotFoundError:
-            self._connection.unanswered = 0
             return None
-        except _FAILURES as error:
-            self._count(error)
+        except _FAILURES:
+            pass
         return self._by_boto3().head(key)
 
     def delete(self, key: str, *, if_match: str | None = None) -> None:
@@ -146,7 +144,8 @@ class FastBucket:
         if store is None or not prefix.endswith("/"):  # obstore lists whole folders only
             return self._by_boto3().list(prefix)
         try:
-            found = obstore.list_with_delimiter(store, prefix)
+            with self._answered():
+                found = obstore.list_with_delimiter(store, prefix)
             folders = sorted((f"{name}/" for name in found["common_prefixes"]), key=str.encode)
             keys = {
                 # The object that some tools write for the folder itself has lost its slash.
@@ -155,8 +154,7 @@ class FastBucket:
                 )
                 for one in found["objects"]
             }
-        except _FAILURES as error:
-            self._count(error)
+        except _FAILURES:
             return self._by_boto3().list(prefix)
         return Folder(tuple(folders), keys)
 
@@ -167,9 +165,18 @@ class FastBucket:
                 self._is_clock_checked = True
         return None if self._connection.unanswered >= _UNANSWERED else self._connection.store
 
-    def _count(self, error: Exception) -> None:
-        """Note a request that obstore had no usable answer to; S3's refusals are others."""
-        self._connection.unanswered += isinstance(error, GenericError)
+    @contextmanager
+    def _answered(self) -> Iterator[None]:
+        """Count the requests in a row that obstore had no answer to; a refusal is one."""
+        try:
+            yield
+        except GenericError:
+            self._connection.unanswered += 1
+            raise
+        except _FAILURES:
+            self._connection.unanswered = 0
+            raise
+        self._connection.unanswered = 0
 
     def _by_boto3(self) -> ObjectStore:
         from .bucket import Bucket  # noqa: PLC0415 - imports boto3
