@@ -18,6 +18,7 @@ from tests.integration.deployment import FEW, HOUR_S, NOW, Function
 from tests.integration.faults import Exchange, Proxy, Request
 from tests.integration.machines import PASSING, executions
 from tests.integration.sandbox import Event
+from tests.integration.short_runs import races_the_clock
 from tests.some import some
 
 Labels = dict[str, str]
@@ -262,6 +263,7 @@ def test_old_requests_ask_for_a_newer_kube_state_metrics(
 # How long it takes, and the time it has
 
 
+@races_the_clock
 def test_a_slow_query_does_not_keep_the_report(through: Function, proxy: Proxy) -> None:
     def is_counted(request: Request) -> bool:
         return request.path.endswith("/query") and "pod_info" in request.fields["query"]
@@ -277,6 +279,7 @@ def test_a_slow_query_does_not_keep_the_report(through: Function, proxy: Proxy) 
     assert found(result, "size")["level"] == "ok"
 
 
+@races_the_clock
 def test_without_a_single_answer_it_is_not_fit(through: Function, proxy: Proxy) -> None:
     proxy.spoil(faults.never_answer, lambda request: request.path.endswith("/query"))
     result = through.export({"action": "check"}, seconds=11)
@@ -292,6 +295,7 @@ def test_without_a_single_answer_it_is_not_fit(through: Function, proxy: Proxy) 
     assert found(result, "bucket delete")["level"] == "ok"
 
 
+@races_the_clock
 def test_a_drip_does_not_keep_the_report(through: Function, proxy: Proxy) -> None:
     proxy.spoil(faults.drip(), lambda request: request.path.endswith("/labels"))
     proxy.spoil(faults.drip(), lambda request: "cpu" in request.fields.get("query", ""))
@@ -300,6 +304,7 @@ def test_a_drip_does_not_keep_the_report(through: Function, proxy: Proxy) -> Non
     assert result["metrics"]["node_info"]["series"] == 10
 
 
+@races_the_clock
 def test_a_window_that_is_too_much_for_a_run_is_foreseen(through: Function, proxy: Proxy) -> None:
     """One that Mimir itself takes longer for than the function has."""
     proxy.spoil(faults.late(1.5))

@@ -19,6 +19,7 @@ from tests.integration import faults
 from tests.integration.deployment import CENTRAL, FEW, HOUR_S, LAST_END, PREFIX, Function, start_of
 from tests.integration.faults import Exchange, Proxy
 from tests.integration.sandbox import Event
+from tests.integration.short_runs import races_the_clock
 
 EVENTS = Path(__file__).resolve().parents[2] / "events"
 HOUR_ISO = {"start": "2025-03-01T11:00:00Z", "end": "2025-03-01T12:00:00Z"}
@@ -194,6 +195,7 @@ def test_a_manual_export_may_be_the_first_run(small: Function, mimir: Prometheus
     assert small.differences(mimir, 3) == []
 
 
+@races_the_clock
 def test_what_does_not_fit_into_a_manual_export_is_done_by_the_next_run(
     through: Function, proxy: Proxy, mimir: Prometheus
 ) -> None:

@@ -323,7 +323,7 @@ def asked_by_obstore(request: Request) -> bool:
 def test_one_answer_is_enough_to_go_on_with_obstore(
     ask: Callable[[FastBucket], object], s3: Proxy
 ) -> None:
-    """Only requests in a row without an answer lead to boto3; an answer of any kind ends the row."""
+    """Only requests in a row without an answer lead to boto3; any answer ends the row."""
     bucket = connect()
     for unanswered in (2, 1):
         for _ in range(unanswered):

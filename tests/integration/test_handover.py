@@ -30,10 +30,11 @@ from tests.integration.machines import (
     wait_for_end,
 )
 from tests.integration.sandbox import Event
+from tests.integration.short_runs import SHORT_S, races_the_clock
 from tests.raised import raises
 from tests.some import some
 
-SHORT_S = 6.0
+pytestmark = races_the_clock
 
 
 @pytest.fixture
@@ -263,12 +264,16 @@ def test_what_was_asked_for_again_in_vain_becomes_a_gap_and_stays_requested(
     proxy.heal()
     proxy.spoil(faults.late(2), lambda request: request.is_query)
     function.export(asked, seconds=SHORT_S)
-    for _ in range(GAP_ATTEMPTS):
+    gaps = runs = 0
+    # A run that came to no query, on a slow machine, is no attempt.
+    while gaps == 0:
+        runs += 1
+        assert runs < 4 * GAP_ATTEMPTS
         assert function.export({"action": "status"})["outcome"] == "complete"
         wait_for_end(function.cloud, function.env["BACKFILL_STATE_MACHINE_ARN"])
         function.clock.advance(300)
-        result = function.export(seconds=SHORT_S)
-    assert result["gaps"] > 0
+        gaps = function.export(seconds=SHORT_S)["gaps"]
+    assert runs >= GAP_ATTEMPTS
     status = function.export({"action": "status"})
     (left,) = status["reexports"]
     assert (status["outcome"], left["metrics"]) == ("incomplete", ["node_info", "pod_info"])

@@ -12,6 +12,7 @@ from tests.integration.conftest import MakeFunction, MakeMachine, MakeProxy
 from tests.integration.deployment import CENTRAL, HOUR_S, LAST_END, PREFIX, Function, start_of
 from tests.integration.faults import Exchange, answer, late, never_answer
 from tests.integration.machines import WAITING
+from tests.integration.short_runs import races_the_clock
 from tests.some import some
 
 DAY_S = 86_400
@@ -154,6 +155,7 @@ def test_the_bucket_is_walked_once_a_day(
     assert f"{PREFIX}/d/{OLD}" not in function.file_keys()
 
 
+@races_the_clock
 def test_a_run_that_hands_over_deletes_too(
     function: Function, make_proxy: MakeProxy, make_machine: MakeMachine, mimir: Prometheus
 ) -> None:
@@ -209,6 +211,7 @@ def test_folders_are_cleared_side_by_side(
     assert not meeting.broken
 
 
+@races_the_clock
 def test_what_the_time_does_not_suffice_for_is_deleted_by_the_next_run(
     function: Function, make_proxy: MakeProxy, cloud: Cloud
 ) -> None:

@@ -16,7 +16,10 @@ from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeProxy
 from tests.integration.deployment import FEW, HOUR_S, LAST_END, Function
 from tests.integration.faults import Exchange, Fault, Proxy, Request
+from tests.integration.short_runs import races_the_clock
 from tests.raised import raises
+
+pytestmark = races_the_clock
 
 SECONDS = 7.0  # of which five are the reserve, and the last one and a half for nothing but words
 

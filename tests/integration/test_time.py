@@ -11,10 +11,10 @@ from mimir_exporter.errors import ExportError
 from tests.integration import faults
 from tests.integration.deployment import FEW, HOUR_S, LAST_END, Function
 from tests.integration.faults import Exchange, Fault, Proxy, Request
+from tests.integration.short_runs import SHORT_S, races_the_clock
 from tests.some import some
 
-# Five seconds are kept for handing over; so this is one second of work.
-SHORT_S = 6.0
+pytestmark = races_the_clock
 
 
 def test_short_runs_go_on_where_the_last_one_ended(
