@@ -35,7 +35,7 @@ from .timeline.deadline import Deadline
 logger = Logger()
 
 COMPLETE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
-FINE = ("complete", "ready")
+FINE = ("accepted", "complete", "dry_run", "ready")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -18,6 +18,8 @@ from .events import (
     Json,
     Key,
     ReexportEvent,
+    RepairEvent,
+    RetentionEvent,
     RunEvent,
     StatusEvent,
     keys_of,
@@ -25,8 +27,10 @@ from .events import (
 )
 from .runs.accept import accept_gaps
 from .runs.context import RunContext
+from .runs.expire import run_retention
 from .runs.reexport import export_missing, reexport
 from .runs.regular import run_regular
+from .runs.repair import repair
 from .runs.summary import Summary
 
 if TYPE_CHECKING:
@@ -100,7 +104,15 @@ _ROWS = (
         "export", ExportEvent, export_missing, "export what a range still lacks", resumable=True
     ),
     _action("reexport", ReexportEvent, reexport, "export all of a range again", resumable=True),
+    _action(
+        "repair",
+        RepairEvent,
+        repair,
+        "export again what is missing or has changed in the bucket",
+        resumable=True,
+    ),
     _action("accept", AcceptEvent, accept_gaps, "accept the gaps of a range as missing"),
+    _action("retention", RetentionEvent, run_retention, "delete expired files now"),
     RUN,
     _action(
         "check",

@@ -83,6 +83,7 @@ _METRICS = Key(parse_names, "only these of the catalogue", metavar="A,B")
 _FORCE = Key(parse_flag, "also where files get fewer samples")
 _BY = Key(parse_text, "who accepts it", metavar="NAME")
 _REASON = Key(parse_text, "why it is accepted", metavar="TEXT")
+_DRY_RUN = Key(parse_flag, "only say what it would do")
 _MONTH = Key(parse_month, "instead of a range", metavar="2026-10")
 _FILES = Key(parse_flag, "count all files of the range")
 _EXECUTION = Key(lambda _name, value: str(value), "the execution's name")
@@ -112,12 +113,32 @@ class ExportEvent:
 
 @dataclass(frozen=True)
 class ReexportEvent:
-    """Exports all of [start, end) again. `force` lets files get fewer samples than they have."""
+    """Exports all of [start, end) again. `force` lets files get fewer samples than they have;
+    `dry_run` says what it would do, and writes nothing."""
 
     start: int = _required(_START)
     end: int = _required(_END)
     metrics: tuple[str, ...] | None = _optional(_METRICS, None)
     force: bool = _optional(_FORCE, False)
+    dry_run: bool = _optional(_DRY_RUN, False)
+
+
+@dataclass(frozen=True)
+class RepairEvent:
+    """Holds the files of [start, end) against their manifests, and exports again what is missing or
+    has changed; `dry_run` as in ReexportEvent."""
+
+    start: int = _required(_START)
+    end: int = _required(_END)
+    metrics: tuple[str, ...] | None = _optional(_METRICS, None)
+    dry_run: bool = _optional(_DRY_RUN, False)
+
+
+@dataclass(frozen=True)
+class RetentionEvent:
+    """Deletes the files of days older than RETENTION_DAYS; `dry_run` as in ReexportEvent."""
+
+    dry_run: bool = _optional(_DRY_RUN, False)
 
 
 @dataclass(frozen=True)
@@ -209,8 +230,20 @@ class FailureResult(TypedDict):
     remedy: str
 
 
+class DayResult(TypedDict):
+    """What a look at one day came to: metric-windows that were looked at, and of these the files,
+    or what else `found` counts; `keys` are the first of the files that are not as they should be.
+    """
+
+    day: str
+    metric_windows: int
+    found: dict[str, int]
+    keys: list[str]
+
+
 class RunResult(TypedDict):
-    """What `run`, `export` and `reexport` return. `bytes` are compressed."""
+    """What `run`, `export` and `reexport` return. `bytes` are compressed; `days` are those that a
+    repair or an audit looked at."""
 
     outcome: RunOutcome
     message: str
@@ -227,6 +260,28 @@ class RunResult(TypedDict):
     seconds: float
     query_s: float
     failures: list[FailureResult]
+    days: NotRequired[list[DayResult]]
+
+
+class DryRunResult(TypedDict):
+    """What an action with `dry_run` returns: what it would do. `first` are the first of the windows
+    or keys that it is about, `counted_whole` whether the time sufficed to count all."""
+
+    outcome: Literal["dry_run"]
+    message: str
+    range: NotRequired[str]
+    counts: dict[str, int]
+    first: list[str]
+    days: NotRequired[list[DayResult]]
+    counted_whole: bool
+
+
+class RetentionResult(TypedDict):
+    """What `retention` returns."""
+
+    outcome: Literal["complete", "unfinished"]
+    message: str
+    deleted: int
 
 
 class AcceptResult(TypedDict):

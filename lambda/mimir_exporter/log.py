@@ -31,8 +31,10 @@ class Fields(TypedDict, total=False):
     annotations: Annotated[list[str], "what Mimir notes on the query itself, five at most"]
     attempt: Annotated[int, "how often it was tried, this one included"]
     audited: Annotated[int, "metric-windows that an audit found whole"]
+    broken: Annotated[int, "metric-windows whose files are not as their manifest says"]
     by: Annotated[str, "who accepted a gap"]
     bytes: Annotated[int, "compressed bytes, as written"]
+    changed_files: Annotated[int, "files that are not as their manifest says"]
     cluster_names: Annotated[list[str], "names of the clusters that it is about, five at most"]
     clusters: Annotated[int, "number of clusters"]
     deleted: Annotated[int, "number of files that were deleted"]
@@ -51,6 +53,7 @@ class Fields(TypedDict, total=False):
     lag_s: Annotated[int, "age in seconds of the newest moment up to which all is exported"]
     metric_windows: Annotated[int, "number of metric-windows (one metric in one window)"]
     metrics: Annotated[list[str], "names of metrics"]
+    missing_files: Annotated[int, "files that a manifest lists and the bucket does not have"]
     objects: Annotated[int, "number of files"]
     outcome: Annotated[str, "how a run, a check or a status ended, as in its result"]
     part_s: Annotated[int, "seconds of one part of a query"]
@@ -348,6 +351,20 @@ WINDOWS_NOT_AUDITABLE = Message(
     "metric-windows of a day of which the source does not know any more whether they are whole",
     ("range", "unauditable", "summary"),
     action="as `summary` says; a smaller `AUDIT_AFTER` where the source has forgotten them",
+)
+FILES_COMPARED = Message(
+    "files compared",
+    ("INFO",),
+    "a repair held the files of a day, `range`, against their manifests; broken metric-windows are "
+    "exported again",
+    ("range", "metric_windows", "objects", "missing_files", "changed_files", "broken"),
+)
+REPAIR_INTERRUPTED = Message(
+    "repair interrupted",
+    ("WARNING",),
+    "the bucket could not be held against the manifests",
+    ERROR_PARTS,
+    action="none: the next run continues",
 )
 AUDIT_INTERRUPTED = Message(
     "audit interrupted",

@@ -263,7 +263,7 @@ def test_an_unknown_event_lists_the_known_ones(event: Any, small: Function) -> N
         ({"key1": "value1"}, "Unknown key 'key1'"),
         (
             {"action": "reexport", **HOUR_ISO, "metric": ["pod_info"]},
-            "have start, end, metrics, force",
+            "have start, end, metrics, force, dry_run",
         ),
         ({"action": "export", **HOUR_ISO, "force": True}, "use reexport, which exports all of"),
         ({"action": "export", **HOUR_ISO, "again": False}, "use reexport, which exports all of"),
@@ -298,7 +298,30 @@ def test_the_ready_made_events_are_known(path: Path, small: Function) -> None:
         with pytest.raises(SettingsError, match="Nothing is missing for good"):
             small.export(event)
         return
-    assert small.export(event)["outcome"] in ("complete", "ready", "partial")
+    assert small.export(event)["outcome"] in ("complete", "dry_run", "ready", "partial")
+
+
+def test_a_dry_run_of_a_reexport_writes_nothing(through: Function, proxy: Proxy) -> None:
+    through.export()
+    proxy.heal()
+    before = through.keys()
+    event = {"action": "reexport", "start": LAST_END - 2 * HOUR_S, "end": LAST_END}
+    result = through.export({**event, "dry_run": True})
+    assert result["counts"] == {"windows": 2, "metric_windows": 6, "exported": 3}
+    assert result["first"][0] == "2025-03-01T10:00:00Z/2025-03-01T11:00:00Z"
+    assert (through.keys(), proxy.requests) == (before, [])
+    assert result["counts"]["metric_windows"] == (
+        through.export(event)["windows"]["exported"] * len(FEW)
+    )
+
+
+def test_a_dry_run_before_the_first_run_makes_no_checkpoint(small: Function) -> None:
+    result = small.export({"action": "reexport", **HOUR_ISO, "dry_run": True})
+    assert result["counts"] == {"windows": 1, "metric_windows": 3, "exported": 0}
+    for action in ("repair", "retention"):
+        span = HOUR_ISO if action == "repair" else {}
+        assert small.export({"action": action, **span, "dry_run": True})["outcome"] == "dry_run"
+    assert small.keys() == {}
 
 
 # Check

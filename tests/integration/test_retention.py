@@ -53,6 +53,38 @@ def test_a_run_of_a_range_deletes_nothing(function: Function) -> None:
     assert function.export()["deleted"] == len(old)
 
 
+def test_a_dry_run_says_what_would_be_deleted_and_deletes_nothing(function: Function) -> None:
+    """Also of the files that no manifest lists, and none of another exporter's."""
+    function.export()
+    old = function.file_keys()
+    unlisted = f"{PREFIX}/a/{OLD}"
+    function.put(unlisted, b"x", **OURS)
+    function.put(f"{PREFIX}/b/{OLD}", b"x", source="other")
+    dry = {"action": "retention", "dry_run": True}
+    assert function.export(dry)["counts"] == {"files": 1, "manifests": 0}
+    function.clock.advance(13 * HOUR_S)
+    before = function.keys()
+    result = function.export(dry)
+    assert result["counts"] == {"files": len(old) + 1, "manifests": 3}
+    assert (result["outcome"], result["counted_whole"]) == ("dry_run", True)
+    assert set(result["first"]) <= {*old, unlisted}
+    assert function.keys() == before
+    assert not function.messages("expired files deleted")
+    result = function.export({"action": "retention"})
+    assert (result["outcome"], result["deleted"]) == ("complete", len(old) + 1)
+    assert function.export(dry)["counts"] == {"files": 0, "manifests": 0}
+    kept = function.with_env(RETENTION_DAYS="0")
+    assert "RETENTION_DAYS is 0" in kept.export(dry)["message"]
+
+
+def test_retention_by_hand_deletes_what_came_after_the_days_own(function: Function) -> None:
+    function.clock.advance(13 * HOUR_S)
+    function.export()
+    function.put(f"{PREFIX}/a/{OLD}", b"x", **OURS)
+    assert function.export()["deleted"] == 0
+    assert function.export({"action": "retention"})["deleted"] == 1
+
+
 @pytest.mark.parametrize("days", ["1", "2d", "0"])
 def test_what_is_not_too_old_stays(days: str, function: Function) -> None:
     """A day goes as a whole, once all of it is too old; 0 keeps everything."""
@@ -217,12 +249,12 @@ def test_what_the_time_does_not_suffice_for_is_deleted_by_the_next_run(
 ) -> None:
     s3 = make_proxy(cloud.endpoint)
     s3.spoil(late(0.15), lambda request: request.method == "DELETE")
-    for hour in range(7):
+    for hour in range(24):
         start = 1740700800 + hour * HOUR_S
         key = f"d/{DAY}/metric=node_info/{start}_node_info.json.gz"
         function.put(f"{PREFIX}/{key}", b"ours", **OURS)
     watched = function.with_env(AWS_ENDPOINT_URL=s3.url)
     function.clock.advance(13 * HOUR_S)
-    deleted = [watched.export(seconds=6.5)["deleted"], watched.export()["deleted"]]
+    deleted = [watched.export(seconds=9)["deleted"], watched.export()["deleted"]]
     assert all(some(deleted))
     assert [key for key in function.file_keys() if start_of(key) < LAST_END] == []

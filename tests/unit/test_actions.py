@@ -100,6 +100,12 @@ COMMANDS = {
     "check": {},
     "status --month 2026-10 --files": {"month": "2026-10", "files": True},
     "status --from 2026-10-31 --to 1793512800": {"start": START, "end": 1793512800},
+    "retention --dry-run": {"dry_run": True},
+    "repair --from 2026-10-31 --to 2026-10-31T06:00:00Z --dry-run": {
+        "start": START,
+        "end": END,
+        "dry_run": True,
+    },
     "export --from 2026-10-31 --to 2026-10-31T06:00:00Z": {"start": START, "end": END},
     "reexport --from 2026-10-31 --to 2026-10-31T06:00:00Z --force --metrics a,b": {
         "start": START,
@@ -129,6 +135,6 @@ def test_a_command_has_an_option_for_each_key(
         _parser().parse_args([name, "--help"])
     shown = capsys.readouterr().out
     for key, how in ACTIONS[name].keys.items():
-        assert f"--{how.option or key}" in shown
+        assert f"--{how.option or key.replace('_', '-')}" in shown
     assert ("--for TIME" in shown) == ACTIONS[name].resumable
     assert not any(f"--{key}" in shown for key in ACTIONS[name].refused)

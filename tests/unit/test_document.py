@@ -18,16 +18,19 @@ from mimir_exporter.checkpoint.accepted import accept_missing
 from mimir_exporter.checkpoint.document import dump, load
 from mimir_exporter.checkpoint.outcomes import mark_exported
 from mimir_exporter.checkpoint.records import (
+    TASK_ACTIONS,
     Acceptance,
     Failure,
     Handover,
     MetricProgress,
     PartitionConfig,
+    RangeTask,
     ReexportRequest,
     join_requests,
 )
 from mimir_exporter.checkpoint.reexports import request_reexport
 from mimir_exporter.checkpoint.state import Checkpoint
+from mimir_exporter.checkpoint.tasks import add_task
 from mimir_exporter.checkpoint.wanted import due_windows
 from mimir_exporter.errors import CheckpointError, ErrorDetails
 from mimir_exporter.timeline.intervals import union
@@ -93,6 +96,18 @@ CHECKPOINTS = st.builds(
         st.builds(Acceptance, RANGES, st.lists(TEXT, max_size=3).map(tuple), TEXT, TEXT, TIMES),
         max_size=2,
     ),
+    tasks=st.lists(
+        st.builds(
+            lambda action, span, names, at: RangeTask(
+                *(action, *span, tuple(names), at, str(at), span, tuple(names[1:]))
+            ),
+            st.sampled_from(TASK_ACTIONS),
+            SPANS,
+            st.lists(TEXT, max_size=3),
+            TIMES,
+        ),
+        max_size=2,
+    ),
     handed_over=st.integers(0, 10**6),
     machine=TEXT,
     lease_owner=TEXT,
@@ -122,6 +137,8 @@ def eventful() -> Checkpoint:
     )
     accepted = Acceptance(((windows[5].start, windows[5].end),), ("cpu",), "Ada", "was down", NOW)
     accept_missing(checkpoint, accepted)
+    span = (windows[3].start, windows[2].end)
+    add_task(checkpoint, RangeTask("repair", *span, NAMES, NOW, "run-1", span, ("cpu",)))
     checkpoint.lease_owner, checkpoint.lease_until = "run-1", NOW + 900
     checkpoint.retention_done, checkpoint.deleted_until = "2026-10-31", NOW // DAY_S * DAY_S
     checkpoint.deleted_until -= 30 * DAY_S
@@ -203,6 +220,7 @@ DATA = Path(__file__).with_name("data")
 def test_a_document_of_an_older_version_is_read(version: int) -> None:
     """As it was written by the exporter of that time, after the same history."""
     expected = eventful()
+    expected.tasks = []
     # A sentence was all that there was of an error.
     said = ErrorDetails("", "no")
     expected.failures = [replace(one, error=said) for one in expected.failures]
@@ -286,6 +304,8 @@ WRONG: list[object] = [None, True, 0, -1.5, "", "x", "a/b", [], [[]], {}, {"a": 
 WRONG += ["2026-10-31T12:00:00", "2026-10-31T12:00:00Z/2026-10-31T11:00:00Z"]
 # Written for people: nothing is read from them.
 FOR_PEOPLE = [("exporter",), ("updated",)]
+# Left out where there are none.
+RARE = [("tasks",)]
 TIMED = {"since", "added", "at", "range", "ranges", "exported", "empty", "started", "until"}
 TIMED |= {"last_complete", "asked", "deleted_until", "requested"}
 
@@ -321,7 +341,7 @@ def test_a_missing_name_anywhere_is_not_guessed_at() -> None:
     checkpoint = eventful()
     whole = json.loads(dump(checkpoint, NOW))
     for path, document, parent in changeable(whole):
-        if isinstance(parent, list) or path in FOR_PEOPLE:
+        if isinstance(parent, list) or path in [*FOR_PEOPLE, *RARE]:
             continue
         del parent[path[-1]]
         assert unreadable(json.dumps(document).encode()).code == "invalid_checkpoint", path

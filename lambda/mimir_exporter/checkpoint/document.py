@@ -16,11 +16,13 @@ from ..timeline.intervals import Interval
 from ..timeline.windows import DAY_S, WindowSchedule, iso
 from .ranges import dump_range, dump_ranges, load_moment, load_range, load_ranges, require_type
 from .records import (
+    TASK_ACTIONS,
     Acceptance,
     Failure,
     Handover,
     MetricProgress,
     PartitionConfig,
+    RangeTask,
     ReexportRequest,
     as_json,
 )
@@ -65,6 +67,7 @@ def dump(checkpoint: Checkpoint, now: int) -> bytes:
             }
             for one in checkpoint.accepted
         ],
+        **({"tasks": _dump_tasks(checkpoint.tasks)} if checkpoint.tasks else {}),
         "executions_so_far": checkpoint.handed_over,
         "state_machine": checkpoint.machine,
         "lease": {"owner": checkpoint.lease_owner, "until": iso(checkpoint.lease_until)},
@@ -141,6 +144,21 @@ def _dump_reexports(requests: Iterable[ReexportRequest]) -> list[dict[str, Any]]
             "requester": one.requester,
         }
         for one, ranges in alike.items()
+    ]
+
+
+def _dump_tasks(tasks: Iterable[RangeTask]) -> list[dict[str, Any]]:
+    return [
+        {
+            "action": one.action,
+            "range": dump_range((one.start, one.end)),
+            "asked": dump_range(one.asked),
+            "metrics": list(one.metrics),
+            "done": list(one.done),
+            "requested": iso(one.requested_at),
+            "requester": one.requester,
+        }
+        for one in tasks
     ]
 
 
@@ -251,6 +269,7 @@ def _from_document(document: Mapping[str, Any]) -> Checkpoint:
             )
             for one in require_type(list, document["accepted"])
         ],
+        tasks=[_load_task(one) for one in require_type(list, document.get("tasks", []))],
         handed_over=require_type(int, document["executions_so_far"]),
         machine=require_type(str, document["state_machine"]),
         lease_owner=require_type(str, lease["owner"]),
@@ -270,6 +289,20 @@ def _load_reexport(one: Mapping[str, Any], interval: Interval) -> ReexportReques
         require_type(int, one["number"]),
         load_moment(one["requested"]),
         require_type(str, one["requester"]),
+    )
+
+
+def _load_task(one: Mapping[str, Any]) -> RangeTask:
+    if one["action"] not in TASK_ACTIONS:
+        raise ValueError("action")
+    return RangeTask(
+        one["action"],
+        *load_range(one["range"]),
+        _load_names(one["metrics"]),
+        load_moment(one["requested"]),
+        require_type(str, one["requester"]),
+        load_range(one["asked"]),
+        _load_names(one["done"]),
     )
 
 

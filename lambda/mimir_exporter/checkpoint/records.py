@@ -6,6 +6,7 @@ Times are unix seconds. `outcomes.py` and `reexports.py` have the rules by which
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from ..errors import ErrorDetails
 from ..timeline.intervals import Interval, Intervals, union
@@ -19,6 +20,9 @@ TOGETHER_S = DAY_S // 4
 TEXT_CHARACTERS = 300
 # A text in another script, or one that is full of quotes, takes more bytes than characters.
 TEXT_BYTES = 400
+
+TaskAction = Literal["audit", "rebuild", "repair"]
+TASK_ACTIONS: tuple[TaskAction, ...] = ("audit", "rebuild", "repair")
 
 
 @dataclass
@@ -92,6 +96,33 @@ class ReexportRequest:
     def identity(self) -> tuple[int, Interval, bool, int, str]:
         """What all pieces of one request have in common."""
         return (self.number, self.asked, self.force, self.requested_at, self.requester)
+
+
+@dataclass(frozen=True)
+class RangeTask:
+    """What is not done yet of a range; `asked` is all of it.
+
+    `done` are the metrics of its first day that are done already; `requester` is the invocation
+    that recorded it."""
+
+    action: TaskAction
+    start: int
+    end: int
+    metrics: tuple[str, ...]
+    requested_at: int
+    requester: str
+    asked: Interval
+    done: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> tuple[TaskAction, str, int]:
+        """What stays as it is while it is worked on."""
+        return self.action, self.requester, self.requested_at
+
+    @property
+    def day_end(self) -> int:
+        """Where its first day ends."""
+        return min(self.end, self.start - self.start % DAY_S + DAY_S)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from .records import (
     Handover,
     MetricProgress,
     PartitionConfig,
+    RangeTask,
     ReexportRequest,
     sort_key,
 )
@@ -35,6 +36,7 @@ class Checkpoint:
     reexports: list[ReexportRequest] = field(default_factory=list)
     requests_made: int = 0  # so far: the number of the newest request
     accepted: list[Acceptance] = field(default_factory=list)
+    tasks: list[RangeTask] = field(default_factory=list)
     handed_over: int = 0  # executions so far: makes the name of the next one new
     machine: str = ""  # ARN of the state machine whose executions `handovers` names
     lease_owner: str = ""

@@ -120,6 +120,12 @@ ERROR_NOT_KEPT = ErrorKind(
     "The cause is not known any more: there were too many different ones to keep them all",
     "see `metric failed` in the log of the last attempt",
 )
+TOO_MANY_TASKS = ErrorKind(
+    "too_many_tasks",
+    SettingsError,
+    "{count} ranges are queued for repair or audit already, and nothing was recorded",
+    "submit the event again once the status shows fewer, or one for a longer range",
+)
 
 # Step Functions.
 STEP_FUNCTIONS_DENIED = ErrorKind(

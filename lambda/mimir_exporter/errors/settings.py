@@ -95,6 +95,13 @@ NOTHING_TO_ACCEPT = ErrorKind(
 )
 
 # The command line.
+RETENTION_BY_COMMAND = ErrorKind(
+    "retention_by_command",
+    SettingsError,
+    "Retention runs in the function only",
+    "add --dry-run to see what it would delete, or invoke the function with {event}",
+    "the command may run without the deployment's RETENTION_DAYS",
+)
 LAYOUT_DIFFERS = ErrorKind(
     "layout_differs",
     SettingsError,

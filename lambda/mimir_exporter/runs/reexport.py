@@ -12,13 +12,17 @@ from ..errors.settings import (
     RANGE_PAST_RETENTION,
     UNKNOWN_METRIC,
 )
-from ..events import ExportEvent, ReexportEvent
-from ..timeline.intervals import Interval, Intervals, subtract
-from ..timeline.windows import iso, iso_range, window_at
+from ..events import DryRunResult, ExportEvent, ReexportEvent
+from ..timeline.intervals import Interval, Intervals, covers, subtract
+from ..timeline.windows import iso, iso_range, window_at, windows_within
+from ..words import counted
 from .context import RunContext
 from .plan import ExportScope
 from .regular import run_regular
 from .summary import Summary
+
+# Windows that a dry run names.
+FIRST = 10
 
 
 def export_missing(context: RunContext, event: ExportEvent) -> Summary:
@@ -32,10 +36,38 @@ def export_missing(context: RunContext, event: ExportEvent) -> Summary:
     return _run(context, scope)
 
 
-def reexport(context: RunContext, event: ReexportEvent) -> Summary:
+def reexport(context: RunContext, event: ReexportEvent) -> Summary | DryRunResult:
     """Export all of a range again. Raises SettingsError for an event that cannot be done."""
+    if event.dry_run:
+        return _dry_run(context, event)
     scope, _ = _request(context, event, only_missing=False, force=event.force)
     return _run(context, scope)
+
+
+def _dry_run(context: RunContext, event: ReexportEvent) -> DryRunResult:
+    """What a reexport would do, from the checkpoint alone."""
+    metrics = known_metrics(context, event.metrics)
+    check_range(event.start, event.end)
+    checkpoint = context.store.read()
+    context.adopt(checkpoint, read_only=True)
+    low, high = whole_windows(context, checkpoint, event.start, event.end)
+    windows = list(windows_within(checkpoint.schedules, low, high))
+    exported = sum(
+        covers(checkpoint.stored(name), window.start, window.end)
+        for name in metrics
+        for window in windows
+    )
+    again = len(windows) * len(metrics)
+    force = ", also where files get fewer samples" if event.force else ""
+    return {
+        "outcome": "dry_run",
+        "message": f"Would export {counted(again, 'metric-window')} of {iso_range(low, high)}, of "
+        f"which {exported:,} are exported now{force}. Nothing was written.",
+        "range": iso_range(low, high),
+        "counts": {"windows": len(windows), "metric_windows": again, "exported": exported},
+        "first": [str(window) for window in windows[:FIRST]],
+        "counted_whole": True,
+    }
 
 
 def _run(context: RunContext, scope: ExportScope) -> Summary:
@@ -57,7 +89,7 @@ def _request(
 
     def record(fresh: Checkpoint) -> tuple[ExportScope, bool]:
         context.adopt(fresh)
-        low, high = _whole_windows(context, fresh, event.start, event.end)
+        low, high = whole_windows(context, fresh, event.start, event.end)
         requested: dict[Intervals, list[str]] = {}
         for name in metrics:
             exported = fresh.stored(name) if only_missing else ()
@@ -78,7 +110,7 @@ def _request(
     return requested
 
 
-def _whole_windows(context: RunContext, checkpoint: Checkpoint, start: int, end: int) -> Interval:
+def whole_windows(context: RunContext, checkpoint: Checkpoint, start: int, end: int) -> Interval:
     """The range widened to whole windows, as far as they are due. Raises SettingsError."""
     newest = context.now() - context.settings.settle_time_s
     low = window_at(checkpoint.schedules, start).start

@@ -10,6 +10,7 @@ from ..source.retry import with_retries
 from ..timeline.windows import iso, window_at
 from .audit import audit_exported
 from .context import RunContext
+from .damage import continue_repairs
 from .handover import hand_over, reconcile_executions
 from .lease import release_lease, renew_lease, take_lease
 from .plan import ExportScope, Plan, limit_plan, log_plan, plan_run
@@ -52,7 +53,7 @@ def run_regular(context: RunContext, scope: ExportScope | None = None) -> Summar
             context.machine.prepare()
         stop_error = _export_plan(context, checkpoint, plan)
         if stop_error is None and scope is None:
-            plan, stop_error = _audit(context, plan)
+            plan, stop_error = _look_again(context, plan)
         try:
             summary = _conclude(context, plan, scope, stop_error)
         except (OutOfTimeError, StopRunError) as error:
@@ -68,18 +69,24 @@ def run_regular(context: RunContext, scope: ExportScope | None = None) -> Summar
         release_lease(context, complete=complete)
 
 
-def _audit(context: RunContext, plan: Plan) -> tuple[Plan, OutOfTimeError | StopRunError | None]:
-    """Audit what is due, and export at once what turned out to be incomplete: the whole plan, and
-    what stopped it before its end, if something did."""
-    found = audit_exported(context, context.store.read())
-    incomplete = set(found.incomplete)
-    if found.error is not None or not incomplete:
-        return plan, found.error
+def _look_again(
+    context: RunContext, plan: Plan
+) -> tuple[Plan, OutOfTimeError | StopRunError | None]:
+    """Continue the repairs that were requested, audit what is due, and export at once what turned
+    out to be broken or incomplete: the whole plan, and what stopped it before its end, if something
+    did."""
+    checkpoint = context.store.read()
+    error = continue_repairs(context, checkpoint)
+    if error is None:
+        error = audit_exported(context, checkpoint).error
+    if error is not None:
+        return plan, error
+    tried = {(window, name) for window, names in plan for name in names}
     checkpoint = context.store.read()
     again = [
         (window, names)
         for window, lacking in plan_run(context, checkpoint, None)
-        if (names := tuple(name for name in lacking if (window, name) in incomplete))
+        if (names := tuple(name for name in lacking if (window, name) not in tried))
     ]
     return [*plan, *again], _export_plan(context, checkpoint, again)
 

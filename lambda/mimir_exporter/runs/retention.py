@@ -29,38 +29,50 @@ FOLDERS = 8
 
 @dataclass(frozen=True)
 class ExpiryResult:
-    """How many files a run deleted, and the error that stopped it, if there was one."""
+    """How many files a run deleted, and the error that stopped it, if there was one; `finished`:
+    nothing expired is left."""
 
     deleted: int = 0
     error: StopRunError | None = None
+    finished: bool = False
 
 
-def delete_expired(context: RunContext, checkpoint: Checkpoint) -> ExpiryResult:
-    """Delete files older than RETENTION_DAYS, once a day, by as many runs as it takes."""
+def delete_expired(
+    context: RunContext, checkpoint: Checkpoint, *, share: float = SHARE, at_once: bool = False
+) -> ExpiryResult:
+    """Delete files older than RETENTION_DAYS, once a day, by as many runs as it takes.
+
+    In a `share` of the time that is left; `at_once` also where it is done for today.
+    """
     now = context.now()
     today = iso(now)[:10]
-    if not context.settings.retention_s or checkpoint.retention_done == today:
-        return ExpiryResult()
-    deadline = Deadline(context.deadline.remaining_s() * SHARE)
-    deleted = 0
+    if not context.settings.retention_s or (checkpoint.retention_done == today and not at_once):
+        return ExpiryResult(finished=True)
+    deadline = Deadline(context.deadline.remaining_s() * share)
+    deleted, whole = 0, False
     try:
         # Record the cutoff before deleting: no file is missing without its reason.
         context.store.update(lambda fresh: mark_deleted(fresh, keep_from(context.settings, now)))
         listed, done = delete_listed(context, keep_from(context.settings, now), deadline)
         found, finished = delete_expired_files(context.bucket, context.settings, now, deadline)
         deleted = listed + found
-        if finished and done:
+        whole = finished and done
+        if whole:
             context.store.update(lambda fresh: setattr(fresh, "retention_done", today))
     except OutOfTimeError:
         pass  # the next run goes on
     except StopRunError as error:
         return ExpiryResult(deleted, error)
-    return ExpiryResult(deleted)
+    return ExpiryResult(deleted, finished=whole)
 
 
-def delete_listed(context: RunContext, keep: int, deadline: Deadline) -> tuple[int, bool]:
+def delete_listed(
+    context: RunContext, keep: int, deadline: Deadline, *, quiet: bool = False
+) -> tuple[int, bool]:
     """Delete the files that the manifests of days before `keep` (unix seconds) list, as they were
     written, and then the manifests; how many files, and whether all of them. Raises StopRunError.
+
+    `quiet`: nothing is logged, as of a dry run.
     """
     gone: list[str] = []
     finished = True
@@ -73,7 +85,7 @@ def delete_listed(context: RunContext, keep: int, deadline: Deadline) -> tuple[i
     except OutOfTimeError:
         finished = False
     finally:
-        if gone:
+        if gone and not quiet:
             log.EXPIRED_FILES_DELETED(deleted=len(gone), unfinished=not finished)
     return len(gone), finished
 
@@ -105,7 +117,7 @@ def _clear_listed(
 
 
 def delete_expired_files(
-    bucket: ObjectStore, settings: Settings, now: int, deadline: Deadline
+    bucket: ObjectStore, settings: Settings, now: int, deadline: Deadline, *, quiet: bool = False
 ) -> tuple[int, bool]:
     """Delete this exporter's files of expired days; how many, and whether all of them.
 
@@ -134,7 +146,7 @@ def delete_expired_files(
     except OutOfTimeError:
         finished = False
     finally:
-        if deleted:
+        if deleted and not quiet:
             log.EXPIRED_FILES_DELETED(deleted=deleted, unfinished=not finished)
     return deleted, finished
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ..errors import StopRunError
-from ..events import FailureResult, RunOutcome, RunResult
+from ..events import DayResult, FailureResult, RunOutcome, RunResult
 from ..timeline.windows import iso
 from ..words import counted
 from .plan import ExportScope
@@ -31,6 +31,7 @@ class Summary:
     deleted: int = 0
     seconds: float = 0.0
     error: StopRunError | None = None
+    days: list[DayResult] = field(default_factory=list)
 
     def failures(self) -> list[FailureResult]:
         """The first metric-windows that failed, each with the parts of its error."""
@@ -49,7 +50,7 @@ class Summary:
     def as_dict(self) -> RunResult:
         """What the function returns."""
         totals = self.totals
-        return {
+        result: RunResult = {
             "outcome": self.outcome,
             "message": self.message,
             "windows": {
@@ -72,6 +73,9 @@ class Summary:
             "query_s": round(totals.query_s, 1),
             "failures": self.failures(),
         }
+        if self.days:
+            result["days"] = self.days
+        return result
 
     def stop(self, scope: ExportScope | None, error: StopRunError) -> None:
         """The error that ended the run before its end."""
