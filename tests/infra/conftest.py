@@ -1,5 +1,6 @@
-"""Synthesizes the stack in this process: jsii is slow, so each variant is made once a module."""
+"""Synthesizes the stack in this process: jsii is slow, so each variant is made once a session."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -51,8 +52,16 @@ def make_stack(package: Package) -> MakeStack:
 
 @pytest.fixture(scope="session")
 def synthesize(make_stack: MakeStack) -> Synthesize:
-    """The template of the stack with these settings."""
-    return lambda **settings: Template.from_stack(make_stack(**settings))
+    """The template of the stack with these settings, made once a session: it takes a second."""
+    made: dict[str, Template] = {}
+
+    def synthesize_once(**settings: object) -> Template:
+        key = json.dumps(settings, sort_keys=True)
+        if key not in made:
+            made[key] = Template.from_stack(make_stack(**settings))
+        return made[key]
+
+    return synthesize_once
 
 
 @pytest.fixture(scope="session")

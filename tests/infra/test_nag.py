@@ -8,22 +8,7 @@ from aws_cdk import aws_iam as iam
 from cdk_nag import AwsSolutionsChecks
 
 from tests.infra.conftest import MakeStack
-
-VARIANTS = {
-    "as cdk.json has it": {},
-    "without VPC and login": {"vpc_id": "none", "auth_secret_arn": "none", "s3_bucket": "mine"},
-    "alarms by mail, and a reader": {
-        "alarm_email": "oncall@example.com",
-        "reader_principal_arn": "arn:aws:iam::123456789012:role/reader",
-        "reader_external_id": "abc",
-    },
-    "everything exists": {
-        "s3_bucket": "mine",
-        "vpc_id": "none",
-        "role_arn": "arn:aws:iam::123456789012:role/writer",
-        "alarm_topic_arn": "arn:aws:sns:eu-central-1:123456789012:oncall",
-    },
-}
+from tests.infra.variants import VARIANTS
 
 
 @pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS)

@@ -7,27 +7,9 @@ import pytest
 
 from infra import ROOT
 from tests.infra.conftest import Synthesize
+from tests.infra.variants import VARIANTS
 
 PAGE = (ROOT / "docs" / "permissions.md").read_text("utf-8")
-# Every setting that brings rights with it.
-VARIANTS: dict[str, dict[str, object]] = {
-    "as cdk.json has it": {},
-    "with a reader": {
-        "reader_principal_arn": "123456789012",
-        "reader_external_id": "abc",
-    },
-    "with a workspace": {"sigv4_region": "eu-central-1", "path_prefix": "workspaces/ws-1a2b"},
-    "with a bucket's key": {
-        "s3_bucket": "costs",
-        "s3_kms_key_arn": "arn:aws:kms:eu-central-1:123456789012:key/1",
-    },
-    "with a role and a key": {
-        "s3_bucket": "costs",
-        "role_arn": "arn:aws:iam::123456789012:role/exporter",
-        "auth_secret_arn": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:m-AbCdEf",
-        "auth_secret_kms_key_arn": "arn:aws:kms:eu-central-1:123456789012:key/1",
-    },
-}
 
 
 def granted(resources: dict[str, Any]) -> set[str]:
