@@ -72,11 +72,11 @@ def watch_parts() -> Parts:
     """Have the exporter's parts counted."""
     from mimir_exporter.answer import split, spool  # noqa: PLC0415
     from mimir_exporter.checkpoint.store import CheckpointStore  # noqa: PLC0415
-    from mimir_exporter.source.api import Mimir  # noqa: PLC0415
+    from mimir_exporter.source.transport import Transport  # noqa: PLC0415
     from mimir_exporter.storage.fast_bucket import FastBucket  # noqa: PLC0415
 
     parts = Parts()
-    parts.wrap_iterator(Mimir, "_blocks", "query")
+    parts.wrap_iterator(Transport, "blocks", "query")
     parts.wrap(split.Splitter, "feed", "split")
     parts.wrap(split.Splitter, "finish", "split")
     parts.wrap(spool.Spool, "add", "compress")

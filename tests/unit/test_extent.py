@@ -45,7 +45,7 @@ def test_any_answer(matrix: list[Any], points: list[int]) -> None:
         found = expected.setdefault(one["metric"].get("cluster") or DEFAULT, [])
         found += [point[0] for key in ("values", "histograms") for point in one.get(key) or ()]
     with fill(answer(matrix), points, None) as spool:
-        for name, amount in spool.amounts.items():
+        for name, amount in spool.amounts().items():
             moments = expected[name]
             assert (amount.first, amount.last) == (
                 (min(moments), max(moments)) if moments else (None, None)
@@ -64,7 +64,7 @@ def test_knowing_the_steps_changes_nothing(
     ]
     text = b'{"status":"success","data":{"resultType":"matrix","result":[%s]}}' % b",".join(texts)
     with fill(text, points, STEPS) as quick, fill(text, points, None) as slow:
-        assert quick.amounts == slow.amounts
+        assert quick.amounts() == slow.amounts()
 
 
 def test_a_label_that_looks_like_the_last_sample_is_none() -> None:
@@ -91,7 +91,7 @@ def test_a_part_that_is_dropped_takes_its_ends_with_it() -> None:
         spool.begin_part()
         spool.add("a", series(*STEPS), 1, 2)
         spool.drop_part()
-        assert spool.amounts["a"].first == spool.amounts["a"].last == START + 60
+        assert spool.amounts()["a"].first == spool.amounts()["a"].last == START + 60
         spool.add("a", series(START + 120), 1, 1)
         assert [(one.first, one.last) for one in spool.files()] == [(START + 60, START + 120)]
 

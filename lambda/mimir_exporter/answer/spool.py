@@ -144,7 +144,6 @@ class Spool:
         """The clusters that have series."""
         return tuple(self._clusters)
 
-    @property
     def amounts(self) -> dict[str, Amount]:
         """What each cluster has."""
         return {

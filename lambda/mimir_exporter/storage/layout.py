@@ -7,6 +7,7 @@ k8s/prometheus/prod-eu/end=20251101/day=5/metric=cpu_usage/1759622400_cpu_usage.
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import quote, unquote_to_bytes
 
@@ -61,8 +62,13 @@ def day_folder(folder: str, day: datetime) -> str:
 
 def object_key_in(folder: str, metric: str, start: int) -> str:
     """The key of the file of one metric and window in a cluster's folder (with its slash)."""
+    return folder + _end_of_key(metric, start)
+
+
+@lru_cache(16)  # a window has it a thousand times
+def _end_of_key(metric: str, start: int) -> str:
     day = datetime.fromtimestamp(start, UTC)
-    return f"{day_folder(folder, day)}metric={metric}/{start}_{metric}.json.gz"
+    return f"{day_folder('', day)}metric={metric}/{start}_{metric}.json.gz"
 
 
 def object_key(prefix: str, cluster: str, metric: str, start: int) -> str:

@@ -40,7 +40,7 @@ def send_files(
         nonlocal held
         future, file = running.popleft()
         held -= file.size
-        return result_within(deadline, future, f"The request to write {place(file)}")
+        return result_within(deadline, future, lambda: f"The request to write {place(file)}")
 
     try:
         for file in files:

@@ -111,7 +111,8 @@ class Writer:
         before = self._look(export, attempt)
         old = before.manifest
         keys = {self._uploader.key(export, cluster): cluster for cluster in spool.clusters}
-        amounts = {key: spool.amounts[cluster] for key, cluster in keys.items()}
+        by_cluster = spool.amounts()
+        amounts = {key: by_cluster[cluster] for key, cluster in keys.items()}
         kept: dict[str, ManifestFile] = {}
         if not export.force:
             # Where files are split otherwise, what this export wrote of them counts twice.

@@ -26,11 +26,11 @@ def call_within(deadline: Deadline, action: Callable[[], T], what: str) -> T:
     if SHARED.is_current:
         # Whoever waits for this thread waits no longer than there is time.
         return action()
-    return result_within(deadline, SHARED.submit(action), what)
+    return result_within(deadline, SHARED.submit(action), lambda: what)
 
 
-def result_within(deadline: Deadline, future: "Future[T]", what: str) -> T:
-    """The result of what was submitted to the shared threads.
+def result_within(deadline: Deadline, future: "Future[T]", what: Callable[[], str]) -> T:
+    """The result of what was submitted to the shared threads; `what` names it in an error.
 
     While there is time for work it is waited for until that is used up, and from then on as long
     as the reserve lasts. Raises OutOfTimeError where just the time was short, StopRunError where
@@ -46,4 +46,4 @@ def result_within(deadline: Deadline, future: "Future[T]", what: str) -> T:
         SHARED.give_up(future)
         if at_work and wait_s < HANGS_S:
             raise OUT_OF_TIME() from error
-        raise CALL_TIMED_OUT(call=what, seconds=wait_s) from error
+        raise CALL_TIMED_OUT(call=what(), seconds=wait_s) from error
