@@ -68,13 +68,14 @@ class Uploader:
         Raises OutOfTimeError between two files, StopRunError.
         """
 
+        common = self._metadata(export.window)
+
         def send(file: ClusterFile, body: bytes | BinaryIO) -> Upload:
             # What is written stays, and counts for nothing until all of it is.
             self._deadline.check()
             key = self.key(export, file.cluster)
-            etag = self._put(
-                *(key, file, body, export.window, etags.get(key)), overwrite=key in unfinished
-            )
+            metadata = {**common, "series": str(file.series), "samples": str(file.samples)}
+            etag = self._put(key, body, metadata, etags.get(key), overwrite=key in unfinished)
             if etag is None:
                 return key, None
             return key, ManifestFile(
@@ -87,27 +88,27 @@ class Uploader:
 
         return send_files(send, files, self._deadline, place)
 
+    def _metadata(self, window: Window) -> dict[str, str]:
+        """What is the same for all files of a metric-window."""
+        return {
+            "window": str(window),
+            "step": str(window.step_s),
+            "split-by": self._layout.split_by,
+            "exporter": f"mimir-exporter/{__version__}",
+            "source": quote(self._layout.cluster_name, safe=""),
+        }
+
     def _put(
         self,
         key: str,
-        file: ClusterFile,
         body: bytes | BinaryIO,
-        window: Window,
+        metadata: Mapping[str, str],
         etag: str | None,
         *,
         overwrite: bool,
     ) -> str | None:
         """The ETag of what was written; None where something else than `etag` was there, and not
         to be overwritten."""
-        metadata = {
-            "window": str(window),
-            "step": str(window.step_s),
-            "series": str(file.series),
-            "samples": str(file.samples),
-            "split-by": self._layout.split_by,
-            "exporter": f"mimir-exporter/{__version__}",
-            "source": quote(self._layout.cluster_name, safe=""),
-        }
         for _ in range(RACES):
             if not isinstance(body, bytes):
                 body.seek(0)
