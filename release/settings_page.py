@@ -41,9 +41,8 @@ when Mimir answers 401, the secret is read again.
 """
 # The rows of README's table: what most deployments give.
 COMMON = (
-    "hostname", "port", "scheme", "path_prefix", "cluster_name", "cluster_label_name", "s3_bucket",
-    "s3_prefix", "vpc_id", "subnet_ids", "auth_secret_arn", "prometheus_x_scope_orgid",
-    "backfill_days", "retention_days", "alarm_email",
+    "hostname", "port", "path_prefix", "cluster_name", "vpc_id", "s3_bucket", "auth_secret_arn",
+    "alarm_email",
 )  # fmt: skip
 _MARKED = re.compile(r"(<!-- settings: made by `make docs` -->\n).*?(<!-- end -->)", re.DOTALL)
 

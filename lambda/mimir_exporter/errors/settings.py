@@ -33,15 +33,14 @@ UNKNOWN_ACTION = ErrorKind(
     SettingsError,
     "Unknown action {action!r} in the event",
     "use {{}} for a regular run, or one of the actions {known}",
-    "a typing error: one of the events of the [README](../README.md#events)",
+    "a typing error: one of [these](events.md)",
 )
 UNKNOWN_EVENT_KEY = ErrorKind(
     "unknown_event_key",
     SettingsError,
     "Unknown key {key!r} in the event",
     "{allowed}",
-    "a typing error, or the console's own example event: one of the events of the "
-    "[README](../README.md#events)",
+    "a typing error, or the console's own example event: one of [these](events.md)",
 )
 CONFLICTING_EVENT = ErrorKind(
     "conflicting_event",
