@@ -94,8 +94,9 @@ class Alarms(Construct):
             metrics.one("Gaps", "Maximum", self._pace),
             MORE,
             0,
-            "A metric failed 5 times for a window; its data is missing in S3, and it is retried "
-            f"once a day. Which one, and why: {status} where `failures` has it with `gap` true. "
+            "A metric failed 5 times for a window, or was exported in part; its data is missing in "
+            f"S3, and it is retried once a day. Which one, and why: {status} where `failures` has "
+            "it with `gap` true. "
             "Correct the cause, then export the range with the event of events/export.json. "
             "Act before Mimir's retention has passed it.",
         )

@@ -166,9 +166,10 @@ EXPIRED_FILES_DELETED = Message(
 MANIFEST_NOT_READ = Message(
     "manifest not read",
     ("WARNING",),
-    "a manifest of an expired day cannot be read; its files are found by listing",
+    "a manifest cannot be read: files of an expired day are found by listing, and a metric-window "
+    "that was to be audited cannot be",
     ERROR_PARTS,
-    action="delete it",
+    action="what `remedy` says",
 )
 RUN_PLANNED = Message(
     "run planned",

@@ -16,12 +16,12 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import urllib3
 
@@ -97,9 +97,13 @@ class Exchange:
         self.connection = connection
         self._proxy = server
 
-    def forward(self, headers: Mapping[str, str] | None = None) -> Answer:
-        """What the real server says. `headers` replace some of the request's."""
-        return self._proxy.ask(self.request, headers or {})
+    def forward(self, headers: Mapping[str, str] | None = None, **fields: str) -> Answer:
+        """What the real server says. `headers` and `fields` of the form replace the request's."""
+        asked = self.request
+        if fields:
+            asked = replace(asked, body=urlencode(asked.fields | fields).encode())
+            headers = {**(headers or {}), "content-length": str(len(asked.body))}
+        return self._proxy.ask(asked, headers or {})
 
     def send(self, answer: Answer) -> None:
         """The whole answer, with its length."""
@@ -459,5 +463,48 @@ def late(seconds: float) -> Fault:
     def fault(exchange: Exchange) -> None:
         exchange.wait(seconds)
         exchange.send(exchange.forward())
+
+    return fault
+
+
+NO_SERIES = b'{"status":"success","data":{"resultType":"matrix","result":[]}}'
+
+
+def look_back_to(oldest: Callable[[], float]) -> Fault:
+    """The real answer of what is from `oldest` (unix seconds) on: as max_query_lookback does it,
+    the start of the range is moved there, whatever the step."""
+
+    def fault(exchange: Exchange) -> None:
+        fields, begin = exchange.request.fields, oldest()
+        first = float(fields.get("start", fields.get("time", 0)))
+        last = float(fields.get("end", first))
+        if first >= begin:
+            exchange.send(exchange.forward())
+        elif last < begin or "time" in fields:
+            exchange.send(Answer(200, NO_SERIES, {"Content-Type": "application/json"}))
+        else:
+            exchange.send(exchange.forward(start=f"{begin:.3f}"))
+
+    return fault
+
+
+def forget_before(oldest: Callable[[], float]) -> Fault:
+    """The real answer without any sample of before `oldest`: a retention that does not touch the
+    grid, as VictoriaMetrics has it."""
+
+    def fault(exchange: Exchange) -> None:
+        whole = exchange.forward({"accept-encoding": "identity"})
+        answered = json.loads(whole.body)
+        kept = []
+        for series in answered["data"]["result"]:
+            if "value" in series:
+                kept += [series] if float(series["value"][0]) >= oldest() else []
+                continue
+            values = [one for one in series["values"] if float(one[0]) >= oldest()]
+            kept += [series | {"values": values}] if values else []
+        answered["data"]["result"] = kept
+        exchange.send(
+            Answer(200, json.dumps(answered).encode(), {"Content-Type": "application/json"})
+        )
 
     return fault

@@ -12,6 +12,7 @@ from tests.integration.conftest import MakeFunction, MakeProxy
 from tests.integration.deployment import HOUR_S, Function
 from tests.integration.test_manifests import (
     HOUR,
+    MANIFEST,
     START,
     exporting,
     manifest_of,
@@ -193,3 +194,66 @@ def test_windows_of_a_day_are_counted_in_one_query_and_refused_ones_in_halves(
     wait(again).export()
     assert len([one for one in proxy.requests if counts(one) and not one.span_s]) == 4
     assert again.messages("windows audited")[0]["audited"] == 4
+
+
+def test_late_data_that_the_source_forgets_again_leaves_the_files_and_is_named(
+    make_function: MakeFunction, make_proxy: MakeProxy, source: Prometheus
+) -> None:
+    """The audit found more; before it could be exported, the source had forgotten all of it."""
+    proxy = make_proxy(f"http://127.0.0.1:{source.port}")
+    function = exporting(make_function, source, AUDIT_AFTER="1h", PORT=str(proxy.port))
+    function.export()
+    before = function.files()
+    push(source, {("prod-us", "api"): range(20, 60)})
+
+    def of_hour(request: faults.Request) -> bool:
+        fields = request.fields
+        moment = float(fields.get("start") or fields.get("time") or 0)
+        return moment < START + HOUR_S and "count_over_time" not in fields.get("query", "")
+
+    proxy.spoil(faults.error(422, "not now"), lambda one: one.is_query and of_hour(one))
+    assert wait(function).export()["outcome"] == "unfinished"
+    assert function.messages("more samples at source")
+    proxy.heal()
+    proxy.spoil(
+        faults.answer(200, faults.NO_SERIES),
+        lambda one: (
+            one.path.endswith(("/query", "/query_range"))
+            and one.fields["query"] != "1"
+            and float(one.fields.get("start") or one.fields.get("time") or 1e12) < START + HOUR_S
+        ),
+    )
+    for _ in range(5):
+        function.export()
+        function.clock.advance(60)
+    for _ in range(3):
+        function.clock.advance(24 * HOUR_S)
+        function.export()
+    assert before.items() <= function.files().items()
+    event = {"action": "status", "start": START, "end": START + HOUR_S}
+    status = function.export(event)
+    assert (status["outcome"], status["metric_windows"]) == ("incomplete", {"in_part": 1})
+    assert status["in_part"] == [{"metric": "load", "range": THIS_HOUR}]
+    assert function.export({**event, "files": True})["files"]["missing"] == []
+
+
+@pytest.mark.parametrize("broken", [b"no gzip", b""])
+def test_a_manifest_that_cannot_be_read_is_named_and_the_others_are_audited(
+    broken: bytes, make_function: MakeFunction, make_prometheus: MakePrometheus
+) -> None:
+    source = push(make_prometheus(), {("prod-eu", "api"): range(-14 * 60, 60)})
+    function = exporting(make_function, source, AUDIT_AFTER="1h", BACKFILL_DAYS="14h")
+    function.export()
+    # Of the older of two days.
+    key = MANIFEST.replace("20250301", "20250228").replace(str(START), str(START - 13 * HOUR_S))
+    assert function.keys(key)
+    function.put(key, broken)
+    wait(function).export()
+    (line,) = function.messages("windows not auditable")
+    assert (line["unauditable"], line["range"][:10]) == (1, "2025-02-28")
+    assert key in line["summary"]
+    assert sum(one["audited"] for one in function.messages("windows audited")) == 13
+    function.export()
+    assert not function.messages("windows not auditable")
+    status = function.export({"action": "status", "files": True})
+    assert (status["outcome"], status["files"]["changed"]) == ("incomplete", [key])

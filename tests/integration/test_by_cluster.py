@@ -45,7 +45,7 @@ TOO_MANY = "the query exceeded the maximum number of series (err-mimir-max-serie
 
 def fill(prometheus: Prometheus) -> Prometheus:
     """One node for each cluster, and one without the label; and a search engine's clusters."""
-    times = [1000 * at for at in range(LAST_END - HOUR_S - 300, LAST_END, 60)]
+    times = [1000 * at for at in range(LAST_END - 2 * HOUR_S - 300, LAST_END, 60)]
 
     def series(name: str, cluster: str) -> Batch:
         labels = {"__name__": name, "node": f"node-of-{cluster}", "namespace": "pay"}

@@ -1,9 +1,10 @@
 """Keeps the checkpoint's document small: drops detail; never marks missing data as exported. Pure.
 
 Usually nothing has to be done: ten thousand gaps that lie apart fit as they are. Beyond that, what
-matters least goes first: old errors, then which windows had no series, which were audited (they
-are audited again), and the exact outline of what lies behind retention and of failures. What is
-exported and not deleted, what executions have and what was requested again stays exact.
+matters least goes first: old errors, then of which missing windows there is a part, which had no
+series, which were audited (they are audited again), and the exact outline of what lies behind
+retention and of failures. What is exported and not deleted, what executions have and what was
+requested again stays exact.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,6 +23,8 @@ from .state import Checkpoint
 # takes a tenth of a second.
 MOST_BYTES = 1_000_000
 ERRORS = 24
+# Of each metric, exported in part: one hour is at the border of a source's retention at a time.
+PARTS = 24
 # How near to each other two things have to be to become one; the last is ever.
 NEAR_S = (DAY_S // 4, 2 * DAY_S, 14 * DAY_S, 100_000 * DAY_S)
 
@@ -41,6 +44,7 @@ def shrink_to_limit(checkpoint: Checkpoint, now: int) -> bytes:
 
 def _steps(now: int) -> Iterator[Step]:
     yield partial(_forget_errors, now=now)
+    yield _forget_in_part
     for forget in (_forget_empty, _forget_audited, _forget_old_outlines):
         for near_s in NEAR_S:
             yield partial(forget, near_s=near_s)
@@ -61,6 +65,13 @@ def _forget_errors(checkpoint: Checkpoint, now: int) -> None:
         ),
         now,
     )
+
+
+def _forget_in_part(checkpoint: Checkpoint) -> None:
+    """Of the older metric-windows that are exported in part, forget that they have files: they are
+    missing as any other that failed."""
+    for progress in checkpoint.metrics.values():
+        progress.in_part = progress.in_part[-PARTS:]
 
 
 def _forget_empty(checkpoint: Checkpoint, near_s: int) -> None:

@@ -21,6 +21,7 @@ from .records import (
     Failure,
     Handover,
     MetricProgress,
+    PartialExport,
     PartitionConfig,
     RangeTask,
     ReexportRequest,
@@ -106,8 +107,20 @@ def _dump_progress(metrics: Mapping[str, MetricProgress]) -> list[dict[str, Any]
             "empty": dump_ranges(one.empty),
             **({"empty_known_from": iso(one.empty_known_from)} if one.empty_known_from else {}),
             **{name: dump_ranges(ranges) for name in RARE_RANGES if (ranges := getattr(one, name))},
+            **({"in_part": _dump_in_part(one.in_part)} if one.in_part else {}),
         }
         for one, names in alike
+    ]
+
+
+def _dump_in_part(parts: Iterable[PartialExport]) -> list[dict[str, Any]]:
+    return [
+        {
+            "range": dump_range((one.start, one.end)),
+            **({"begins": iso(one.begins)} if one.begins else {}),
+            **({} if one.certain else {"certain": False}),
+        }
+        for one in parts
     ]
 
 
@@ -325,6 +338,16 @@ def _load_progress(group: Mapping[str, Any]) -> MetricProgress:
         empty=load_ranges(group["empty"]),
         empty_known_from=load_moment(group.get("empty_known_from", iso(0))),
         **{name: load_ranges(group.get(name, [])) for name in RARE_RANGES},
+        in_part=tuple(
+            sorted(
+                PartialExport(
+                    *load_range(one["range"]),
+                    load_moment(one.get("begins", iso(0))),
+                    require_type(bool, one.get("certain", True)),
+                )
+                for one in require_type(list, group.get("in_part", []))
+            )
+        ),
     )
 
 

@@ -11,10 +11,12 @@ from ..settings.settings import Settings
 from ..timeline.intervals import covers, intersect, subtract, union
 from ..timeline.windows import Window
 from .accepted import forget_accepted
+from .in_part import forget_partial, note_partial
 from .records import (
     GAP_ATTEMPTS,
     Failure,
     Handover,
+    PartialExport,
     merge_failures,
     shorten,
 )
@@ -47,15 +49,18 @@ def mark_exported(
     if empty and not had_series:  # past the source's retention the older files are all there is
         progress.empty = union(progress.empty, here)
     checkpoint.forget_failures(name, window.start, window.end)
+    forget_partial(progress, window.start, window.end)
     settle_requests(checkpoint, name, window.start, window.end, seen=seen)
     forget_accepted(checkpoint, name, window)
 
 
 def mark_pending(checkpoint: Checkpoint, name: str, window: Window) -> None:
     """This metric-window is to be exported again: its files are about to be taken away, or the
-    source has more than they have. Raises CheckpointError."""
+    source has more than they have. Until then it is exported in part. Raises CheckpointError."""
     progress = checkpoint.progress_of(name)
     here = [(window.start, window.end)]
+    if covers(checkpoint.stored(name), window.start, window.end):
+        note_partial(progress, PartialExport(window.start, window.end))
     progress.exported = subtract(progress.exported, here)
     progress.empty = subtract(progress.empty, here)
     progress.restored = subtract(progress.restored, here)
@@ -119,6 +124,28 @@ def mark_all_failed(
     _add_failures(checkpoint, name, failed, now)
 
 
+def mark_in_part(
+    checkpoint: Checkpoint,
+    name: str,
+    part: PartialExport,
+    window: Window,
+    error: ErrorDetails,
+    now: int,
+    *,
+    seen: int | None = None,
+) -> None:
+    """What the source gave of this metric-window is written, and is known not to be the whole: it
+    stays pending, as one that failed. Requests up to `seen` are done: another try by itself may
+    make it more, and never less. Raises CheckpointError."""
+    progress = checkpoint.progress_of(name)
+    here = [(window.start, window.end)]
+    for kept in ("exported", "empty", "restored", "audited", "unauditable"):
+        setattr(progress, kept, subtract(getattr(progress, kept), here))
+    settle_requests(checkpoint, name, window.start, window.end, seen=seen)
+    note_partial(progress, part)
+    mark_failed(checkpoint, name, window, error, now, seen=seen)
+
+
 def mark_nothing_left(
     checkpoint: Checkpoint,
     name: str,
@@ -151,6 +178,7 @@ def mark_deleted(checkpoint: Checkpoint, until: int) -> None:
     for progress in checkpoint.metrics.values():
         progress.restored = subtract(progress.restored, [(0, until)])
         progress.empty = subtract(progress.empty, [(0, until)])
+        forget_partial(progress, 0, until)
         if progress.empty_known_from <= until:
             progress.empty_known_from = 0
 

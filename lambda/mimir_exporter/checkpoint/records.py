@@ -37,6 +37,22 @@ class MetricProgress:
     restored: Intervals = ()  # of `exported`: there again, after retention had deleted it
     audited: Intervals = ()  # of `exported`: the source was asked again and had no more
     unauditable: Intervals = ()  # of `exported`: the source cannot say any more whether it is whole
+    in_part: "tuple[PartialExport, ...]" = ()  # not of `exported`: files are there, and not all
+
+
+@dataclass(frozen=True, order=True)
+class PartialExport:
+    """A metric-window whose files lack something, and which is pending therefore.
+
+    `begins`: the source had moved the start of the range, and the files hold what is from there on;
+    0: the source had more than they do. Without `certain` it may have begun there honestly: the
+    next look decides.
+    """
+
+    start: int
+    end: int
+    begins: int = 0
+    certain: bool = True
 
 
 @dataclass(frozen=True, order=True)

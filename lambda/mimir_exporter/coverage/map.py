@@ -197,6 +197,7 @@ def _sign(state: State, box: Box) -> str:
         "cross": f"M{x - half:.1f} {y - half:.1f}l{2 * half:.1f} {2 * half:.1f}"
         f"m0 {-2 * half:.1f}l{-2 * half:.1f} {2 * half:.1f}",
         "slash": f"M{x - half:.1f} {y + half:.1f}l{2 * half:.1f} {-2 * half:.1f}",
+        "half": f"M{x - half:.1f} {y + half:.1f}h{2 * half:.1f}v{-half:.1f}",
         "dash": f"M{x - half:.1f} {y:.1f}h{2 * half:.1f}",
         "bar": f"M{x:.1f} {y - half:.1f}v{2 * half:.1f}",
     }[look.sign]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
-from ..checkpoint.records import Failure
+from ..checkpoint.records import Failure, PartialExport
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.wanted import keep_from
 from ..settings.settings import Settings
@@ -34,6 +34,7 @@ class State(StrEnum):
     IN_WORK = "in_execution"
     PENDING = "pending"
     FAILED = "failed"  # will be retried
+    IN_PART = "in_part"  # files are there, and the source had more than they have
     MISSED_PAST_RETENTION = "missed_past_retention"  # never exported, older than RETENTION_DAYS
     NOTHING_LEFT = "nothing_left"  # never exported, and the source has forgotten it
     GAP = "gap"  # failed so often that only a daily try is left
@@ -51,14 +52,15 @@ WORDS = {
     State.IN_WORK: "in Step Functions",
     State.PENDING: "pending",
     State.FAILED: "failed, will be retried",
+    State.IN_PART: "exported in part",
     State.MISSED_PAST_RETENTION: "never exported, past retention",
     State.NOTHING_LEFT: "nothing left to export",
     State.GAP: "gap",
 }
 # Exported, and in the bucket as far as the source had it.
 EXPORTED_STATES = frozenset({State.EMPTY, State.AUDITED, State.EXPORTED, State.AGAIN})
-# Wanted, and not there.
-MISSING = frozenset({State.IN_WORK, State.PENDING, State.FAILED, State.GAP})
+# Wanted, and not there, or not all of it.
+MISSING = frozenset({State.IN_WORK, State.PENDING, State.FAILED, State.IN_PART, State.GAP})
 # Not there, and no run will change that.
 LOST = frozenset({State.MISSED_PAST_RETENTION, State.NOTHING_LEFT})
 # What the exporter has ever had to do: the rest was never wanted, or is not yet.
@@ -91,7 +93,8 @@ class Coverage:
     `reasons` are the failures that touch the range, oldest first; `executions` are the ranges
     that each Step Functions execution has of it. Before a metric's moment in `empty_known_from`
     what is EXPORTED may have been EMPTY: the checkpoint had no room for it. Up to `audited_until`
-    all that is exported of the range is audited.
+    all that is exported of the range is audited. `in_part` are the metric-windows, by metric, of
+    which there are files that lack something.
     """
 
     start: int
@@ -103,6 +106,7 @@ class Coverage:
     executions: Mapping[str, Intervals]
     empty_known_from: Mapping[str, int]
     audited_until: int
+    in_part: Mapping[str, tuple[PartialExport, ...]]
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -183,6 +187,17 @@ def survey(
         },
         empty_known_from={name: checkpoint.metrics[name].empty_known_from for name in known},
         audited_until=_audited_until(checkpoint, known, (start, end)),
+        in_part={
+            name: parts
+            for name in sorted(known)
+            if (
+                parts := tuple(
+                    one
+                    for one in checkpoint.metrics[name].in_part
+                    if one.start < end and start < one.end
+                )
+            )
+        },
     )
 
 
@@ -211,6 +226,7 @@ class Facts:
     again: Intervals
     gaps: Intervals
     nothing_left: Intervals
+    in_part: Intervals
     accepted: Intervals
     failed: Intervals
     held: Intervals
@@ -253,6 +269,8 @@ def _state_of_unwanted(facts: Facts, moment: int) -> State | None:
         return State.BEFORE
     if moment < facts.kept_from:
         return State.MISSED_PAST_RETENTION
+    if _holds(facts.in_part, moment):
+        return State.IN_PART
     return State.NOTHING_LEFT if _holds(facts.nothing_left, moment) else None
 
 
@@ -271,6 +289,7 @@ def _facts_of(
         again=union((one.start, one.end) for one in checkpoint.reexports if name in one.metrics),
         gaps=union((one.start, one.end) for one in failures if one.is_gap),
         nothing_left=union((one.start, one.end) for one in failures if one.nothing_left),
+        in_part=union((one.start, one.end) for one in progress.in_part),
         accepted=checkpoint.accepted_of(name),
         failed=union((one.start, one.end) for one in failures),
         held=held,
@@ -289,6 +308,7 @@ def _spans(facts: Facts, start: int, end: int) -> Iterator[Span]:
         facts.again,
         facts.gaps,
         facts.nothing_left,
+        facts.in_part,
         facts.accepted,
         facts.failed,
         facts.held,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from ..checkpoint.records import Acceptance, Failure, ReexportRequest
+from ..checkpoint.records import Acceptance, Failure, PartialExport, ReexportRequest
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.wanted import keep_from, lag_s
 from ..errors import settings as errors
@@ -89,6 +89,10 @@ def report_status(context: RunContext, event: StatusEvent) -> StatusResult:
         ),
         "accepted": _cut(
             [_acceptance(one) for one in checkpoint.accepted if _accepted_in(one, coverage)], _more
+        ),
+        "in_part": _cut(
+            [_partial(name, one) for name, parts in coverage.in_part.items() for one in parts],
+            _more,
         ),
         "failures": _cut([_failure(one) for one in reasons], _more),
         "executions": _cut(
@@ -176,6 +180,7 @@ def _line(line: Line) -> dict[str, object]:
     others = {
         "audited": State.AUDITED,
         "reexport_requested": State.AGAIN,
+        "in_part": State.IN_PART,
         "gaps": State.GAP,
         "nothing_left": State.NOTHING_LEFT,
         "accepted": State.ACCEPTED,
@@ -213,6 +218,12 @@ def _acceptance(one: Acceptance) -> dict[str, object]:
 
 def _accepted_in(one: Acceptance, coverage: Coverage) -> bool:
     return bool(intersect(one.ranges, [(coverage.start, coverage.end)]))
+
+
+def _partial(name: str, one: PartialExport) -> dict[str, object]:
+    """What the files lack: all before `from`, or, without it, what the source had more."""
+    begins = {"from": iso(one.begins)} if one.begins else {}
+    return {"metric": name, "range": iso_range(one.start, one.end), **begins}
 
 
 def _failure(one: Failure) -> dict[str, object]:

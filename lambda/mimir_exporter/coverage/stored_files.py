@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
 
-from ..errors import OutOfTimeError
+from ..errors import OutOfTimeError, QueryError
 from ..storage.layout import day_folder, object_key_in, parse_key
 from ..storage.manifest import Manifest, ManifestStore
 from ..storage.objects import ObjectStore, StoredKey
@@ -22,7 +22,7 @@ LISTINGS = 8
 # Files of these windows are there as long as nobody but retention deletes any. A window without
 # series has none, one that is asked for again may have been such a window, and the exporter does
 # not count how many clusters one with series has.
-_PROMISED = frozenset({State.EXPORTED, State.AUDITED})
+_PROMISED = frozenset({State.EXPORTED, State.AUDITED, State.IN_PART})
 
 
 # Keys of lost files that are kept; beside them they are only counted.
@@ -36,7 +36,7 @@ class Files:
     metric-windows without a manifest that should have a file of some cluster and have none;
     `lost_keys` are the first of them, the latter with `*` for the cluster. `unknown` counts those
     that have none and may never have had one. `changed` counts files that are not as their
-    manifest has them. All of the days that were counted."""
+    manifest has them, and manifests that cannot be read. All of the days that were counted."""
 
     clusters: dict[str, dict[str, int]] = field(default_factory=dict)
     counted_whole: bool = False
@@ -100,6 +100,7 @@ class _Count:
         self._coverage = coverage
         self._deadline = deadline
         self._manifests = manifests
+        self._unreadable: list[str] = []
 
     def folders_in(self, folder: str) -> tuple[str, ...]:
         self._deadline.check()
@@ -111,7 +112,11 @@ class _Count:
 
     def _read(self, metric: str, start: int) -> Manifest | None:
         self._deadline.check()
-        found = self._manifests.read(metric, start)
+        try:
+            found = self._manifests.read(metric, start)
+        except QueryError:
+            self._unreadable.append(self._manifests.key(metric, start))
+            return None
         return None if found is None else found[0]
 
     def count_day(self, pool: ThreadPoolExecutor, days: Iterable[str], start: int) -> None:
@@ -135,6 +140,9 @@ class _Count:
             read = pool.map(self._read, [metric] * len(with_manifest), with_manifest)
             for manifest in read:
                 _compare(self.files, manifest, stored)
+            for key in sorted(self._unreadable):
+                self.files.add_changed(key)
+            self._unreadable.clear()
             for moment in due:
                 if (moment, metric) not in noted and (metric, moment) not in found:
                     _miss(self.files, self._prefix, self._coverage, metric, moment)

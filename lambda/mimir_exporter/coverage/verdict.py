@@ -28,6 +28,10 @@ _WORDS = {
         "was never exported and is past retention",
         "were never exported and are past retention",
     ),
+    State.IN_PART: (
+        "is exported in part: the source had more of it",
+        "are exported in part: the source had more of them",
+    ),
     State.FAILED: ("failed and will be tried again", "failed and will be tried again"),
     State.PENDING: ("is pending", "are pending"),
     State.IN_WORK: ("is in Step Functions", "are in Step Functions"),

@@ -443,3 +443,34 @@ NOTHING_LEFT = ErrorKind(
     "accept the gap with {event}",
     "a gap that was not fixed within the source's retention",
 )
+ANSWER_OUT_OF_RANGE = ErrorKind(
+    "answer_out_of_range",
+    QueryError,
+    "The answer has samples from {first} to {last}, outside of the window {window}",
+    "check the gateway in front of the source: the range of a query must reach it as it was sent",
+    "a cache or a gateway that aligns ranges to steps of its own",
+)
+EXPORTED_IN_PART = ErrorKind(
+    "exported_in_part",
+    QueryError,
+    "Exported in part, from {begins} on: the source had moved the start of the range",
+    "raise the source's max_query_lookback or its retention, and it is retried; where the rest is "
+    "gone, accept the gap with {event}",
+    "the window lies at the border of the source's retention",
+)
+BEGINS_LATE = ErrorKind(
+    "begins_late",
+    QueryError,
+    "No metric has anything before {begins}: exported from there on, and in part if the source has "
+    "moved the start of the range",
+    "no action needed: the next run looks again, and takes it for the whole where it has not moved",
+    "the source is new, or its retention ends here",
+)
+MORE_AT_SOURCE = ErrorKind(
+    "more_at_source",
+    QueryError,
+    "Exported in part: the source had more than the files have, and does not give it any more",
+    "no action needed while the source may have it again: it is retried; to take what it has now, "
+    "reexport the window with force; otherwise accept the gap with {event}",
+    "late data that the source forgot before it was exported",
+)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from .. import log
 from ..checkpoint.outcomes import mark_audited, mark_pending, mark_unauditable
 from ..checkpoint.state import Checkpoint
-from ..errors import ExportError, OutOfTimeError, StopRunError
+from ..errors import ExportError, OutOfTimeError, QueryError, StopRunError
 from ..source.counts import Counts
 from ..storage.manifest import Manifest, RawCounts
 from ..timeline.intervals import intersect, subtract
@@ -99,8 +99,8 @@ def _due_days(context: RunContext, checkpoint: Checkpoint) -> Iterator[list[Pair
 def _audit_day(context: RunContext, pairs: Sequence[Pair], found: Findings) -> None:
     """Audit those of a day whose export is long enough ago."""
     # A day that was exported just now, as by a backfill, costs one request and not one for each.
-    probe = random.choice(pairs)  # noqa: S311
-    if not _is_due(context, _read(context, probe)):
+    probe = _read(context, random.choice(pairs))  # noqa: S311
+    if not isinstance(probe, QueryError) and not _is_due(context, probe):
         return
     with ThreadPoolExecutor(READS) as pool:
         manifests = dict(
@@ -109,7 +109,10 @@ def _audit_day(context: RunContext, pairs: Sequence[Pair], found: Findings) -> N
     by_counts: dict[Pair, Manifest] = {}
     by_answers: dict[Pair, Manifest] = {}
     for pair, manifest in manifests.items():
-        if manifest is None or manifest.is_listed:
+        if isinstance(manifest, QueryError):
+            log.MANIFEST_NOT_READ(error=manifest)
+            found.unauditable[pair] = str(manifest)
+        elif manifest is None or manifest.is_listed:
             found.unauditable[pair] = "It was exported before there were manifests"
         elif not _is_due(context, manifest):
             continue
@@ -125,9 +128,13 @@ def _audit_day(context: RunContext, pairs: Sequence[Pair], found: Findings) -> N
     _compare_answers(context, by_answers, found)
 
 
-def _read(context: RunContext, pair: Pair) -> Manifest | None:
+def _read(context: RunContext, pair: Pair) -> Manifest | QueryError | None:
+    """A manifest, or why it cannot be read: that is of this one alone. Raises StopRunError."""
     window, name = pair
-    stored = context.manifests.read(name, window.start)
+    try:
+        stored = context.manifests.read(name, window.start)
+    except QueryError as error:
+        return error
     return None if stored is None else stored[0]
 
 

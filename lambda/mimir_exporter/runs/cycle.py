@@ -10,7 +10,7 @@ from .. import log
 from ..answer.spool import Spool
 from ..catalog.metrics import Metric
 from ..checkpoint.doubts import doubt_empty
-from ..checkpoint.records import GAP_ATTEMPTS
+from ..checkpoint.records import GAP_ATTEMPTS, PartialExport
 from ..checkpoint.reexports import request_for
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.store import CheckpointStore
@@ -24,6 +24,7 @@ from ..storage.write import Writer, WriteStats
 from ..timeline.deadline import Deadline
 from ..timeline.intervals import covers
 from ..timeline.windows import Window
+from .beginnings import ACCEPT, Beginnings, find_partial, why_partial
 from .progress import ProgressRecorder
 from .totals import MetricFailure, Totals
 
@@ -55,6 +56,7 @@ class Exporter:
         self._writer = writer
         self._progress = ProgressRecorder(store, clock=clock)
         self._counter = counter
+        self._beginnings = Beginnings(self._catalog.values(), fetcher, clock)
         self._deadline = deadline
         self.rejected: set[str] = set()
         self.current: tuple[Window, str] | None = None
@@ -133,6 +135,7 @@ class Exporter:
                 fetched = self._fetcher.fetch(metric, window, spool)
                 if not spool.samples and self._is_forgotten(checkpoint, metric, window):
                     return False
+                moved = self._beginnings.find_moved(checkpoint, metric, window, spool.amounts())
                 written = self._writer.write(
                     Export(
                         metric,
@@ -141,33 +144,51 @@ class Exporter:
                         force=forced,
                         may_exist=_may_have_files(checkpoint, metric.name, window),
                         unmark=lambda: self._progress.set_pending(metric.name, window),
+                        begins=moved.begins if moved else None,
                     ),
                     spool,
                 )
         except QueryError as error:
             self._handle_failure(checkpoint, metric, window, error)
             return False
-        self._progress.add_exported(
-            *(metric.name, window),
-            empty=written.empty,
-            seen=checkpoint.requests_made,
-        )
+        part = find_partial(checkpoint, metric.name, window, moved, written)
+        if part is None:
+            self._progress.add_exported(
+                *(metric.name, window),
+                empty=written.empty,
+                seen=checkpoint.requests_made,
+            )
         self.totals.add_metric(spool, fetched, written)
         _log_metric(spool, fetched, written, time.monotonic() - started)
-        return True
+        if part is not None:
+            self._record_partial(checkpoint, metric, window, part)
+        return part is None
+
+    def _record_partial(
+        self, checkpoint: Checkpoint, metric: Metric, window: Window, part: PartialExport
+    ) -> None:
+        details = why_partial(part)
+        failure = MetricFailure(metric.name, window, details, checkpoint.requests_made, part)
+        _log_failure(checkpoint, failure, for_good=False)
+        self.totals.failures.append(failure)
+        self._progress.add_failure(failure)
 
     def _is_forgotten(self, checkpoint: Checkpoint, metric: Metric, window: Window) -> bool:
         """Whether an answer without series is one of a source that has forgotten that time, which
         is recorded. Raises as Fetcher.fetch does, and QueryError where it is not known."""
-        doubt = doubt_empty(checkpoint, metric.name, window)
-        if doubt is None:
-            return False
-        known = self._catalog.get(doubt.metric)
-        if known and doubt.window and self._fetcher.has_series(known, doubt.window):
-            return False
-        if not doubt.was_gap:
-            raise EMPTY_UNCONFIRMED(older=doubt.window)
-        details = NOTHING_LEFT.details(event='{"action": "accept"}')
+        exported = checkpoint.metrics[metric.name].exported
+        if covers(exported, window.start, window.end):
+            return False  # it has its files from before, or retention has deleted them
+        if not self._beginnings.is_forgotten(checkpoint, window):
+            doubt = doubt_empty(checkpoint, metric.name, window)
+            if doubt is None:
+                return False
+            known = self._catalog.get(doubt.metric)
+            if known and doubt.window and self._fetcher.has_series(known, doubt.window):
+                return False
+            if not doubt.was_gap:
+                raise EMPTY_UNCONFIRMED(older=doubt.window)
+        details = NOTHING_LEFT.details(event=ACCEPT)
         log.NOTHING_LEFT_TO_EXPORT(error=details)
         self._progress.add_nothing_left(
             MetricFailure(metric.name, window, details, checkpoint.requests_made)

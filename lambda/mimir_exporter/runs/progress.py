@@ -5,7 +5,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ..checkpoint.outcomes import mark_exported, mark_failed, mark_nothing_left, mark_pending
+from ..checkpoint.outcomes import (
+    mark_exported,
+    mark_failed,
+    mark_in_part,
+    mark_nothing_left,
+    mark_pending,
+)
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.store import CheckpointStore
 from ..errors import OutOfTimeError
@@ -50,6 +56,13 @@ class _Batch:
                 seen=failure.seen,
             )
         for failure in self.failed:
+            if failure.part is not None:
+                mark_in_part(
+                    *(checkpoint, failure.metric, failure.part, failure.window),
+                    *(failure.error, self.now),
+                    seen=failure.seen,
+                )
+                continue
             mark_failed(
                 checkpoint,
                 failure.metric,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from ..answer.spool import Spool
+from ..checkpoint.records import PartialExport
 from ..errors import ErrorDetails
 from ..source.fetch import FetchStats
 from ..storage.write import WriteStats
@@ -13,13 +14,14 @@ from ..timeline.windows import Window
 class MetricFailure:
     """A metric-window that failed and is left for a later run.
 
-    `seen` are the reexport requests that it knew.
+    `seen` are the reexport requests that it knew. With `part` it is exported, but not all of it.
     """
 
     metric: str
     window: Window
     error: ErrorDetails
     seen: int = 0
+    part: PartialExport | None = None
 
 
 @dataclass

@@ -9,7 +9,7 @@ them. So a list of clusters that lacks some costs a larger last part, and no dat
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -48,6 +48,8 @@ UNCLEAR_HALVES = 2
 # `has_series` looks at the ends of so many pieces of a window: a metric that has series has them
 # most of the time.
 LOOKS = 4
+# Of the queries that are asked at once: nginx takes 8 kB in a request's first line.
+QUERY_BYTES = 4_000
 
 
 @dataclass
@@ -171,6 +173,25 @@ class Fetcher:
             moment = window.start + steps * part // LOOKS * window.step_s
 
             def look(moment: int = moment) -> bool:
+                self._mimir.wait_for_turn()
+                return bool(self._mimir.query(promql, moment))
+
+            try:
+                found = with_retries(look, self._deadline, sleep=self._sleep, jitter=self._jitter)
+            except (TooLargeError, TooManySeriesError):
+                return True
+            if found:
+                return True
+        return False
+
+    def has_any(self, metrics: Iterable[Metric], moment: int) -> bool:
+        """Whether the server has anything at a moment (unix seconds) of what these metrics are made
+        of. Raises as `fetch` does."""
+        label = self._settings.cluster_label
+        reads = [one for each in metrics for one in each.selectors(label) or (each.promql(label),)]
+        for asked in _packed(f"group({one})" for one in dict.fromkeys(reads)):
+
+            def look(promql: str = " or ".join(asked)) -> bool:
                 self._mimir.wait_for_turn()
                 return bool(self._mimir.query(promql, moment))
 
@@ -384,3 +405,15 @@ class Fetcher:
         if span_s < stats.logged_cuts.get(way, span_s + 1):
             stats.logged_cuts[way] = span_s
             log.QUERY_SPLIT(split=way, parts=len(parts), part_s=span_s, error=error)
+
+
+def _packed(queries: Iterable[str]) -> Iterator[list[str]]:
+    """As many at once as QUERY_BYTES has room for."""
+    part: list[str] = []
+    for one in queries:
+        if part and sum(map(len, part)) + len(one) > QUERY_BYTES:
+            yield part
+            part = []
+        part.append(one)
+    if part:
+        yield part

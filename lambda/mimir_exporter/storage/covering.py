@@ -5,8 +5,10 @@ less data, as when 3 series of 45 samples come in the place of 2 of 60.
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
 from ..answer.spool import Amount
+from ..timeline.windows import Window, is_off_grid
 from .manifest import ManifestFile, RawCounts, first_of, last_of
 
 
@@ -16,6 +18,7 @@ def uncovered(
     *,
     by_cluster: bool,
     excused: Collection[ManifestFile] = (),
+    window: Window | None = None,
 ) -> list[ManifestFile]:
     """The files that have more than the answer: more samples, an earlier first or a later last one.
 
@@ -23,21 +26,35 @@ def uncovered(
     samples, or be of a cluster that is gone: the query itself has removed those. A range that
     became narrower is never excused: so the source forgets. Where files and answer are not split
     by the same label (not `by_cluster`) only their sums can be compared, and it is all files or
-    none.
+    none. A file whose samples lie off the grid of `window`, because the source had moved its start,
+    may have one step more than an answer that is on it.
     """
-    files = list(files)
+    least = {one: one if window is None else _on_grid(one, window) for one in files}
     if by_cluster:
-        return [one for one in files if _is_less(answer.get(one.key), one, one in excused)]
+        return [one for one in least if _is_less(answer.get(one.key), least[one], one in excused)]
     whole = Amount(
         0,
         sum(one.samples for one in answer.values()),
         min((one.first for one in answer.values() if one.first is not None), default=None),
         max((one.last for one in answer.values() if one.last is not None), default=None),
     )
-    samples = sum(one.samples for one in files)
-    sums = ManifestFile("", "", 0, samples, first_of(files), last_of(files), 0, "")
-    is_less = bool(files) and _is_less(whole, sums, all(one in excused for one in files))
-    return files if is_less else []
+    samples = sum(one.samples for one in least.values())
+    first, last = first_of(least.values()), last_of(least.values())
+    sums = ManifestFile("", "", 0, samples, first, last, 0, "")
+    is_less = bool(least) and _is_less(whole, sums, all(one in excused for one in least))
+    return list(least) if is_less else []
+
+
+def _on_grid(file: ManifestFile, window: Window) -> ManifestFile:
+    """The same file; of one that is off the grid, what an answer on the grid has at least."""
+    if file.first is None or file.last is None or not is_off_grid(window, file.first, file.last):
+        return file
+    return replace(
+        file,
+        samples=max(0, file.samples - file.series),
+        first=file.first + window.step_s,
+        last=file.last - window.step_s,
+    )
 
 
 def _is_less(answer: Amount | None, file: ManifestFile, excused: bool) -> bool:

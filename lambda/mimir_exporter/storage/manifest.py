@@ -64,7 +64,9 @@ class Manifest:
     with; "" and None where that is not known. `raw` are the source's raw samples just before the
     query; None where they could not be counted. `superseded` are keys, with ETags ("" is: not
     known), that a write replaced or did not finish, and that may not be deleted yet. `rises` counts
-    how often an audit found more samples at the source than there were.
+    how often an audit found more samples at the source than there were. With `begins` it is
+    exported in part: the source had moved the start of the range, and the files hold what is from
+    there on.
     """
 
     metric: str
@@ -79,6 +81,7 @@ class Manifest:
     raw: RawCounts | None = None
     superseded: Mapping[str, str] = field(default_factory=dict)
     rises: int = 0
+    begins: int | None = None
 
     @property
     def window(self) -> Window:
@@ -197,6 +200,7 @@ def dump(manifest: Manifest) -> bytes:
         ],
         "superseded": [{"key": key, "etag": etag} for key, etag in manifest.superseded.items()],
         "rises": manifest.rises,
+        **({} if manifest.begins is None else {"in_part_from": manifest.begins}),
     }
     # Half a surrogate pair, which a label can hold, stays the escape it was.
     return gzip.compress(json.dumps(document).encode(), 6, mtime=0)
@@ -240,6 +244,7 @@ def _from_document(document: Mapping[str, Any]) -> Manifest:
         },
         superseded={str(one["key"]): str(one["etag"]) for one in document["superseded"]},
         rises=int(document["rises"]),
+        begins=None if (begins := document.get("in_part_from")) is None else int(begins),
     )
 
 

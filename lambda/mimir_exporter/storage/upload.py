@@ -30,6 +30,7 @@ class Export:
     `raw` are the source's raw samples just before the query. `force` lets files become less.
     `may_exist` says that there may be files without a manifest. `unmark` is called before the
     first write that takes something away: from then on the window does not count as exported.
+    `begins`: the answer is known to hold only what is from that moment on.
     """
 
     metric: Metric
@@ -38,6 +39,7 @@ class Export:
     force: bool = False
     may_exist: bool = False
     unmark: Callable[[], None] = lambda: None
+    begins: int | None = None
 
 
 class Uploader:

@@ -7,12 +7,12 @@ count as exported any more.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
-from ..answer.spool import Spool
+from ..answer.spool import Amount, Spool
 from ..errors import ConditionFailedError
 from ..errors.storage import FILE_CONFLICTS
 from ..timeline.deadline import Deadline
@@ -29,7 +29,7 @@ class WriteStats:
     clusters.
 
     `by_cluster` has the bytes of the files that were written. `empty`: the window has no files.
-    `changed`: it had files, and has others now.
+    `changed`: it had files, and has others now. With `begins` they are only what is from there on.
     """
 
     objects: int = 0
@@ -41,6 +41,7 @@ class WriteStats:
     empty: bool = True
     changed: bool = False
     revision: int = 0
+    begins: int | None = None
 
 
 class _ChangedError(Exception):
@@ -115,10 +116,7 @@ class Writer:
         amounts = {key: by_cluster[cluster] for key, cluster in keys.items()}
         kept: dict[str, ManifestFile] = {}
         if not export.force:
-            # Where files are split otherwise, what this export wrote of them counts twice.
-            had = before.files.values() if before.by_cluster else old.files
-            excused = old.files if has_not_fallen(old.raw, export.raw) else ()
-            more = uncovered(had, amounts, by_cluster=before.by_cluster, excused=excused)
+            more = self._uncovered(export, before, amounts)
             if more and not (old.is_listed and before.by_cluster):
                 return self._keep(export, before, more)
             # What was listed may never have been whole: what it lacks comes to it.
@@ -154,6 +152,26 @@ class Writer:
             empty=not files,
             changed=0 < old.revision < manifest.revision,
             revision=manifest.revision,
+            begins=manifest.begins,
+        )
+
+    @staticmethod
+    def _uncovered(
+        export: Export, before: _Before, amounts: Mapping[str, Amount]
+    ) -> list[ManifestFile]:
+        """The files that the answer, with its amounts by key, does not cover."""
+        old = before.manifest
+        # Where files are split otherwise, what this export wrote of them counts twice.
+        had = list(before.files.values() if before.by_cluster else old.files)
+        is_whole = old.begins is None and not old.is_listed
+        if export.begins is not None and is_whole:
+            return had  # a part never takes the place of the whole
+        return uncovered(
+            had,
+            amounts,
+            by_cluster=before.by_cluster,
+            excused=old.files if has_not_fallen(old.raw, export.raw) else (),
+            window=old.window if export.begins is None else None,
         )
 
     def _look(self, export: Export, attempt: _Attempt) -> _Before:
@@ -198,6 +216,7 @@ class Writer:
             lost=[one.cluster for one in more],
             empty=not before.files,
             revision=old.revision,
+            begins=old.begins,
         )
 
     def _begin(self, before: _Before, keys: Collection[str]) -> str | None:
@@ -257,6 +276,8 @@ class Writer:
     ) -> Manifest:
         """Write the manifest: from now on the window is what it says."""
         old = before.manifest
+        # Files of before there were manifests, none of which the answer covers: nothing is new.
+        is_old = old.is_listed and export.may_exist and {*files} <= {*before.files.values()}
         manifest = Manifest(
             *(old.metric, old.start, old.end, export.window.step_s),
             revision=old.revision + (not old.revision or set(old.files) != set(files)),
@@ -267,6 +288,7 @@ class Writer:
             raw=export.raw,
             superseded=gone,
             rises=old.rises + has_risen(old.raw, export.raw),
+            begins=None if is_old else export.begins,
         )
         try:
             self._manifests.write(manifest, before.etag)

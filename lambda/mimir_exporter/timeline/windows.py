@@ -41,6 +41,11 @@ class Window:
         return iso_range(self.start, self.end)
 
 
+def is_off_grid(window: Window, *moments: float) -> bool:
+    """Whether one of these is none of the window's steps, nor of those before or after it."""
+    return any((moment - window.start) % window.step_s for moment in moments)
+
+
 def iso(moment: float) -> str:
     """`2026-10-31T06:00:00Z`."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,38 @@
+"""Metric-windows whose files are known to lack something. Pure; times are unix seconds."""
+
+from ..timeline.windows import Window
+from .records import MetricProgress, PartialExport
+from .state import Checkpoint
+
+
+def note_partial(progress: MetricProgress, part: PartialExport) -> None:
+    """This window has files that lack something."""
+    forget_partial(progress, part.start, part.end)
+    progress.in_part = tuple(sorted((*progress.in_part, part)))
+
+
+def forget_partial(progress: MetricProgress, start: int, end: int) -> None:
+    """What is exported in [start, end) is whole, or gone."""
+    progress.in_part = tuple(one for one in progress.in_part if one.start < start or end < one.end)
+
+
+def partial_of(progress: MetricProgress, window: Window) -> PartialExport | None:
+    """What is known of a window that is exported in part."""
+    for one in progress.in_part:
+        if (one.start, one.end) == (window.start, window.end):
+            return one
+    return None
+
+
+def forgotten_until(checkpoint: Checkpoint) -> int:
+    """Before this moment the source has moved the start of a range: nothing that it answers of
+    older time can be believed. 0 where it never did."""
+    return max(
+        (
+            one.begins
+            for progress in checkpoint.metrics.values()
+            for one in progress.in_part
+            if one.certain
+        ),
+        default=0,
+    )
