@@ -23,6 +23,7 @@ from bench.profile import measure_profile
 from bench.report import goal_table, write_report
 from bench.results import MIXED, SORTED
 from bench.runtime import VERSION, measure_runtime
+from bench.stack import count_watching
 from bench.start import measure_start
 from bench.way import measure_way, measure_wire, running_server
 from bench.windows import measure_windows
@@ -100,7 +101,9 @@ def main() -> None:
     results.save(everything)
     print(goal_table(results.find_goals(everything)))
     (PROJECT / "docs" / "performance.md").write_text(write_report(everything), "utf-8")
-    (PROJECT / "docs" / "cost.md").write_text(cost.write_page(everything), "utf-8")
+    (PROJECT / "docs" / "cost.md").write_text(
+        cost.write_page(everything, count_watching()), "utf-8"
+    )
 
 
 main()

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from bench.report import table
 from bench.results import PROJECT, Results, load
+from bench.stack import Watching, count_watching
+from mimir_exporter.catalog.metrics import load_catalog
 
 PRICES_DATE = "2026-11-23"
 COMPUTE_GB_S = 0.0000133334  # Lambda, arm64
@@ -28,11 +30,12 @@ BOTO3_MB = 30  # of a run that hands over, or meets a fault of S3: it imports bo
 
 HOURS = 730  # a month's, and its windows'
 RUNS = 2 * HOURS  # every 30 minutes; every second one has a window to export
-METRICS = 20
+METRICS = len(load_catalog())
 DELAY_S = 5.0
 UPLOADS, UPLOAD_WAIT_S = 64, 0.04  # so many at once, each waiting that long for S3
 RUN_S = 2.0  # readiness, checkpoint, and the answers' first bytes
-OWN_METRICS, ALARMS = 13, 11  # of the stack
+MANIFEST_READS = 3  # before an export, by the audit and by retention
+RETENTION_LISTS = 2 * 365 / 12  # of each cluster's folders, once a day
 LINES_A_WINDOW, LINE_BYTES = METRICS + 8, 900  # of the log
 POD_VCPU, POD_GB = 0.25, 0.5  # what the CronJob's pod reserves while it runs
 
@@ -87,7 +90,7 @@ class Month:
         return sum(self.parts)
 
 
-def month_of(fleet: Fleet, memory_mb: int, results: Results) -> Month:
+def month_of(fleet: Fleet, memory_mb: int, results: Results, watching: Watching) -> Month:
     """`keeps_up`: a window takes less than its hour, and no metric of it 14 minutes."""
     speed = min(1.0, memory_mb / FULL_CPU_MB)
     mb_cpu_s, object_cpu_s = results.window_cpu_s
@@ -112,23 +115,27 @@ def month_of(fleet: Fleet, memory_mb: int, results: Results) -> Month:
         keeps_up=window_s < 3600 and work_s / METRICS < 840,
         compute=(HOURS * window_s + (RUNS - HOURS) * idle_s) * gb * COMPUTE_GB_S,
         requests=invocations * REQUEST,
-        s3=HOURS * (objects + METRICS + 4) * PUT + HOURS * (METRICS + 4) * GET,
+        # Files and their manifests; retention deletes, which is free, what manifests list.
+        s3=HOURS * (objects + METRICS + 4) * PUT
+        + fleet.clusters * RETENTION_LISTS * PUT
+        + HOURS * (MANIFEST_READS * METRICS + 4) * GET,
         # What does not fit into 15 minutes goes through the machine: 6 transitions an item.
         steps=0.0 if window_s < 870 else HOURS * (6 + 2 * (window_s // 870)) * TRANSITION,
         traffic=HOURS * wire_mb / 1000 * 2 * CROSS_ZONE_GB,
         endpoints=HOURS * ENDPOINT_H * 2,
         watching=SECRET_MONTH
-        + OWN_METRICS * METRIC_MONTH
-        + ALARMS * ALARM_MONTH
+        + watching.metrics * METRIC_MONTH
+        + watching.alarms * ALARM_MONTH
         + DASHBOARD_MONTH
         + HOURS * LINES_A_WINDOW * LINE_BYTES / 1e9 * LOG_GB,
     )
 
 
-def write_page(results: Results) -> str:
+def write_page(results: Results, watching: Watching) -> str:
     """The whole page."""
     months = {
-        fleet: [month_of(fleet, size, results) for size in MEMORY_SIZES_MB] for fleet in FLEETS
+        fleet: [month_of(fleet, size, results, watching) for size in MEMORY_SIZES_MB]
+        for fleet in FLEETS
     }
     lines = [
         "# Cost",
@@ -168,10 +175,10 @@ def write_page(results: Results) -> str:
             f"waiting each, CPU in proportion to memory up to {FULL_CPU_MB} MB, an arm64 CPU as "
             "fast as the measured one, two interface endpoints in one zone, and all traffic "
             "between zones.\n\n*Watching* is the secret, the log, "
-            f"{OWN_METRICS} metrics, {ALARMS} alarms and the dashboard. An account's first ten "
-            "metrics, ten alarms and three dashboards are free; `-c dashboard=false` goes without "
-            "that one. A VPC with a NAT, or with endpoints of its own, needs none of these "
-            "*endpoints*."
+            f"{watching.metrics} metrics, {watching.alarms} alarms and the dashboard. An "
+            "account's first ten metrics, ten alarms and three dashboards are free; "
+            "`-c dashboard=false` goes without that one. A VPC with a NAT, or with "
+            "endpoints of its own, needs none of these *endpoints*."
         ),
         "",
     ]
@@ -189,7 +196,7 @@ def write_page(results: Results) -> str:
             _judge(by_size),
             "",
         ]
-    lines += [_pods(results), ""]
+    lines += [_pods(results, watching), ""]
     return "\n".join(lines)
 
 
@@ -216,10 +223,10 @@ def _judge(months: list[Month]) -> str:
     return f"The cheapest that keeps up: {best.memory_mb} MB, {best.total:,.2f} USD a month."
 
 
-def _pods(results: Results) -> str:
+def _pods(results: Results, watching: Watching) -> str:
     rows = []
     for fleet in FLEETS:
-        month = month_of(fleet, DEFAULT_MB, results)
+        month = month_of(fleet, DEFAULT_MB, results, watching)
         while_running = month.window_s * HOURS / 3600
         price = FARGATE_VCPU_H * POD_VCPU + FARGATE_GB_H * POD_GB
         rows.append((fleet.name, f"{while_running * price:,.2f}", f"{HOURS * price:,.2f}"))
@@ -234,4 +241,4 @@ def _pods(results: Results) -> str:
 
 
 if __name__ == "__main__":
-    (PROJECT / "docs" / "cost.md").write_text(write_page(load()), "utf-8")
+    (PROJECT / "docs" / "cost.md").write_text(write_page(load(), count_watching()), "utf-8")

@@ -19,7 +19,7 @@ from aws_cdk.assertions import Template
 from infra.deployment.read import read_deployment
 from infra.package import Package
 from infra.stack import ExporterStack
-from tests.infra.given import context
+from tests.infra.given import context, flags
 
 MakeStack = Callable[..., ExporterStack]
 Synthesize = Callable[..., Template]
@@ -40,7 +40,7 @@ def make_stack(package: Package) -> MakeStack:
     def make(app: App | None = None, **settings: object) -> ExporterStack:
         deployment = read_deployment(context(**settings), {})
         return ExporterStack(
-            app or App(),
+            app or App(context=flags()),
             deployment.stack_name,
             deployment=deployment,
             package=package,

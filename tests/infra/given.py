@@ -3,12 +3,18 @@
 import json
 
 from infra import ROOT
+from infra.deployment.context import PLAIN_NAME
 
 GIVEN = {
     "cluster_name": "prod",
     "hostname": "mimir.example.com",
     "vpc_id": "new",
 }
+
+
+def flags() -> dict[str, object]:
+    """What cdk.json says to the CDK itself: its feature flags."""
+    return {key: value for key, value in context().items() if not PLAIN_NAME.fullmatch(key)}
 
 
 def context(**settings: object) -> dict[str, object]:

@@ -8,6 +8,7 @@ from aws_cdk import aws_iam as iam
 from cdk_nag import AwsSolutionsChecks
 
 from tests.infra.conftest import MakeStack
+from tests.infra.given import flags
 from tests.infra.variants import VARIANTS
 
 
@@ -15,7 +16,7 @@ from tests.infra.variants import VARIANTS
 def test_no_finding_is_left_without_a_reason(
     make_stack: MakeStack, tmp_path: Path, settings: dict[str, object]
 ) -> None:
-    app = App(outdir=str(tmp_path))
+    app = App(outdir=str(tmp_path), context=flags())
     Validations.of(app).add_plugins(AwsSolutionsChecks())
     make_stack(app, **settings)
     app.synth()  # raises, with the findings printed, if one is left
@@ -23,7 +24,7 @@ def test_no_finding_is_left_without_a_reason(
 
 def test_the_pack_is_at_work(make_stack: MakeStack, tmp_path: Path) -> None:
     """A test that finds nothing must be known to look."""
-    app = App(outdir=str(tmp_path))
+    app = App(outdir=str(tmp_path), context=flags())
     Validations.of(app).add_plugins(AwsSolutionsChecks())
     stack = make_stack(app)
     stack.exporter.exporter.role.add_to_policy(

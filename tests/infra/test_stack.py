@@ -162,7 +162,7 @@ def test_a_function_s_role_may_do_this_and_nothing_else(
         {
             "Sid": "FinoutMetricFilesPermissions",
             "Effect": "Allow",
-            "Action": ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"],
+            "Action": ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"],  # the CDK sorts them
             "Resource": {"Fn::Join": ["", [bucket_arn, "/k8s/prometheus/*"]]},
         },
         {

@@ -10,6 +10,7 @@ from aws_cdk.assertions import Match, Template
 
 from infra.deployment.context import DeploymentError
 from tests.infra.conftest import MakeStack, Synthesize
+from tests.infra.given import flags
 
 SUBNETS = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
 SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:mimir-AbCdEf"
@@ -66,7 +67,7 @@ def test_a_bucket_s_own_key_is_used_through_s3_alone(synthesize: Synthesize) -> 
     for statement in found.values():
         assert statement["Resource"] == KEY
         assert list(statement["Condition"]["StringEquals"]) == ["kms:ViaService"]
-    writing = ["kms:GenerateDataKey", "kms:Decrypt"]
+    writing = ["kms:Decrypt", "kms:GenerateDataKey"]
     actions = {name[:6]: statement["Action"] for name, statement in found.items()}
     assert actions == {
         "Export": writing,
@@ -225,7 +226,7 @@ LOOKED_UP = {"vpc_id": "vpc-0123456789abcdef0", "account": "123456789012", "regi
 
 
 def test_a_looked_up_vpc_gives_its_private_subnets(make_stack: MakeStack) -> None:
-    app = App(context=lookup_result("Private"))
+    app = App(context=flags() | lookup_result("Private"))
     template = Template.from_stack(make_stack(app, **LOOKED_UP))
     template.all_resources_properties(
         "AWS::Lambda::Function", {"VpcConfig": Match.object_like({"SubnetIds": [SUBNETS[0]]})}
@@ -234,7 +235,7 @@ def test_a_looked_up_vpc_gives_its_private_subnets(make_stack: MakeStack) -> Non
 
 
 def test_a_vpc_without_private_subnets_is_one_sentence(make_stack: MakeStack) -> None:
-    app = App(context=lookup_result("Public"))
+    app = App(context=flags() | lookup_result("Public"))
     with pytest.raises(DeploymentError, match=r"no private subnet was found; give subnet_ids"):
         make_stack(app, **LOOKED_UP)
 

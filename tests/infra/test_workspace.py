@@ -42,7 +42,7 @@ def test_both_functions_may_query_that_workspace_and_no_other(managed: Template)
     granted = statements(managed)["QueryWorkspace"]
     assert len(granted) == 2
     for one in granted:
-        assert one["Action"] == ["aps:QueryMetrics", "aps:GetLabels"]
+        assert one["Action"] == ["aps:GetLabels", "aps:QueryMetrics"]
         arn = json.dumps(one["Resource"])
         assert f":workspace/{WORKSPACE}" in arn
         assert ":aps:eu-central-1:" in arn
