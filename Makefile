@@ -7,7 +7,10 @@ UV := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 \
 
 TORTURE_MINUTES ?= 15
 
-.PHONY: help demo test unit infra integration e2e torture check bench synth docs lock audit install clean
+# What depends on S3's own behaviour, and on no execution.
+MOTO_TESTS := objects fast_bucket manifests bucket relabel secrets
+
+.PHONY: help demo test unit infra integration moto e2e torture check bench synth docs lock audit install clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target text; \
@@ -16,7 +19,7 @@ help: ## List these targets
 demo: $(READY) ## See it work: three days of four clusters, on this machine (KEEP=1 leaves it running)
 	@KEEP=$(KEEP) $(VENV)/python -m localcloud.demo
 
-test: unit infra integration e2e ## All tests, lane by lane
+test: unit infra integration moto e2e ## All tests, lane by lane
 
 unit: $(READY) ## Tests without servers, in parallel
 	@$(VENV)/python -m pytest -n auto tests/unit $(ARGS)
@@ -26,6 +29,9 @@ infra: node_modules/.installed ## Tests of the synthesized stack, in parallel
 
 integration: node_modules/.installed ## Tests against Prometheus, MiniStack and other servers that they start
 	@$(VENV)/python -m pytest tests/integration $(ARGS)
+
+moto: $(READY) ## The tests of what is stored, against a second implementation of AWS: moto
+	@AWS_SERVER=moto $(VENV)/python -m pytest $(MOTO_TESTS:%=tests/integration/test_%.py) $(ARGS)
 
 e2e: node_modules/.installed ## Tests of whole deployments by the CDK CLI on the local cloud
 	@$(VENV)/python -m pytest tests/e2e $(ARGS)

@@ -156,6 +156,29 @@ def running_cloud(*, enforce_iam: bool = False) -> Iterator[Cloud]:
             yield Cloud(f"{scheme}://127.0.0.1:{port}", server, certificate)
 
 
+@contextlib.contextmanager
+def running_moto() -> Iterator[Cloud]:
+    """Run moto's server until the block ends: S3 and Secrets Manager by another implementation.
+
+    Raises StartError.
+    """
+    with tempfile.TemporaryDirectory(prefix="moto-", ignore_cleanup_errors=True) as folder:
+
+        def make(port: int) -> Program:
+            endpoint = f"http://127.0.0.1:{port}"
+            return Program(
+                name="moto",
+                argv=[sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+                env=clean_environment() | KEYS | {"MOTO_ACCOUNT_ID": ACCOUNT, "TMPDIR": folder},
+                ready_url=f"{endpoint}/moto-api/data.json",
+                log=Path(folder, "moto.log"),
+                scratch=Path(folder),
+            )
+
+        with serve(make) as (server, port):
+            yield Cloud(f"http://127.0.0.1:{port}", server)
+
+
 def _enforcing(certificate: Path) -> dict[str, str]:
     key = certificate.with_suffix(".key")
     tls = {"MINISTACK_SSL_CERT": str(certificate), "MINISTACK_SSL_KEY": str(key)}

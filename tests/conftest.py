@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from localcloud.aws import Cloud, running_cloud
+from localcloud.aws import Cloud, running_cloud, running_moto
 from localcloud.history import History, load_history
 from localcloud.processes import StartError
 from localcloud.programs import find_program
@@ -115,10 +115,20 @@ def clouds() -> list[Cloud]:
 
 @pytest.fixture(scope="session")
 def make_cloud(clouds: list[Cloud]) -> Iterator[MakeCloud]:
-    """Starts a MiniStack of its own; with enforce_iam=True roles and policies count."""
+    """Starts a MiniStack of its own; with enforce_iam=True roles and policies count.
+
+    With AWS_SERVER=moto it is moto's server: `make moto` shows that nothing passes for MiniStack's
+    sake alone.
+    """
+    is_moto = os.environ.get("AWS_SERVER") == "moto"
     with ExitStack() as running:
 
         def make(*, enforce_iam: bool = False) -> Cloud:
+            if is_moto:
+                if enforce_iam:
+                    pytest.skip("moto enforces no policy")
+                clouds.append(running.enter_context(running_moto()))
+                return clouds[-1]
             clouds.append(running.enter_context(running_cloud(enforce_iam=enforce_iam)))
             return clouds[-1]
 
