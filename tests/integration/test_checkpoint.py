@@ -10,6 +10,7 @@ import pytest
 from localcloud.aws import Cloud
 from localcloud.prometheus import Prometheus
 from mimir_exporter.checkpoint.adopt import adopt_settings
+from mimir_exporter.checkpoint.document import VERSION
 from mimir_exporter.checkpoint.outcomes import mark_exported
 from mimir_exporter.checkpoint.state import Checkpoint
 from mimir_exporter.checkpoint.store import CheckpointStore
@@ -68,7 +69,7 @@ UNREADABLE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a list": (lambda _: b"[]", "invalid_checkpoint"),
     "a part missing": (without("executions"), "invalid_checkpoint"),
     "of a newer exporter": (
-        lambda text: text.replace(b'"version": 3', b'"version": 4'),
+        lambda text: text.replace(b'"version": %d' % VERSION, b'"version": %d' % (VERSION + 1)),
         "checkpoint_too_new",
     ),
     "ranges that are none": (lambda text: text.replace(b"/2025-", b"-2025-"), "invalid_checkpoint"),
