@@ -21,6 +21,7 @@ from .settings.settings import Settings
 from .source.api import Mimir
 from .source.counts import RawCounter
 from .source.fetch import Fetcher
+from .source.look import SeriesLook
 from .source.secret import CredentialSource, credential_source
 from .storage.bounded import BoundedStore
 from .storage.client_config import CLIENT_CONFIG, INTERACTIVE_CONFIG, ClientConfig
@@ -117,6 +118,7 @@ def create_context(
             manifests=ManifestStore(bucket, settings.prefix, settings.cluster_name),
             exporter=Exporter(
                 *(catalog, fetcher, writer, store, deadline),
+                look=SeriesLook(settings, mimir, deadline, jitter=made.jitter),
                 counter=counter if settings.audit_after_s else None,
                 clock=made.clock,
             ),

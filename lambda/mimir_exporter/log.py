@@ -29,7 +29,7 @@ class Fields(TypedDict, total=False):
     remedy: Annotated[str, "what to do; empty where no action is needed"]
     action: Annotated[str, "the event's action"]
     annotations: Annotated[list[str], "what Mimir notes on the query itself, five at most"]
-    attempt: Annotated[int, "how often it was tried, this one included"]
+    attempt: Annotated[int, "how often it was tried, this one included where it counts"]
     audited: Annotated[int, "metric-windows that an audit found whole"]
     broken: Annotated[int, "metric-windows whose files are not as their manifest says"]
     by: Annotated[str, "who accepted a gap"]
@@ -268,9 +268,10 @@ FILES_KEPT = Message(
 METRIC_FAILED = Message(
     "metric failed",
     ("WARNING", "ERROR"),
-    "a metric-window failed; ERROR where waiting does not cure it",
-    ("attempt", "gap", "retry", *ERROR_PARTS),
-    ("window", "metric", "execution"),
+    "a metric-window failed, and it is known that it is not the endpoint that fails; ERROR where "
+    "waiting does not cure it",
+    ("window", "metric", "attempt", "gap", "retry", *ERROR_PARTS),
+    ("execution",),
     action="what `remedy` says; `retry` says when it is tried again",
 )
 WINDOW_EXPORTED = Message(

@@ -430,10 +430,14 @@ def test_what_does_not_pass_is_given_up_for_its_metric_only(
 
 STOPPING = [
     ("401", faults.answer(401, "Unauthorized"), "PROMETHEUS_"),
+    ("407", faults.answer(407, "Proxy Authentication Required"), "proxy"),
+]
+# By the endpoint, or by a firewall or a gateway that takes offence at one query.
+REFUSING = [
     ("403", faults.answer(403, "<html><body>Forbidden</body></html>"), "the tenant"),
     ("404", faults.answer(404, "404 page not found"), "PATH_PREFIX"),
     ("405", faults.answer(405, "Method Not Allowed"), "POST"),
-    ("407", faults.answer(407, "Proxy Authentication Required"), "proxy"),
+    ("410", faults.answer(410, "Gone"), "PATH_PREFIX"),
     ("406", faults.answer(406, "Not Acceptable"), "WIRE_GZIP"),
     ("302", faults.answer(302, "", Location="http://127.0.0.1:9/login"), "PATH_PREFIX"),
 ]
@@ -458,6 +462,49 @@ def test_an_endpoint_that_refuses_stops_the_run(
     proxy.heal()
     assert_complete(through, through.export(), mimir)
     assert len(proxy.queries) == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [(fault, says) for _, fault, says in REFUSING],
+    ids=[name for name, _, _ in REFUSING],
+)
+def test_what_refuses_every_query_stops_the_run(
+    fault: Fault, says: str, through: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    """Said once, in its own words, and no metric has failed."""
+    proxy.spoil(fault)
+    for _ in range(2):
+        with pytest.raises(ExportError) as caught:
+            through.export()
+        assert_one_sentence(caught.value, says)
+        (line,) = through.messages("run failed")
+        assert (line["code"], through.messages("metric failed")) == (caught.value.details.code, [])
+        assert through.checkpoint()["failures"] == []
+    proxy.heal()
+    assert_complete(through, through.export(), mimir)
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [(fault, says) for _, fault, says in REFUSING],
+    ids=[name for name, _, _ in REFUSING],
+)
+def test_what_refuses_one_query_fails_that_metric_only(
+    fault: Fault, says: str, through: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    proxy.spoil(fault, asks_for("node_info"))
+    result = through.export()
+    assert result["outcome"] == "unfinished"
+    (failure,) = result["failures"]
+    assert failure["metric"] == "node_info"
+    assert says in failure["remedy"]
+    assert through.differences(mimir, 1, only=("cpu_usage", "pod_info")) == []
+    (known,) = through.checkpoint()["failures"]
+    assert known["attempts"] == 1
+    proxy.heal()
+    assert_complete(through, through.export(), mimir)
+    assert all(asks_for("node_info")(request) for request in some(proxy.queries))
 
 
 def test_metrics_in_a_row_without_an_answer_stop_the_run(

@@ -80,7 +80,12 @@ class World:
     def export(self, name: str, window: Window) -> bool:
         luck = self.rng.random()
         if luck < 0.15:
-            mark_failed(self.checkpoint, name, window, refused(), self.now)
+            least, counted = self.rng.randrange(6), self.rng.random() < 0.7
+            mark_failed(
+                *(self.checkpoint, name, window, refused(), self.now),
+                least=least,
+                counted=counted,
+            )
             return True
         empty = luck < 0.3
         if not empty:

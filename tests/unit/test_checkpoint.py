@@ -42,7 +42,7 @@ from mimir_exporter.checkpoint.wanted import (
     wanted_windows,
 )
 from mimir_exporter.coverage.states import State, survey
-from mimir_exporter.errors import CheckpointError
+from mimir_exporter.errors import CheckpointError, ErrorDetails
 from mimir_exporter.errors.runs import EXECUTION_ENDED
 from mimir_exporter.settings.settings import Settings
 from mimir_exporter.timeline.clock import CLOCK_OFF_S
@@ -933,3 +933,51 @@ def record(checkpoint: Checkpoint, outcome: list[tuple[str, Window, str]], now: 
             mark_failed(checkpoint, name, window, refused(), now)
         else:
             mark_exported(checkpoint, name, window, empty=result == "empty")
+
+
+def test_a_failure_that_does_not_count_is_one_all_the_same() -> None:
+    """It comes after what has not failed, and is no attempt, however often it is recorded."""
+    checkpoint, settings = begun(), configure()
+    window = hour("2026-10-31T11:00")
+    for at in (NOW, NOW, NOW + 1):
+        mark_failed(checkpoint, "cpu", window, refused(), at, counted=False)
+        assert [one.attempts for one in checkpoint.failures] == [0]
+    assert next(iter(due_windows(checkpoint, NAMES, settings, NOW)))[1] == ("memory", "cpu")
+    make_gap(checkpoint, "cpu", window, NOW + 9000)
+    mark_failed(checkpoint, "cpu", window, refused(), NOW + 9001, counted=False)
+    assert [one.attempts for one in checkpoint.failures] == [GAP_ATTEMPTS]
+
+
+def test_what_fails_everywhere_begins_with_the_attempts_that_it_has_elsewhere() -> None:
+    checkpoint = begun()
+    for number in (11, 10, 9):
+        window = hour(f"2026-10-31T{number:02}:00")
+        for _ in range(2):  # the change may be applied twice
+            mark_failed(checkpoint, "cpu", window, refused(), NOW + number, least=15 - number)
+    assert [one.attempts for one in checkpoint.failures] == [5, 5, 4]
+    # And windows that touch are one gap, whenever each was tried.
+    (gap,) = checkpoint.gaps()
+    assert (gap.start, gap.end) == (hour("2026-10-31T09:00").start, hour("2026-10-31T10:00").end)
+    mark_failed(checkpoint, "cpu", hour("2026-10-31T08:00"), refused(), NOW, least=5)
+    mark_failed(checkpoint, "memory", hour("2026-10-31T08:00"), refused(), NOW, least=5)
+    other = ErrorDetails("query_too_large", "too large")
+    mark_failed(checkpoint, "cpu", hour("2026-10-31T07:00"), other, NOW, least=5)
+    assert [(one.metric, one.error.code) for one in checkpoint.gaps()] == [
+        ("cpu", "query_too_large"),
+        ("cpu", "query_rejected"),
+        ("memory", "query_rejected"),
+    ]
+
+
+def test_a_gap_whose_error_is_over_does_not_wait_for_its_day() -> None:
+    checkpoint, settings = begun(), configure()
+    make_gap(checkpoint, "cpu", hour("2026-10-31T11:00"), NOW)
+    newest = hour("2026-10-31T11:00")
+    due = dict(due_windows(checkpoint, NAMES, settings, NOW + 60))
+    assert due[newest] == ("memory",)
+    for cured, names in (
+        ({("cpu", "query_rejected")}, ("memory", "cpu")),
+        ({("cpu", "access_denied"), ("memory", "query_rejected")}, ("memory",)),
+    ):
+        due = dict(due_windows(checkpoint, NAMES, settings, NOW + 60, cured=cured))
+        assert due[newest] == names

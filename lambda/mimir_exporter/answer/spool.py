@@ -12,6 +12,7 @@ import io
 import struct
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
 from types import TracebackType
@@ -122,7 +123,8 @@ class Spool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._store.close()
+        with suppress(OSError):  # what it still holds back may find no room, and is not needed
+            self._store.close()
 
     @property
     def series(self) -> int:
@@ -228,6 +230,7 @@ class Spool:
                 self._flush(one)
                 self._compress(one, TAIL)
                 self._end_piece()
+                self._store.flush()  # that there is no room left is found here, not by a reader
                 one.finished = True
             trailer = LAST_BLOCK + struct.pack("<II", one.crc, one.text_bytes & 0xFFFFFFFF)
             body = _Body(self._store, one.pieces, trailer)

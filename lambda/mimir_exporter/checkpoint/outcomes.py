@@ -90,13 +90,16 @@ def mark_failed(
     now: int,
     *,
     seen: int | None = None,
+    least: int = 0,
+    counted: bool = True,
 ) -> None:
-    """This metric-window failed once more. Recorded twice for one moment, it failed once.
+    """This metric-window failed once more, which makes `least` attempts at least; where it may not
+    be its own fault, it is not `counted`. Recorded twice for one moment, it failed once.
 
     `seen` as in mark_exported. What another run exported meanwhile, and no request up to `seen`
     wants again, has not failed.
     """
-    mark_all_failed(checkpoint, name, [window], error, now, seen=seen)
+    mark_all_failed(checkpoint, name, [window], error, now, seen=seen, least=least, counted=counted)
 
 
 def mark_all_failed(
@@ -107,6 +110,8 @@ def mark_all_failed(
     now: int,
     *,
     seen: int | None = None,
+    least: int = 0,
+    counted: bool = True,
 ) -> None:
     """`mark_failed` for several windows."""
     exported = checkpoint.progress_of(name).exported
@@ -117,8 +122,9 @@ def mark_all_failed(
             continue
         before = checkpoint.failure_of(name, window)
         attempts = before.attempts if before else 0
-        if before is None or before.at != now:
-            attempts = min(attempts + 1, GAP_ATTEMPTS)
+        if counted:
+            repeated = before is not None and before.at == now
+            attempts = min(max(attempts + (not repeated), least), GAP_ATTEMPTS)
         checkpoint.forget_failures(name, window.start, window.end)
         failed.append(Failure(name, window.start, window.end, attempts, now, shorten(error)))
     _add_failures(checkpoint, name, failed, now)

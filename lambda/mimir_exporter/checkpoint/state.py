@@ -58,8 +58,18 @@ class Checkpoint:
         return union(kept, progress.restored)
 
     def gaps(self) -> list[Failure]:
-        """Failures with a daily try only, and those whose source has nothing left to export."""
-        return [failure for failure in self.failures if failure.is_gap]
+        """Failures with a daily try only, and those whose source has nothing left to export; one
+        for windows of a metric that touch and failed alike, whenever they were tried."""
+        found: list[Failure] = []
+        for one in self.failures:
+            last = found[-1] if found else None
+            if not one.is_gap:
+                continue
+            if last and (last.metric, last.end) == (one.metric, one.start) and _alike(last, one):
+                found[-1] = replace(one, start=last.start)
+            else:
+                found.append(one)
+        return found
 
     def accepted_of(self, name: str) -> Intervals:
         """What of a metric is missing and accepted as missing."""
@@ -89,6 +99,10 @@ class Checkpoint:
             for failure in self.failures[low:high]
             for begin, until in subtract([(failure.start, failure.end)], [(start, end)])
         ]
+
+
+def _alike(one: Failure, other: Failure) -> bool:
+    return (one.error.code, one.nothing_left) == (other.error.code, other.nothing_left)
 
 
 def _metric_of(failure: Failure) -> str:

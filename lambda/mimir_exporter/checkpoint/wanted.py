@@ -1,6 +1,6 @@
 """What is to be done, as the checkpoint and the settings have it. Pure; times are unix seconds."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from ..settings.settings import Settings
 from ..timeline.intervals import Intervals, covers, subtract, union
@@ -59,15 +59,20 @@ def wanted_windows(
 
 
 def due_windows(
-    checkpoint: Checkpoint, names: Iterable[str], settings: Settings, now: int
+    checkpoint: Checkpoint,
+    names: Iterable[str],
+    settings: Settings,
+    now: int,
+    *,
+    cured: Collection[tuple[str, str]] = (),
 ) -> WindowPlan:
     """What a run may do of what is wanted: nothing that an execution has, nor gaps that were tried
-    within a day."""
+    within a day, unless the metric's error of that code is known to be `cured`."""
     held = union(*(handover.ranges for handover in checkpoint.handovers))
     for window, lacking in wanted_windows(checkpoint, names, settings, now):
         if covers(held, window.start, window.end):
             continue
-        due = [name for name in lacking if _is_due(checkpoint, name, window, now)]
+        due = [name for name in lacking if _is_due(checkpoint, name, window, now, cured)]
         if due:
             yield window, _least_failed_first(checkpoint, due, window)
 
@@ -112,10 +117,18 @@ def _given_up(checkpoint: Checkpoint, name: str) -> Intervals:
     return union(forgotten, checkpoint.accepted_of(name))
 
 
-def _is_due(checkpoint: Checkpoint, name: str, window: Window, now: int) -> bool:
+def _is_due(
+    checkpoint: Checkpoint,
+    name: str,
+    window: Window,
+    now: int,
+    cured: Collection[tuple[str, str]] = (),
+) -> bool:
     failure = checkpoint.failure_of(name, window)
     if failure is None or not failure.is_gap or failure.nothing_left:
         return True  # what the source has forgotten is wanted only where it was requested again
+    if (name, failure.error.code) in cured:
+        return True
     # Either way: a try in the future was recorded by a wrong clock.
     return abs(now - failure.at) >= GAP_RETRY_S
 
@@ -125,4 +138,5 @@ def _least_failed_first(
 ) -> tuple[str, ...]:
     """A metric that always uses up the time then holds back no other."""
     failures = {name: checkpoint.failure_of(name, window) for name in names}
-    return tuple(sorted(failures, key=lambda name: one.attempts if (one := failures[name]) else 0))
+    # A failure that did not count has no attempts, and is one all the same.
+    return tuple(sorted(failures, key=lambda name: one.attempts if (one := failures[name]) else -1))

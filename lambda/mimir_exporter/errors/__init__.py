@@ -62,6 +62,11 @@ class StopRunError(ExportError):
     """The endpoint or the bucket cannot be used at all: stop now, keep everything for later."""
 
 
+class RefusedError(StopRunError):
+    """The endpoint, or a gateway before it, refuses a request: every one, or as a firewall does
+    this one query alone. A run goes on with others to find that out."""
+
+
 class CheckpointError(StopRunError):
     """The checkpoint cannot be read or written safely. It is never replaced by a fresh one."""
 

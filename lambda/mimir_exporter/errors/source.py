@@ -5,6 +5,7 @@ from . import (
     ExportError,
     OutOfTimeError,
     QueryError,
+    RefusedError,
     RejectedError,
     SettingsError,
     StopRunError,
@@ -139,28 +140,28 @@ NO_TENANT = ErrorKind(
 )
 ACCESS_DENIED = ErrorKind(
     "access_denied",
-    StopRunError,
+    RefusedError,
     "Access denied (HTTP 403) at {url}",
     "check the rights of these credentials, the tenant and the rules of the gateway",
     "the credentials are valid and may not read this tenant, or a firewall rejects the request",
 )
 API_NOT_FOUND = ErrorKind(
     "api_not_found",
-    StopRunError,
+    RefusedError,
     "No Prometheus API (HTTP {status}) at {url}",
     "check PATH_PREFIX (Mimir's is prometheus), HOSTNAME and PORT",
     "PATH_PREFIX is missing or wrong",
 )
 METHOD_NOT_ALLOWED = ErrorKind(
     "method_not_allowed",
-    StopRunError,
+    RefusedError,
     "Method not allowed (HTTP 405) at {url}",
     "let the gateway in front of Mimir pass on POST requests to /api/v1/query and "
     "/api/v1/query_range, and check PATH_PREFIX",
 )
 NOT_ACCEPTABLE = ErrorKind(
     "not_acceptable",
-    StopRunError,
+    RefusedError,
     "Not acceptable (HTTP 406) at {url}",
     "set WIRE_GZIP=false if the gateway allows no gzip, and check its rules on headers",
 )
@@ -172,7 +173,7 @@ PROXY_AUTHENTICATION_REQUIRED = ErrorKind(
 )
 REDIRECTED = ErrorKind(
     "redirected",
-    StopRunError,
+    RefusedError,
     "Redirected (HTTP {status}) from {url} to {location}: redirects are not followed, they would "
     "carry the credentials to another host",
     "set SCHEME, HOSTNAME, PORT and PATH_PREFIX to the address behind the redirect",
@@ -279,7 +280,7 @@ ANSWER_TRUNCATED = ErrorKind(
 )
 NOT_PROMETHEUS = ErrorKind(
     "not_prometheus",
-    StopRunError,
+    RefusedError,
     "Not a Prometheus API response (a login page?) from {url}",
     "check HOSTNAME, PORT, PATH_PREFIX and the credentials",
 )
@@ -331,6 +332,14 @@ GZIP_TRUNCATED = ErrorKind(
     TryLaterOrSplitError,
     "Truncated gzip stream in the response",
     "check the gateway in front of Mimir, its time-outs and its limits",
+)
+NO_TEMPORARY_SPACE = ErrorKind(
+    "no_temporary_space",
+    QueryError,
+    "No space left for the compressed answer in {folder}",
+    "set a larger ephemeral_storage_mb, or a smaller TIME_FRAME; on a machine of your own, set "
+    "TMPDIR to a folder with more space",
+    "the metric-window is larger than `/tmp`",
 )
 QUERY_TIMED_OUT = ErrorKind(
     "query_timed_out",

@@ -21,7 +21,7 @@ from ..errors.source import (
     EXPORTED_IN_PART,
     MORE_AT_SOURCE,
 )
-from ..source.fetch import Fetcher
+from ..source.look import SeriesLook
 from ..storage.write import WriteStats
 from ..timeline.intervals import Intervals, intersect, subtract, union
 from ..timeline.windows import Window, is_off_grid, iso, window_at
@@ -39,10 +39,10 @@ class Beginnings:
     """Judges the answers of one run, and remembers how far back the source reached in it."""
 
     def __init__(
-        self, catalog: Iterable[Metric], fetcher: Fetcher, clock: Callable[[], float]
+        self, catalog: Iterable[Metric], look: SeriesLook, clock: Callable[[], float]
     ) -> None:
         self._catalog = {metric.name: metric for metric in catalog}
-        self._fetcher = fetcher
+        self._look = look
         self._clock = clock
         self._reach_s = -1.0  # the source has what is as old
         self._border = 0  # where the source last began what was asked for from an earlier moment on
@@ -102,10 +102,10 @@ class Beginnings:
         if known is None:
             return None
         name, older = known
-        return self._has_any(older.last) or self._fetcher.has_series(self._catalog[name], older)
+        return self._has_any(older.last) or self._look.has_series(self._catalog[name], older)
 
     def _has_any(self, moment: int) -> bool:
-        if not self._fetcher.has_any(self._catalog.values(), moment):
+        if not self._look.has_any(self._catalog.values(), moment):
             return False
         self._note_reach(moment)
         return True

@@ -1,35 +1,46 @@
 """The cycle: for each window, for each metric, from Mimir's bytes to the bucket."""
 
+import errno
 import heapq
 import json
+import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from .. import log
 from ..answer.spool import Spool
 from ..catalog.metrics import Metric
 from ..checkpoint.doubts import doubt_empty
-from ..checkpoint.records import GAP_ATTEMPTS, PartialExport
 from ..checkpoint.reexports import request_for
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.store import CheckpointStore
-from ..errors import QueryError, RejectedError, TryLaterError
+from ..errors import (
+    ExportError,
+    OutOfTimeError,
+    QueryError,
+    RefusedError,
+    SettingsError,
+    StopRunError,
+)
 from ..errors import runs as errors
-from ..errors.source import EMPTY_UNCONFIRMED, NOTHING_LEFT
+from ..errors.source import EMPTY_UNCONFIRMED, NO_TEMPORARY_SPACE, NOTHING_LEFT
 from ..source.counts import RawCounter
 from ..source.fetch import Fetcher, FetchStats
+from ..source.look import SeriesLook
 from ..storage.upload import Export
 from ..storage.write import Writer, WriteStats
 from ..timeline.deadline import Deadline
 from ..timeline.intervals import covers
 from ..timeline.windows import Window
 from .beginnings import ACCEPT, Beginnings, find_partial, why_partial
+from .failures import FailureJudge
 from .progress import ProgressRecorder
 from .totals import MetricFailure, Totals
 
-# Abort after this many consecutive retryable failures: the endpoint is down.
-BUSY_STREAK = 3
+# What the system says where a file finds no room.
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # The largest clusters, which a metric's log line names with their bytes.
 TOP_CLUSTERS = 5
 
@@ -48,6 +59,7 @@ class Exporter:
         store: CheckpointStore,
         deadline: Deadline,
         *,
+        look: SeriesLook,
         counter: RawCounter | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -56,51 +68,76 @@ class Exporter:
         self._writer = writer
         self._progress = ProgressRecorder(store, clock=clock)
         self._counter = counter
-        self._beginnings = Beginnings(self._catalog.values(), fetcher, clock)
+        self._look = look
+        self._beginnings = Beginnings(self._catalog.values(), look, clock)
         self._deadline = deadline
-        self.rejected: set[str] = set()
         self.current: tuple[Window, str] | None = None
         self.totals = Totals()
+        self.cured: set[tuple[str, str]] = set()  # metrics with the code of an error before
+        self._judge = FailureJudge(self._catalog, look, self._progress, self.totals)
 
-    def export_window(self, checkpoint: Checkpoint, window: Window, names: Iterable[str]) -> bool:
-        """Export these metrics of one window; whether each of them was.
+    def export_plan(
+        self,
+        checkpoint: Checkpoint,
+        plan: Sequence[tuple[Window, tuple[str, ...]]],
+        *,
+        before_window: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Export what is planned, in order; what fails on the way is put off to the end.
 
         `checkpoint` is the one that the plan was made of: it says which reexports there are and
-        where older files may lie. A metric that Mimir rejected is skipped for the rest of the run.
-        Raises StopRunError and OutOfTimeError; what was exported until then is recorded.
+        where older files may lie. A metric that fails in one window after the other is skipped for
+        the rest of the run. Raises StopRunError and OutOfTimeError; what was exported until then is
+        recorded.
         """
-        with log.about(window=str(window)):
-            return self._export_metrics(checkpoint, window, tuple(names))
+        self.totals.plan(plan)
+        self._judge.plan(plan)
+        waiting = deque((window, names, False) for window, names in plan)
+        while waiting:
+            window, names, last = waiting.popleft()
+            before_window()
+            with log.about(window=str(window)):
+                put_off = self._export_window(checkpoint, window, names, last=last)
+            if put_off:
+                waiting.append((window, put_off, True))
 
-    def _export_metrics(
-        self, checkpoint: Checkpoint, window: Window, names: tuple[str, ...]
-    ) -> bool:
+    def is_given_up(self, name: str) -> bool:
+        """Whether this metric is skipped for the rest of the run."""
+        return self._judge.is_given_up(name)
+
+    def _export_window(
+        self, checkpoint: Checkpoint, window: Window, names: Sequence[str], *, last: bool
+    ) -> tuple[str, ...]:
+        """The metrics that are put off: those that have failed in this run, unless it is their
+        `last` turn, and what remains of the window after several failures in a row."""
+        put_off = [] if last else [name for name in names if self._judge.has_failed(name)]
+        turn = [name for name in names if name not in put_off and not self._judge.is_given_up(name)]
         started, before, done = time.monotonic(), replace(self.totals), list[str]()
         failures = len(self.totals.failures)
         try:
-            for name in names:
-                if name in self.rejected:
-                    continue
+            while turn:
+                name = turn.pop(0)
                 self._deadline.check()
                 self.current = (window, name)
                 with log.about(metric=name):
                     if self._export_metric(checkpoint, window, self._catalog[name]):
                         done.append(name)
                 self._progress.save_if_due()
+                if self._judge.is_row:
+                    self._judge.settle(checkpoint)
+                    put_off, turn = [*turn, *put_off], []
         finally:
             self._progress.save_in_time()
             failed = [failure.metric for failure in self.totals.failures[failures:]]
-            self._log_window(names, done, failed, before, time.monotonic() - started)
+            self._log_window(window, done, failed, before, time.monotonic() - started)
         if len(done) == len(self._catalog) and before.samples == self.totals.samples:
             self.totals.empty_windows.append(window)
             log.WINDOW_EMPTY(metric_windows=len(done))
-        complete = done == list(names)
-        self.totals.windows += complete and bool(names)
-        return complete
+        return tuple(put_off)
 
     def _log_window(
         self,
-        names: tuple[str, ...],
+        window: Window,
         done: list[str],
         failed: list[str],
         before: Totals,
@@ -116,13 +153,13 @@ class Exporter:
             "bytes": totals.bytes - before.bytes,
             "seconds": round(seconds, 3),
         }
-        if done == list(names):
-            if done:
-                log.WINDOW_EXPORTED(**fields)
-            return
-        remaining = [name for name in names if name not in {*done, *failed}]
-        fields |= {"failed_metrics": failed, "remaining_metrics": remaining}
-        log.WINDOW_INCOMPLETE(**fields)
+        remaining = [name for name in self._catalog if name in totals.remaining[window]]
+        if not remaining and done:
+            log.WINDOW_EXPORTED(**fields)
+        elif remaining:
+            untried = [name for name in remaining if name not in failed]
+            fields |= {"failed_metrics": failed, "remaining_metrics": untried}
+            log.WINDOW_INCOMPLETE(**fields)
 
     def _export_metric(self, checkpoint: Checkpoint, window: Window, metric: Metric) -> bool:
         """Whether it was exported; if not, its failure is recorded."""
@@ -148,30 +185,40 @@ class Exporter:
                     ),
                     spool,
                 )
-        except QueryError as error:
-            self._handle_failure(checkpoint, metric, window, error)
+        except (QueryError, RefusedError) as error:
+            self._judge.add_failure(checkpoint, metric.name, window, error)
             return False
+        except (StopRunError, OutOfTimeError, SettingsError):
+            raise
+        except Exception as error:  # noqa: BLE001 - of this metric-window alone
+            self._judge.add_failure(checkpoint, metric.name, window, self._explain(error))
+            return False
+        self._judge.add_success(metric.name, window)
         part = find_partial(checkpoint, metric.name, window, moved, written)
         if part is None:
+            if before := checkpoint.failure_of(metric.name, window):
+                self.cured.add((metric.name, before.error.code))
             self._progress.add_exported(
                 *(metric.name, window),
                 empty=written.empty,
                 seen=checkpoint.requests_made,
             )
-        self.totals.add_metric(spool, fetched, written)
+        self.totals.add_metric(
+            *(metric.name, window, spool, fetched, written), is_whole=part is None
+        )
         _log_metric(spool, fetched, written, time.monotonic() - started)
         if part is not None:
-            self._record_partial(checkpoint, metric, window, part)
+            self._judge.add_partial(checkpoint, metric.name, window, why_partial(part), part)
         return part is None
 
-    def _record_partial(
-        self, checkpoint: Checkpoint, metric: Metric, window: Window, part: PartialExport
-    ) -> None:
-        details = why_partial(part)
-        failure = MetricFailure(metric.name, window, details, checkpoint.requests_made, part)
-        _log_failure(checkpoint, failure, for_good=False)
-        self.totals.failures.append(failure)
-        self._progress.add_failure(failure)
+    def _explain(self, error: Exception) -> QueryError:
+        """What was not raised on purpose."""
+        cause = self._fetcher.hide(str(error))
+        # FileNotFoundError: no folder that a temporary file can be made in.
+        if isinstance(error, FileNotFoundError) or getattr(error, "errno", None) in NO_SPACE:
+            return NO_TEMPORARY_SPACE(folder=os.environ.get("TMPDIR", "/tmp"), cause=cause)  # noqa: S108
+        log.INTERNAL_ERROR()
+        return QueryError(errors.INTERNAL_ERROR.details(kind=type(error).__name__, cause=cause))
 
     def _is_forgotten(self, checkpoint: Checkpoint, metric: Metric, window: Window) -> bool:
         """Whether an answer without series is one of a source that has forgotten that time, which
@@ -184,57 +231,39 @@ class Exporter:
             if doubt is None:
                 return False
             known = self._catalog.get(doubt.metric)
-            if known and doubt.window and self._fetcher.has_series(known, doubt.window):
+            if known and doubt.window and self._look.has_series(known, doubt.window):
                 return False
             if not doubt.was_gap:
                 raise EMPTY_UNCONFIRMED(older=doubt.window)
         details = NOTHING_LEFT.details(event=ACCEPT)
         log.NOTHING_LEFT_TO_EXPORT(error=details)
+        self._judge.add_success(metric.name, window)
         self._progress.add_nothing_left(
             MetricFailure(metric.name, window, details, checkpoint.requests_made)
         )
         return True
 
-    def _handle_failure(
-        self, checkpoint: Checkpoint, metric: Metric, window: Window, error: QueryError
-    ) -> None:
-        failure = MetricFailure(metric.name, window, error.details, checkpoint.requests_made)
-        _log_failure(checkpoint, failure, for_good=isinstance(error, RejectedError))
-        self.totals.failures.append(failure)
-        if isinstance(error, TryLaterError):
-            if self._progress.defer_failure(failure) >= BUSY_STREAK:
-                self._progress.drop_deferred_failures()
-                raise errors.CONSECUTIVE_FAILURES(
-                    count=BUSY_STREAK, cause=error.details.found, remedy=error.details.remedy
-                ) from error
-            return
-        self._progress.add_failure(failure)
-        if isinstance(error, RejectedError):
-            self.rejected.add(metric.name)
+    def finish(self, checkpoint: Checkpoint, stopped: ExportError | None) -> None:
+        """Save the remaining records: the run is over, because of `stopped` if not all was done.
+        Raises StopRunError."""
+        try:
+            self._judge.finish(checkpoint, stopped)
+        finally:
+            self._progress.save()
 
-    def finish(self) -> None:
-        """Save the remaining records: the run is over. Raises CheckpointError."""
-        self._progress.record_deferred_failures()
-        self._progress.save()
-
-    def fail_slow(self, checkpoint: Checkpoint) -> bool:
+    def fail_slow(self, checkpoint: Checkpoint) -> None:
         """Record that a metric-window needs more than a whole invocation, if one does.
 
         To be called when the time ran out. Without a single metric exported, the next invocation
-        would begin with the same one and not end either. After a metric that failed it had only a
-        part of the time, and is queried first the next time.
+        would begin with the same one and not end either. It is an attempt only if a part of it was
+        answered: otherwise it may be the endpoint that hangs. After a metric that failed it had
+        only a part of the time, and is queried first the next time.
         """
         if self.totals.metrics or self.totals.failures or self.current is None:
-            return False
+            return
         window, name = self.current
-        details = errors.METRIC_WINDOW_TOO_SLOW.details()
-        failure = MetricFailure(name, window, details, checkpoint.requests_made)
-        with log.about(window=str(window), metric=name):
-            _log_failure(checkpoint, failure, for_good=True)
-        self.totals.failures.append(failure)
-        self._progress.add_failure(failure)
+        self._judge.add_slow(checkpoint, name, window, counted=self._fetcher.answers > 0)
         self._progress.save()
-        return True
 
 
 def _may_have_files(checkpoint: Checkpoint, name: str, window: Window) -> bool:
@@ -283,18 +312,3 @@ def _log_metric(spool: Spool, fetched: FetchStats, written: WriteStats, seconds:
         )
     if written.changed:
         log.WINDOW_REPLACED(revision=written.revision, deleted=written.removed)
-
-
-def _log_failure(checkpoint: Checkpoint, failure: MetricFailure, *, for_good: bool) -> None:
-    """`for_good`: waiting alone does not fix it."""
-    name, window = failure.metric, failure.window
-    before = checkpoint.failure_of(name, window)
-    attempt = min((before.attempts if before else 0) + 1, GAP_ATTEMPTS)
-    gap = attempt == GAP_ATTEMPTS
-    log.METRIC_FAILED(
-        level="ERROR" if for_good or gap else "WARNING",
-        attempt=attempt,
-        gap=gap,
-        retry="daily" if gap else "next_run",
-        error=failure.error,
-    )

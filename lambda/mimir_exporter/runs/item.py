@@ -24,17 +24,26 @@ def backfill_window(context: RunContext, item: BackfillItem) -> ItemResult:
     adopt_partition(checkpoint, context.settings, context.now())
     name = iso_range(item.start, item.end)
     log.WINDOW_STARTED(window=name)
-    failed, finished = False, True
-    for window in windows_within(checkpoint.schedules, item.start, item.end):
-        names = due_metrics(checkpoint, context.names, window, context.now())
-        try:
-            failed |= not context.exporter.export_window(checkpoint, window, names)
-        except OutOfTimeError:
-            failed |= context.exporter.fail_slow(checkpoint)
-            finished = failed
-            break
-    context.exporter.finish()
-    totals = context.exporter.totals
+    stopped: OutOfTimeError | None = None
+    stuck = False
+    exporter, totals = context.exporter, context.exporter.totals
+    windows = windows_within(checkpoint.schedules, item.start, item.end)
+    plan = [
+        (window, due_metrics(checkpoint, context.names, window, context.now()))
+        for window in windows
+    ]
+    try:
+        exporter.export_plan(checkpoint, plan)
+    except OutOfTimeError as error:
+        stopped = error
+        # Another invocation begins with what has not failed yet; without anything exported, and
+        # nothing newly failed, it would not get any further.
+        known = (checkpoint.failure_of(one.metric, one.window) for one in totals.failures)
+        stuck = not totals.metrics and all(known)
+        exporter.fail_slow(checkpoint)
+    exporter.finish(checkpoint, stopped)
+    finished = stopped is None or stuck
+    failed = bool(totals.failures) or (finished and any(totals.remaining.values()))
     result: ItemResult = {
         "start": item.start,
         "end": item.end,

@@ -1,6 +1,6 @@
-"""What a run is to do: windows with the metrics that each lacks, newest first."""
+"""What a run is to do: windows with the metrics that each lacks."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from .. import log
@@ -30,10 +30,33 @@ class ExportScope:
         return tuple(name for name in names if name in self.metrics)
 
 
-def plan_run(context: RunContext, checkpoint: Checkpoint, scope: ExportScope | None) -> Plan:
-    """What is due and not with an execution, within `scope`."""
-    plan = due_windows(checkpoint, context.names, context.settings, context.now())
-    return list(plan if scope is None else limit_plan(scope, plan))
+def plan_run(
+    context: RunContext,
+    checkpoint: Checkpoint,
+    scope: ExportScope | None,
+    cured: Collection[tuple[str, str]] = (),
+) -> Plan:
+    """What is due and not with an execution, within `scope`: newest first, and what has failed
+    last. A window of which a part has failed is there twice. `cured` as in due_windows."""
+    plan = due_windows(checkpoint, context.names, context.settings, context.now(), cured=cured)
+    return _failed_last(checkpoint, plan if scope is None else limit_plan(scope, plan))
+
+
+def _failed_last(
+    checkpoint: Checkpoint, plan: Iterable[tuple[Window, tuple[str, ...]]]
+) -> list[tuple[Window, tuple[str, ...]]]:
+    """What always fails then holds back nothing that works; what failed least comes first."""
+    fresh: list[tuple[Window, tuple[str, ...]]] = []
+    failed: list[tuple[int, Window, tuple[str, ...]]] = []
+    for window, names in plan:
+        attempts = {
+            name: one.attempts for name in names if (one := checkpoint.failure_of(name, window))
+        }
+        if len(attempts) < len(names):
+            fresh.append((window, tuple(name for name in names if name not in attempts)))
+        if attempts:
+            failed.append((min(attempts.values()), window, tuple(attempts)))
+    return fresh + [(window, names) for _, window, names in sorted(failed, key=lambda one: one[0])]
 
 
 def limit_plan(
@@ -48,7 +71,7 @@ def limit_plan(
 def log_plan(plan: Plan) -> None:
     """How much is due."""
     fields: log.Fields = {
-        "windows": len(plan),
+        "windows": len({window for window, _ in plan}),
         "metric_windows": sum(len(names) for _, names in plan),
     }
     if plan:

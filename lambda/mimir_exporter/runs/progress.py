@@ -70,16 +70,13 @@ class _Batch:
                 failure.error,
                 self.now,
                 seen=failure.seen,
+                least=failure.least,
+                counted=failure.counted,
             )
 
 
 class ProgressRecorder:
-    """Collects records and writes them to the checkpoint.
-
-    A failure that may be the endpoint's fault is deferred: it is recorded once another
-    metric-window shows that the endpoint answers, and dropped where the run aborts because it
-    does not.
-    """
+    """Collects records and writes them to the checkpoint."""
 
     def __init__(self, store: CheckpointStore, *, clock: Callable[[], float] = time.time) -> None:
         self._store = store
@@ -88,16 +85,13 @@ class ProgressRecorder:
         self._exported: list[_PendingRecord] = []
         self._failed: list[MetricFailure] = []
         self._forgotten: list[MetricFailure] = []
-        self._deferred: list[MetricFailure] = []
 
     def add_exported(self, metric: str, window: Window, *, empty: bool, seen: int) -> None:
         """All objects of this metric-window are written."""
-        self.record_deferred_failures()
         self._exported.append(_PendingRecord(metric, window, empty, seen))
 
     def add_nothing_left(self, failure: MetricFailure) -> None:
         """The source has forgotten this metric-window."""
-        self.record_deferred_failures()
         self._forgotten.append(failure)
 
     def set_pending(self, metric: str, window: Window) -> None:
@@ -108,22 +102,7 @@ class ProgressRecorder:
 
     def add_failure(self, failure: MetricFailure) -> None:
         """A failure of the metric-window itself."""
-        self.record_deferred_failures()
         self._failed.append(failure)
-
-    def defer_failure(self, failure: MetricFailure) -> int:
-        """A failure that may be the endpoint's; how many there are in a row."""
-        self._deferred.append(failure)
-        return len(self._deferred)
-
-    def drop_deferred_failures(self) -> None:
-        """The endpoint is down: its failures count against no metric."""
-        self._deferred.clear()
-
-    def record_deferred_failures(self) -> None:
-        """The endpoint answers: the deferred failures are the metric-windows' own."""
-        self._failed += self._deferred
-        self._deferred.clear()
 
     def save_if_due(self) -> None:
         """Save where the last time is SAVE_EVERY_S ago."""

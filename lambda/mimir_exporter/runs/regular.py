@@ -7,7 +7,7 @@ from ..errors import CheckpointError, OutOfTimeError, StopRunError, TryLaterErro
 from ..errors.source import ENDPOINT_NOT_READY_IN_TIME
 from ..source.api import Ready
 from ..source.retry import with_retries
-from ..timeline.windows import iso, window_at
+from ..timeline.windows import Window, iso, window_at
 from .audit import audit_exported
 from .context import RunContext
 from .damage import continue_repairs
@@ -52,6 +52,8 @@ def run_regular(context: RunContext, scope: ExportScope | None = None) -> Summar
         if context.machine is not None and len(plan) > 1:
             context.machine.prepare()
         stop_error = _export_plan(context, checkpoint, plan)
+        if stop_error is None and context.exporter.cured:
+            plan, stop_error = _export_cured(context, plan, scope)
         if stop_error is None and scope is None:
             plan, stop_error = _look_again(context, plan)
         try:
@@ -67,6 +69,21 @@ def run_regular(context: RunContext, scope: ExportScope | None = None) -> Summar
     finally:
         complete = summary is not None and summary.error is None and not summary.pending
         release_lease(context, complete=complete)
+
+
+def _export_cured(
+    context: RunContext, plan: Plan, scope: ExportScope | None
+) -> tuple[Plan, OutOfTimeError | StopRunError | None]:
+    """Where an error of a metric is over, its other gaps do not wait for their daily try; the whole
+    plan, and what stopped it before its end, if something did."""
+    checkpoint = context.store.read()
+    failed = {(one.metric, one.window) for one in context.exporter.totals.failures}
+    again = [
+        (window, left)
+        for window, names in plan_run(context, checkpoint, scope, context.exporter.cured)
+        if (left := tuple(name for name in names if (name, window) not in failed))
+    ]
+    return [*plan, *again], _export_plan(context, checkpoint, again)
 
 
 def _look_again(
@@ -113,20 +130,38 @@ def _export_plan(
     """Export what is planned; the error that stopped it before its end, if there was one."""
     stopped: OutOfTimeError | StopRunError | None = None
     try:
-        for window, names in plan:
-            renew_lease(context, checkpoint)
-            context.exporter.export_window(checkpoint, window, names)
+        context.exporter.export_plan(
+            checkpoint, plan, before_window=lambda: renew_lease(context, checkpoint)
+        )
     except (OutOfTimeError, StopRunError) as error:
         stopped = error
     try:
         if isinstance(stopped, OutOfTimeError) and context.machine is None:
             context.exporter.fail_slow(checkpoint)
-        context.exporter.finish()
+        context.exporter.finish(checkpoint, stopped)
     except CheckpointError:
         raise  # without it there is nothing to conclude from
     except (OutOfTimeError, StopRunError) as error:
         stopped = error if stopped is None else stopped
     return stopped
+
+
+def _count_windows(plan: Plan) -> int:
+    return len({window for window, _ in plan})
+
+
+def _not_tried(context: RunContext, plan: Plan) -> list[Window]:
+    """Windows, newest first, of which the run has not tried all that it would."""
+    failed = {(one.metric, one.window) for one in context.exporter.totals.failures}
+    return sorted(
+        {
+            window
+            for window, names in plan
+            for name in names
+            if (name, window) not in failed and not context.exporter.is_given_up(name)
+        },
+        reverse=True,
+    )
 
 
 def _summarize_without_checkpoint(
@@ -138,8 +173,8 @@ def _summarize_without_checkpoint(
         "stopped",
         "",
         totals,
-        planned=len(plan),
-        pending=len(plan) - totals.windows,
+        planned=_count_windows(plan),
+        pending=_count_windows(plan) - totals.windows,
         gaps=len(checkpoint.gaps()),
         lag_s=lag_s(checkpoint, context.names, context.now()),
     )
@@ -155,16 +190,12 @@ def _conclude(
     now = context.now()
     totals = context.exporter.totals
     checkpoint = context.store.read()
-    summary = Summary("complete", "", totals, planned=len(plan))
+    summary = Summary("complete", "", totals, planned=_count_windows(plan))
     if isinstance(stop_error, StopRunError):
         summary.outcome, summary.error = "stopped", stop_error
     elif stop_error is not None:
         summary.outcome = "unfinished"
-        remaining = [
-            window
-            for window, names in plan_run(context, checkpoint, scope)
-            if not set(names) <= context.exporter.rejected
-        ]
+        remaining = _not_tried(context, plan_run(context, checkpoint, scope))
         if context.machine is not None and remaining:
             try:
                 started = hand_over(context.store, context.machine, remaining, now)

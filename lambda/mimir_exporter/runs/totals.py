@@ -1,5 +1,6 @@
 """What a run did, in numbers."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..answer.spool import Spool
@@ -15,6 +16,8 @@ class MetricFailure:
     """A metric-window that failed and is left for a later run.
 
     `seen` are the reexport requests that it knew. With `part` it is exported, but not all of it.
+    `least` is how many attempts it makes at least, where the metric fails everywhere alike; not
+    `counted`, it is none.
     """
 
     metric: str
@@ -22,6 +25,8 @@ class MetricFailure:
     error: ErrorDetails
     seen: int = 0
     part: PartialExport | None = None
+    least: int = 0
+    counted: bool = True
 
 
 @dataclass
@@ -45,15 +50,34 @@ class Totals:
     query_s: float = 0.0
     failures: list[MetricFailure] = field(default_factory=list)
     empty_windows: list[Window] = field(default_factory=list)
+    remaining: dict[Window, set[str]] = field(default_factory=dict)  # metrics, of what is planned
+
+    def plan(self, plan: Iterable[tuple[Window, Iterable[str]]]) -> None:
+        """What is to be exported; a window may stand there several times."""
+        for window, names in plan:
+            self.remaining.setdefault(window, set()).update(names)
 
     @property
     def failed_windows(self) -> int:
         """How many windows have a failed metric."""
         return len({failure.window for failure in self.failures})
 
-    def add_metric(self, spool: Spool, fetched: FetchStats, written: WriteStats) -> None:
-        """Count one exported metric-window."""
+    def add_metric(
+        self,
+        name: str,
+        window: Window,
+        spool: Spool,
+        fetched: FetchStats,
+        written: WriteStats,
+        *,
+        is_whole: bool = True,
+    ) -> None:
+        """Count one exported metric-window; its window counts once all of it `is_whole`."""
         self.metrics += 1
+        if is_whole:
+            remaining = self.remaining.get(window, {name})
+            remaining.discard(name)
+            self.windows += not remaining
         self.objects += written.objects
         self.kept += written.kept
         self.series += spool.series

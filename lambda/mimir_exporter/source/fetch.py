@@ -9,7 +9,7 @@ them. So a list of clusters that lacks some costs a larger last part, and no dat
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -45,11 +45,6 @@ LOGGED_RETRIES = 5
 # A refusal that does not say whether it is about size is tried in halves so often, and then at
 # once in the smallest part: what refuses that too is not about size.
 UNCLEAR_HALVES = 2
-# `has_series` looks at the ends of so many pieces of a window: a metric that has series has them
-# most of the time.
-LOOKS = 4
-# Of the queries that are asked at once: nginx takes 8 kB in a request's first line.
-QUERY_BYTES = 4_000
 
 
 @dataclass
@@ -145,6 +140,7 @@ class Fetcher:
         self._jitter = jitter
         self._clusters = ClusterNames(settings, mimir)
         self._known: dict[str, _Known] = {}
+        self.answers = 0  # of queries that read series, so far
         self._not_size: set[str] = set()  # refusals that the smallest part got too
 
     def fetch(self, metric: Metric, window: Window, spool: Spool) -> FetchStats:
@@ -164,44 +160,9 @@ class Fetcher:
             self._fetch(job)
         return job.stats
 
-    def has_series(self, metric: Metric, window: Window) -> bool:
-        """Whether the server has any series of this metric-window now, by a look at a few of its
-        steps. Raises as `fetch` does."""
-        promql = f"count({metric.promql(self._settings.cluster_label)})"
-        steps = (window.last - window.start) // window.step_s
-        for part in range(LOOKS + 1):
-            moment = window.start + steps * part // LOOKS * window.step_s
-
-            def look(moment: int = moment) -> bool:
-                self._mimir.wait_for_turn()
-                return bool(self._mimir.query(promql, moment))
-
-            try:
-                found = with_retries(look, self._deadline, sleep=self._sleep, jitter=self._jitter)
-            except (TooLargeError, TooManySeriesError):
-                return True
-            if found:
-                return True
-        return False
-
-    def has_any(self, metrics: Iterable[Metric], moment: int) -> bool:
-        """Whether the server has anything at a moment (unix seconds) of what these metrics are made
-        of. Raises as `fetch` does."""
-        label = self._settings.cluster_label
-        reads = [one for each in metrics for one in each.selectors(label) or (each.promql(label),)]
-        for asked in _packed(f"group({one})" for one in dict.fromkeys(reads)):
-
-            def look(promql: str = " or ".join(asked)) -> bool:
-                self._mimir.wait_for_turn()
-                return bool(self._mimir.query(promql, moment))
-
-            try:
-                found = with_retries(look, self._deadline, sleep=self._sleep, jitter=self._jitter)
-            except (TooLargeError, TooManySeriesError):
-                return True
-            if found:
-                return True
-        return False
+    def hide(self, text: str) -> str:
+        """The text without the credentials."""
+        return self._mimir.hide(text)
 
     def _fetch(self, job: _Job) -> None:
         whole = Part(job.window.start, job.window.last)
@@ -341,6 +302,7 @@ class Fetcher:
                 return error
             raise
         job.stats.parts += 1
+        self.answers += 1
         job.is_size = job.is_size or job.unclear > 0
         return None
 
@@ -405,15 +367,3 @@ class Fetcher:
         if span_s < stats.logged_cuts.get(way, span_s + 1):
             stats.logged_cuts[way] = span_s
             log.QUERY_SPLIT(split=way, parts=len(parts), part_s=span_s, error=error)
-
-
-def _packed(queries: Iterable[str]) -> Iterator[list[str]]:
-    """As many at once as QUERY_BYTES has room for."""
-    part: list[str] = []
-    for one in queries:
-        if part and sum(map(len, part)) + len(one) > QUERY_BYTES:
-            yield part
-            part = []
-        part.append(one)
-    if part:
-        yield part
