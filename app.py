@@ -12,9 +12,9 @@ try:
     from aws_cdk import App, CliCredentialsStackSynthesizer, Environment
 
     from infra.deployment.certificates import CA_BUNDLE_FILE
-    from infra.deployment.context import DeploymentError
     from infra.deployment.read import read_deployment
-    from infra.package import PackageError, build_package
+    from infra.errors import DeploymentError, PackageError
+    from infra.package import build_package
     from infra.stack import ExporterStack
 except ModuleNotFoundError as missing:
     if OWN_PYTHON.exists() and Path(sys.executable) != OWN_PYTHON:

@@ -3,21 +3,20 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from aws_cdk import Annotations, Duration, Names, Token
-from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import Annotations, Duration, Names
 from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sns as sns
-from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from .deployment.certificates import CA_BUNDLE_FILE
-from .deployment.context import DeploymentError
 from .deployment.environment import LATER, read_environment
+from .deployment.fit import check_ipv6, choose_lag_s
+from .deployment.workspace import workspace_of
+from .interface import ExporterInterface
 from .monitoring.alarms import Alarms
 from .monitoring.dashboard import Dashboard
 from .monitoring.metrics import NAMESPACE, ExporterMetrics
@@ -28,9 +27,9 @@ from .parts.bucket import DataBucket
 from .parts.coverage import CoverageMap
 from .parts.function import ExporterFunction, FunctionSettings
 from .parts.login import LoginSecret
-from .parts.network import Egress, Network, is_address
+from .parts.network import Egress, Network
 from .parts.schedule import RegularRun
-from .parts.workspace import Workspace
+from .parts.workspace import query_statement
 
 HALF_AN_HOUR = Duration.minutes(30)
 NONE: Mapping[str, object] = MappingProxyType({})
@@ -38,7 +37,7 @@ NONE: Mapping[str, object] = MappingProxyType({})
 LONGEST_NAME = 128
 
 
-class MimirExporter(Construct):
+class MimirExporter(ExporterInterface):
     """Exports Kubernetes cost metrics from Grafana Mimir to S3, on a schedule.
 
     Takes what exists, and makes what it is not given: a bucket that outlives the stack, an empty
@@ -131,10 +130,13 @@ class MimirExporter(Construct):
             ca_bundle_file=CA_BUNDLE_FILE if ca_bundle else "",
         )
         self._settings = self._environment.settings
-        self._workspace = Workspace.of(self._settings)
+        self._workspace = workspace_of(self._settings)
         self.metrics = ExporterMetrics(service=self.name)
         self._schedule = schedule
-        self.alarm_lag = self._choose_lag(alarm_lag)
+        given_s = None if alarm_lag is None else int(alarm_lag.to_seconds())
+        self.alarm_lag = Duration.seconds(
+            choose_lag_s(self._settings, int(schedule.to_seconds()), given_s)
+        )
         self._backfill_concurrency = backfill_concurrency
         self._log_retention_days = log_retention_days
         self.network = self._make_network(
@@ -198,96 +200,7 @@ class MimirExporter(Construct):
             groups = [made.log_group for made in (self.exporter, self.backfiller)]
             SavedQueries(self, "SavedQueries", folder=self.name, log_groups=groups)
 
-    # What it is made of, for other constructs.
-
-    @property
-    def export_function(self) -> lambda_.Function:
-        """The function of the regular run, and of every event that is sent by hand."""
-        return self.exporter.function
-
-    @property
-    def backfill_function(self) -> lambda_.Function:
-        """The function that exports one window of a backfill."""
-        return self.backfiller.function
-
-    @property
-    def state_machine(self) -> sfn.StateMachine:
-        """The backfill."""
-        return self.backfill.state_machine
-
-    @property
-    def bucket(self) -> s3.IBucket:
-        return self.data.bucket
-
-    @property
-    def secret(self) -> secretsmanager.ISecret | None:
-        """None without credentials."""
-        return self.login.secret if self.login else None
-
-    @property
-    def alarm_topic(self) -> sns.ITopic:
-        return self.alarms.topic
-
-    @property
-    def connections(self) -> ec2.Connections:
-        """For rules of other security groups, such as `mimir.connections.allow_from(exporter, …)`.
-
-        Without a VPC there are no security groups in it.
-        """
-        return ec2.Connections(security_groups=self.network.security_groups if self.network else [])
-
-    @property
-    def functions(self) -> tuple[ExporterFunction, ...]:
-        """All of them, each with its role and log."""
-        return self.exporter, self.backfiller, self.coverage.made
-
-    # Rights for others.
-
-    def grant_read_files(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let somebody list and read the files; not with a `role_arn`, whose account grants it."""
-        return self.data.grant_read_files(grantee)
-
-    def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let somebody start runs and send events."""
-        return self.export_function.grant_invoke(grantee)
-
-    # Metrics of the exporter; `status` shows the same figures.
-
-    def metric(
-        self, metric_name: str, *, statistic: str = "Sum", period: Duration | None = None
-    ) -> cloudwatch.Metric:
-        """A metric by its name in the namespace `MimirExporter`."""
-        return self.metrics.one(metric_name, statistic, period or self._schedule)
-
-    def metric_runs_succeeded(self, *, period: Duration | None = None) -> cloudwatch.Metric:
-        return self.metric("RunsSucceeded", period=period)
-
-    def metric_runs_failed(self, *, period: Duration | None = None) -> cloudwatch.Metric:
-        return self.metric("RunsFailed", period=period)
-
-    def metric_lag(self, *, period: Duration | None = None) -> cloudwatch.Metric:
-        """Seconds since the end of the newest exported window of the slowest metric."""
-        return self.metric("LagSeconds", statistic="Maximum", period=period)
-
-    def metric_gaps(self, *, period: Duration | None = None) -> cloudwatch.Metric:
-        return self.metric("Gaps", statistic="Maximum", period=period)
-
-    def metric_pending_windows(self, *, period: Duration | None = None) -> cloudwatch.Metric:
-        return self.metric("PendingWindows", statistic="Maximum", period=period)
-
-    def metric_bytes_written(self, *, period: Duration | None = None) -> cloudwatch.Metric:
-        return self.metric("BytesWritten", period=period)
-
     # How it is made.
-
-    def _choose_lag(self, given: Duration | None) -> Duration:
-        """The default, after three runs that exported nothing. Raises DeploymentError."""
-        settings, every_s = self._settings, int(self._schedule.to_seconds())
-        # How far behind the exporter is in normal operation, just before a run ends.
-        usual_s = settings.time_frame_s + settings.settle_time_s + every_s
-        if given is None:
-            return Duration.seconds(usual_s + 3 * every_s)
-        return given
 
     def _make_network(
         self,
@@ -296,14 +209,8 @@ class MimirExporter(Construct):
         security_groups: Sequence[ec2.ISecurityGroup],
         egress: Egress,
     ) -> Network | None:
-        if _is_ipv6(egress.host) and not (vpc and egress.ipv6):
-            raise DeploymentError(
-                f"hostname is {egress.host}, an IPv6 address; the functions reach it only with "
-                "ipv6, in subnets with dual stack."
-            )
+        check_ipv6(egress.host, ipv6=egress.ipv6, in_existing_vpc=vpc is not None)
         if vpc is None:
-            if egress.ipv6:
-                raise DeploymentError("ipv6 is set without a VPC; give one with dual stack.")
             return None
         return Network(
             self,
@@ -378,7 +285,7 @@ class MimirExporter(Construct):
         if self.login:
             self.login.grant(made.role)
         if self._workspace:
-            made.role.add_to_policy(self._workspace.statement(self))
+            made.role.add_to_policy(query_statement(self, self._workspace))
         return made
 
     def _make_dashboard(self, memory_mb: int) -> Dashboard:
@@ -408,7 +315,3 @@ class MimirExporter(Construct):
 
 def _given(**values: object) -> dict[str, object]:
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _is_ipv6(host: str) -> bool:
-    return not Token.is_unresolved(host) and is_address(host) and ":" in host

@@ -19,6 +19,7 @@ from types import MappingProxyType
 import mimir_exporter
 
 from .checkout import LAMBDA, ROOT
+from .errors import PACKAGE_NOT_BUILT
 
 # In a checkout, and where this is installed in another app's environment.
 BUILD = ROOT / "build" if LAMBDA.is_dir() else Path.home() / ".cache" / "mimir-exporter"
@@ -27,10 +28,6 @@ MACHINE = {"arm64": "aarch64", "x86_64": "x86_64"}
 # botocore carries the models of 400 services, 28 MB of 39. The exporter talks to these; a client
 # for any other fails with UnknownServiceError, so add it here first.
 AWS_SERVICES = frozenset({"s3", "secretsmanager", "stepfunctions", "sts"})
-
-
-class PackageError(RuntimeError):
-    """The package could not be built. str() is one sentence with pip's own last word."""
 
 
 @dataclass(frozen=True)
@@ -129,10 +126,7 @@ def _pip_install(
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")]
         last = said[-1] if said else done.stderr.strip()[-200:]
-        raise PackageError(
-            f"The function's dependencies could not be installed from {requirements.name} "
-            f"(pip: {last}); check that PyPI or your mirror of it can be reached."
-        )
+        raise PACKAGE_NOT_BUILT(requirements=requirements.name, cause=f"pip: {last}")
 
 
 def _leave_out_needless(folder: Path) -> None:

@@ -12,11 +12,11 @@ from constructs import Construct
 
 from .deployment.read import Deployment
 from .deployment.table import PASSED_ON
-from .deployment.vpc import ExistingVpc, IsolatedVpc, Statements
 from .exporter import MimirExporter
 from .outputs import add_outputs
 from .package import Package
 from .parts.reader import ReaderRole
+from .parts.vpc import ExistingVpc, IsolatedVpc, Statements
 from .parts.workspace import ACTIONS as QUERY_ACTIONS
 
 ENDPOINT = ec2.InterfaceVpcEndpointAwsService

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import get_args, get_type_hints
 
 from infra import ROOT
+from infra import errors as deployment
 from mimir_exporter import log
 from mimir_exporter.errors import ErrorKind, ExportError, kinds_in, runs, settings, source, storage
 
@@ -18,6 +19,7 @@ TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"
 
 PARTS = Formatter().parse
 TABLES: Mapping[str, ModuleType] = {
+    "Deployment: `cdk synth` and `cdk deploy`": deployment,
     "Settings and events": settings,
     "The endpoint, and queries": source,
     "The bucket, or a folder": storage,

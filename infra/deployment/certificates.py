@@ -3,7 +3,7 @@
 import ssl
 from pathlib import Path
 
-from .context import DeploymentError
+from ..errors import INVALID_DEPLOYMENT_VALUE, DeploymentError
 
 # Where the function finds it: CA_BUNDLE, beside its package.
 CA_BUNDLE_FILE = "ca-bundle.pem"
@@ -33,6 +33,8 @@ def read_ca_bundle(given: str) -> str:
 
 
 def _refuse(given: str, why: str) -> DeploymentError:
-    return DeploymentError(
-        f"Invalid ca_bundle {given!r} ({why}): expected a readable file of PEM certificates."
+    return INVALID_DEPLOYMENT_VALUE(
+        name="ca_bundle",
+        shown=f"{given!r} ({why})",
+        expected="a readable file of PEM certificates",
     )

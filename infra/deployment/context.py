@@ -8,13 +8,11 @@ import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
+from ..errors import INVALID_DEPLOYMENT_VALUE, SECRET_AS_SETTING, UNKNOWN_DEPLOYMENT_SETTING
+
 # The CDK keeps its own things in the context: feature flags (`@aws-cdk/…`), switches of its CLI
 # (`aws:cdk:…`), and what it looked up (`vpc-provider:account=…`). Ours are plain names.
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]+")
-
-
-class DeploymentError(ValueError):
-    """A deployment setting cannot be used. str() is one sentence that never holds a secret."""
 
 
 class Context:
@@ -31,14 +29,11 @@ class Context:
         known, secret = sorted(known), frozenset(secret)
         for name in filter(PLAIN_NAME.fullmatch, self._values):
             if name.lower() in secret:
-                raise DeploymentError(
-                    f"{name} is a secret; store it in Secrets Manager as {name.upper()}, with the "
-                    "command that the output SecretCommand shows after the deployment."
-                )
+                raise SECRET_AS_SETTING(name=name, variable=name.upper())
             if name not in known:
                 near = get_close_matches(name.lower(), known, n=1)
-                hint = f"did you mean {near[0]}?" if near else "cdk.json lists all there are."
-                raise DeploymentError(f"Unknown deployment setting {name}: {hint}")
+                hint = f"use {near[0]}" if near else "use one of those that cdk.json lists"
+                raise UNKNOWN_DEPLOYMENT_SETTING(name=name, hint=hint)
 
     def text(self, name: str) -> str:
         """The value as a function's environment holds it; "" for none."""
@@ -67,6 +62,6 @@ def _as_text(name: str, value: object) -> str:
             return str(int(value)) if value.is_integer() else repr(value)
         case dict():
             return json.dumps(value, ensure_ascii=False) if value else ""
-    raise DeploymentError(
-        f"Invalid {name} of type {type(value).__name__}: expected a single value."
+    raise INVALID_DEPLOYMENT_VALUE(
+        name=name, shown=f"of type {type(value).__name__}", expected="a single value"
     )

@@ -15,7 +15,13 @@ from mimir_exporter.errors import SettingsError
 from mimir_exporter.settings.settings import Settings, load_settings
 from mimir_exporter.storage.layout import CHECKPOINT, state_key
 
-from .context import Context, DeploymentError
+from ..errors import (
+    ENVIRONMENT_TOO_LARGE,
+    INVALID_DEPLOYMENT_VALUE,
+    MISSING_DEPLOYMENT_SETTING,
+    DeploymentError,
+)
+from .context import Context
 from .table import PASSED_ON
 
 # For what is known only once CloudFormation has made it, or been given it as a parameter.
@@ -81,7 +87,7 @@ def read_environment(
         settings = load_settings({**plain, **stand_ins})
         catalog_of(settings)
     except SettingsError as error:
-        raise DeploymentError(str(error)) from error
+        raise DeploymentError(error.details) from error
     return Environment({**plain, **tokens}, settings)
 
 
@@ -99,26 +105,22 @@ def _plain_variables(values: Mapping[str, object], *, given: Mapping[str, str]) 
         default = row.deployed if row.deployed != row.default else None
         value = context.text(row.key) or default or ""
         if row.deployed is None and not value:
-            raise DeploymentError(
-                f"Missing {row.key}: {row.meaning}. Give it with -c {row.key}=…, or in cdk.json."
-            )
+            raise MISSING_DEPLOYMENT_SETTING(name=row.key, meaning=row.meaning)
         if value:
             variables[row.name] = value
     _check_prefix(variables.get("S3_PREFIX", ""))
     size = sum(len(f"{name}{value}".encode()) for name, value in variables.items())
     if size > ENVIRONMENT_BYTES:
-        raise DeploymentError(
-            f"The settings take {size} bytes of the function's environment, of which Lambda leaves "
-            f"{ENVIRONMENT_BYTES}; shorten extra_metrics."
-        )
+        raise ENVIRONMENT_TOO_LARGE(size=size, limit=ENVIRONMENT_BYTES)
     return variables
 
 
 def _check_prefix(prefix: str) -> None:
     if re.search(r"[*?$]", prefix):
-        raise DeploymentError(
-            f"Invalid s3_prefix {prefix!r}: expected a path without *, ? and $ "
-            "(they mean something else in the policy of the role)."
+        raise INVALID_DEPLOYMENT_VALUE(
+            name="s3_prefix",
+            shown=repr(prefix),
+            expected="a path without *, ? and $ (they mean something else in the role's policy)",
         )
 
 

@@ -11,12 +11,18 @@ from mimir_exporter.errors import SettingsError
 from mimir_exporter.settings.rows import Place, read_table
 from mimir_exporter.settings.settings import Settings
 
-from ..parts.network import is_address
-from ..parts.workspace import Workspace, WorkspaceError
+from ..errors import (
+    CONFLICTING_DEPLOYMENT_SETTINGS,
+    EMPTY_DEPLOYMENT_SETTING,
+    VPC_LOOKUP_NEEDED,
+    DeploymentError,
+)
 from .certificates import CA_BUNDLE_FILE, read_ca_bundle
-from .context import Context, DeploymentError
+from .context import Context
 from .environment import LATER, read_environment
+from .fit import check_ipv6, choose_lag_s
 from .table import BY_KEY, PASSED_ON, SECRET_KEYS, DeploymentSettings
+from .workspace import workspace_of
 
 
 @dataclass(frozen=True)
@@ -100,10 +106,7 @@ def read_deployment(values: Mapping[str, object], environ: Mapping[str, str]) ->
         ca_bundle_file=CA_BUNDLE_FILE if ca_bundle else "",
     )
     settings = environment.settings
-    try:
-        Workspace.of(settings)
-    except WorkspaceError as error:
-        raise DeploymentError(str(error)) from error
+    workspace_of(settings)
     _check_bucket(given, settings)
     _check_reader(given, settings)
     _check_alarm_target(given)
@@ -142,7 +145,7 @@ def read_deployment(values: Mapping[str, object], environ: Mapping[str, str]) ->
         log_retention_days=int(given.log_retention_days),
         alarm_email=given.alarm_email,
         alarm_topic_arn=given.alarm_topic_arn,
-        alarm_lag_s=_alarm_lag_s(given, settings),
+        alarm_lag_s=choose_lag_s(settings, given.schedule_minutes * 60, given.alarm_lag_s),
         ca_bundle=ca_bundle,
         dashboard=given.dashboard,
         saved_queries=given.saved_queries,
@@ -152,10 +155,7 @@ def read_deployment(values: Mapping[str, object], environ: Mapping[str, str]) ->
         settings=settings,
     )
     if deployment.needs_lookup and not (deployment.account and deployment.region):
-        raise DeploymentError(
-            f"vpc_id is {deployment.vpc_id!r} without subnet_ids, so that its subnets must be "
-            "looked up: give subnet_ids, or account and region with credentials that may look."
-        )
+        raise VPC_LOOKUP_NEEDED(vpc_id=deployment.vpc_id)
     return deployment
 
 
@@ -165,42 +165,39 @@ def _refuse_empty(context: Context) -> None:
     for row in BY_KEY.values():
         own_default = row.place is Place.DEPLOYMENT or row.deployed != row.default
         if own_default and row.deployed and context.is_empty(row.key):
-            raise DeploymentError(
-                f"Invalid {row.key} '': expected a value; leave it out for the default, "
-                f"{row.deployed}."
-            )
+            raise EMPTY_DEPLOYMENT_SETTING(name=row.key, default=row.deployed)
 
 
 def _read_own(context: Context) -> DeploymentSettings:
     try:
         return read_table(DeploymentSettings, lambda row: context.text(row.key), deployment=True)
     except SettingsError as error:
-        raise DeploymentError(str(error)) from error
+        raise DeploymentError(error.details) from error
 
 
 def _check_bucket(given: DeploymentSettings, settings: Settings) -> None:
     if given.s3_bucket == "new" and settings.role_arn:
-        raise DeploymentError(
-            "s3_bucket is 'new' but role_arn is set; with a role the bucket belongs to another "
-            "account, so give its name."
+        raise CONFLICTING_DEPLOYMENT_SETTINGS(
+            problem="s3_bucket is 'new' but role_arn is set",
+            change="with a role the bucket belongs to another account, so give its name",
         )
     if given.s3_kms_key_arn and given.s3_bucket == "new":
-        raise DeploymentError(
-            "s3_kms_key_arn is set but s3_bucket is 'new'; the stack's own bucket is encrypted by "
-            "S3, so give the name of the bucket that the key belongs to."
+        raise CONFLICTING_DEPLOYMENT_SETTINGS(
+            problem="s3_kms_key_arn is set but s3_bucket is 'new'",
+            change="give the name of the bucket with that key; S3 encrypts the stack's own",
         )
     if given.s3_kms_key_arn and settings.role_arn:
-        raise DeploymentError(
-            "s3_kms_key_arn and role_arn are set; with a role it is the role that uses the key: "
-            "let its own account grant that, and leave s3_kms_key_arn out."
+        raise CONFLICTING_DEPLOYMENT_SETTINGS(
+            problem="s3_kms_key_arn and role_arn are set",
+            change="leave s3_kms_key_arn out; the role's own account grants it the key",
         )
 
 
 def _check_secret(given: DeploymentSettings, context: Context) -> None:
     if given.auth_secret_arn == "none" and context.text("prometheus_username"):  # noqa: S105 - a word
-        raise DeploymentError(
-            "prometheus_username is set but auth_secret_arn is 'none'; its password can only come "
-            "from a secret, so set auth_secret_arn to 'new' or to a secret's ARN."
+        raise CONFLICTING_DEPLOYMENT_SETTINGS(
+            problem="prometheus_username is set but auth_secret_arn is 'none'",
+            change="set auth_secret_arn to 'new' or a secret's ARN; the password belongs there",
         )
 
 
@@ -213,62 +210,38 @@ def _check_reader(given: DeploymentSettings, settings: Settings) -> None:
     for name, value in pair.items():
         if not value and any(pair.values()):
             other = next(key for key in pair if key != name)
-            raise DeploymentError(
-                f"{other} is set but {name} is not; the cost platform's console shows both, and a "
-                "role without an external id could be used by its other customers."
+            raise CONFLICTING_DEPLOYMENT_SETTINGS(
+                problem=f"{other} is set but {name} is not",
+                change="set both, as the cost platform's console shows them: without an external "
+                "id its other customers could use the role",
             )
     if given.reader_principal and settings.role_arn:
-        raise DeploymentError(
-            "reader_principal_arn is set with role_arn; the bucket belongs to another account, "
-            "which has to make the role that reads it."
+        raise CONFLICTING_DEPLOYMENT_SETTINGS(
+            problem="reader_principal_arn is set with role_arn",
+            change="let the bucket's own account make the role that reads it",
         )
 
 
 def _check_alarm_target(given: DeploymentSettings) -> None:
     """An address for the topic that the stack makes, or a topic that exists."""
     if given.alarm_email and given.alarm_topic_arn:
-        raise DeploymentError(
-            "alarm_email and alarm_topic_arn are both set; an existing topic has subscribers of "
-            "its own, so set one of them."
+        raise CONFLICTING_DEPLOYMENT_SETTINGS(
+            problem="alarm_email and alarm_topic_arn are both set",
+            change="an existing topic has subscribers of its own, so set one of them",
         )
-
-
-def _alarm_lag_s(given: DeploymentSettings, settings: Settings) -> int:
-    """The lag at which an alarm fires; by default after three runs that exported nothing."""
-    # How far behind the exporter is, when all is well, just before a run ends.
-    every_s = given.schedule_minutes * 60
-    usual_s = settings.time_frame_s + settings.settle_time_s + every_s
-    if given.alarm_lag_s is None:
-        return usual_s + 3 * every_s
-    if given.alarm_lag_s <= usual_s:
-        raise DeploymentError(
-            f"Invalid alarm_lag_s {given.alarm_lag_s}: expected more than {usual_s} s (TIME_FRAME "
-            "+ SETTLE_TIME + the schedule), as a lower threshold fires in normal operation."
-        )
-    return given.alarm_lag_s
 
 
 def _check_vpc(given: DeploymentSettings, settings: Settings) -> None:
     if not given.vpc_id.startswith("vpc-") and (given.subnet_ids or given.security_group_id):
-        raise DeploymentError(
-            f"vpc_id is {given.vpc_id!r} but subnet_ids or security_group_id is set; these belong "
-            "to an existing VPC, so give its id."
+        raise CONFLICTING_DEPLOYMENT_SETTINGS(
+            problem=f"vpc_id is {given.vpc_id!r} but subnet_ids or security_group_id is set",
+            change="these belong to an existing VPC, so give its id",
         )
     made_group = given.vpc_id != "none" and not given.security_group_id
     for name, value in {"mimir_cidrs": given.mimir_cidrs, "dns_servers": given.dns_servers}.items():
         if value and not made_group:
-            raise DeploymentError(
-                f"{name} is set, but no security group is made: it is for that of a VPC without "
-                "security_group_id; leave it out, and add the rule to the group of your own."
+            raise CONFLICTING_DEPLOYMENT_SETTINGS(
+                problem=f"{name} is set, but no security group is made",
+                change="leave it out, and add the rule to the group of your own, if there is one",
             )
-    if given.ipv6 and not given.vpc_id.startswith("vpc-"):
-        raise DeploymentError(
-            f"ipv6 is set but vpc_id is {given.vpc_id!r}; the functions reach IPv6 only through "
-            "subnets with dual stack, so give the id of their VPC."
-        )
-    host = settings.hostname
-    if is_address(host) and ":" in host and not given.ipv6:
-        raise DeploymentError(
-            f"hostname is {host}, an IPv6 address; the functions reach it only with ipv6=true, in "
-            "subnets with dual stack."
-        )
+    check_ipv6(settings.hostname, ipv6=given.ipv6, in_existing_vpc=given.vpc_id.startswith("vpc-"))

@@ -8,6 +8,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from ..parts.backfill import Backfill
+from ..parts.console import console_page
 from ..parts.function import ExporterFunction
 from .alarms import Alarms
 from .metrics import ExporterMetrics
@@ -72,11 +73,8 @@ class Dashboard(Construct):
     @property
     def console_url(self) -> str:
         """The dashboard's page."""
-        region = Stack.of(self).region
-        return (
-            f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}"
-            f"#dashboards/dashboard/{self.dashboard.dashboard_name}"
-        )
+        name = self.dashboard.dashboard_name
+        return console_page(self, "cloudwatch", f"dashboards/dashboard/{name}")
 
     def _links(self, exporter: ExporterFunction, backfill: Backfill) -> cloudwatch.IWidget:
         service = self._metrics.service

@@ -7,6 +7,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
+from .console import console_page
 from .logs import make_log_group
 from .nag import accept, accept_wildcard
 
@@ -183,11 +184,8 @@ class Backfill(Construct):
     @property
     def console_url(self) -> str:
         """The page of its executions."""
-        region = Stack.of(self).region
-        return (
-            f"https://{region}.console.aws.amazon.com/states/home?region={region}"
-            f"#/statemachines/view/{self.state_machine.state_machine_arn}"
-        )
+        machine = self.state_machine.state_machine_arn
+        return console_page(self, "states", f"/statemachines/view/{machine}")
 
     @property
     def _executions_arn(self) -> str:

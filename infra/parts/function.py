@@ -8,6 +8,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from .console import console_page
 from .logs import make_log_group
 from .nag import accept, accept_wildcard
 from .network import Network
@@ -142,17 +143,10 @@ class ExporterFunction(Construct):
     @property
     def console_url(self) -> str:
         """The function's page, where the Test button is."""
-        region = Stack.of(self).region
-        return (
-            f"https://{region}.console.aws.amazon.com/lambda/home?region={region}"
-            f"#/functions/{self.function.function_name}"
-        )
+        return console_page(self, "lambda", f"/functions/{self.function.function_name}")
 
     @property
     def log_url(self) -> str:
         """The page of the function's log group. Its name has nothing that needs escaping."""
-        region = Stack.of(self).region
-        return (
-            f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}"
-            f"#logsV2:log-groups/log-group/{self.log_group.log_group_name}"
-        )
+        group = self.log_group.log_group_name
+        return console_page(self, "cloudwatch", f"logsV2:log-groups/log-group/{group}")

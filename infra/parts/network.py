@@ -9,6 +9,8 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from ..deployment.fit import is_address
+
 DNS = 53
 HTTPS = 443
 EVERYWHERE = (ec2.Peer.any_ipv4(), ec2.Peer.any_ipv6())
@@ -83,15 +85,6 @@ class Network(Construct):
         for peer, port, description in egress.rules():
             group.add_egress_rule(peer, port, description)
         return group
-
-
-def is_address(host: str) -> bool:
-    """Whether a host is an IP address rather than a name."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def peer_of(network: str) -> ec2.IPeer:

@@ -53,7 +53,10 @@ def test_account_and_region_reach_the_manifest(
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"s3_bukcet": "x"}, "Unknown deployment setting s3_bukcet: did you mean s3_bucket?"),
+        (
+            {"s3_bukcet": "x"},
+            "Unknown deployment setting s3_bukcet; use s3_bucket [unknown_deployment_setting]",
+        ),
         (
             {"port": 0},
             (

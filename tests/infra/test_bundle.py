@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from infra import ROOT
+from infra.errors import PackageError
 from infra.package import (
     AWS_SERVICES,
     DISTRIBUTION,
     Package,
-    PackageError,
     Source,
     build_package,
     wheel_platforms,

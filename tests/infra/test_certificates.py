@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from infra.deployment.certificates import CA_BUNDLE_FILE
-from infra.deployment.context import DeploymentError
 from infra.deployment.read import read_deployment
+from infra.errors import DeploymentError
 from infra.package import Source, build_package
 from localcloud.certificates import Certificate, make_authority
 from tests.conftest import NeedProgram

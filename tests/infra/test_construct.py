@@ -15,7 +15,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sns as sns
 from aws_cdk.assertions import Annotations, Match, Template
 
-from infra.deployment.context import DeploymentError
+from infra.errors import DeploymentError
 from infra.exporter import MimirExporter
 from tests.infra.test_stack import actions, of_type
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from infra.deployment.context import DeploymentError
 from infra.deployment.read import read_deployment
 from infra.deployment.table import PASSED_ON
+from infra.errors import DeploymentError
 from mimir_exporter.settings.credentials import NAMES, TENANT, USERNAME
 from tests.infra.given import context
 
@@ -121,7 +121,10 @@ def test_account_and_region_of_a_lookup_come_from_the_cli_unless_given() -> None
             "prometheus_username is set but auth_secret_arn is 'none'",
         ),
         ({"vpc_id": "default"}, "Invalid vpc_id 'default': expected an id such as"),
-        ({"vpc_id": "vpc-0123456789abcdef0"}, "its subnets must be looked up: give subnet_ids"),
+        (
+            {"vpc_id": "vpc-0123456789abcdef0"},
+            "must be looked up, as subnet_ids is not set; give subnet_ids",
+        ),
         ({"subnet_ids": "subnet-0123456789abcdef0"}, "vpc_id is 'new' but subnet_ids"),
         (
             {"vpc_id": "vpc-0123456789abcdef0", "subnet_ids": "subnet-0123456789abcdef0,eu"},
@@ -131,8 +134,8 @@ def test_account_and_region_of_a_lookup_come_from_the_cli_unless_given() -> None
         ({"vpc_cidr": "10.0.0.1/16"}, "Invalid vpc_cidr '10.0.0.1/16': expected CIDR blocks"),
         ({"dns_servers": "resolver"}, "Invalid dns_servers 'resolver': expected CIDR blocks or"),
         ({"vpc_id": "none", "dns_servers": "10.0.0.2"}, "dns_servers is set, but no security"),
-        ({"ipv6": True}, "ipv6 is set but vpc_id is 'new'"),
-        ({"hostname": "2001:db8::1"}, "hostname is 2001:db8::1, an IPv6 address; the functions"),
+        ({"ipv6": True}, "ipv6 is set without an existing VPC; give one whose"),
+        ({"hostname": "2001:db8::1"}, "The hostname 2001:db8::1 is an IPv6 address; set ipv6=true"),
         ({"memory_mb": 64}, "Invalid memory_mb '64': expected a whole number from 128 to 10240"),
         ({"timeout_s": "15m"}, "Invalid timeout_s '15m': expected a whole number from 60 to 900"),
         ({"architecture": "arm"}, "Invalid architecture 'arm': expected arm64 or x86_64"),
@@ -182,9 +185,9 @@ def test_account_and_region_of_a_lookup_come_from_the_cli_unless_given() -> None
         ({"cli_credentials": "maybe"}, "Invalid cli_credentials 'maybe': expected true or false"),
         ({"stack_name": "my_stack"}, "Invalid stack_name 'my_stack': expected a name of letters"),
         ({"log_level": "LOUD"}, "Invalid log_level 'LOUD': expected DEBUG"),
-        ({"s3_bukcet": "files"}, "Unknown deployment setting s3_bukcet: did you mean s3_bucket?"),
-        ({"HOSTNAME": "mimir"}, "did you mean hostname?"),
-        ({"zzz": "1"}, "Unknown deployment setting zzz: cdk.json lists all there are."),
+        ({"s3_bukcet": "files"}, "Unknown deployment setting s3_bukcet; use s3_bucket [unknown_"),
+        ({"HOSTNAME": "mimir"}, "Unknown deployment setting HOSTNAME; use hostname [unknown_"),
+        ({"zzz": "1"}, "Unknown deployment setting zzz; use one of those that cdk.json lists"),
     ],
     ids=lambda value: value if isinstance(value, str) else "+".join(value),
 )
@@ -194,7 +197,8 @@ def test_a_wrong_setting_is_one_sentence(settings: dict[str, object], said: str)
     sentence = str(raised.value)
     assert said in sentence
     assert "\n" not in sentence
-    assert sentence.endswith((".", "?", "]"))
+    assert sentence.endswith(f" [{raised.value.details.code}]")
+    assert raised.value.details.remedy
 
 
 @pytest.mark.parametrize("name", sorted({*NAMES} - {USERNAME, TENANT}))

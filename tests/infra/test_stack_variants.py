@@ -8,7 +8,7 @@ import pytest
 from aws_cdk import App
 from aws_cdk.assertions import Match, Template
 
-from infra.deployment.context import DeploymentError
+from infra.errors import DeploymentError
 from tests.infra.conftest import MakeStack, Synthesize
 from tests.infra.given import flags
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from aws_cdk.assertions import Match, Template
 
-from infra.deployment.context import DeploymentError
 from infra.deployment.read import read_deployment
+from infra.errors import DeploymentError
 from tests.infra.conftest import Synthesize
 from tests.infra.given import context
 
@@ -83,5 +83,5 @@ def test_a_workspace_must_be_named() -> None:
     with pytest.raises(DeploymentError) as caught:
         read_deployment(context(**{**MANAGED, "path_prefix": ""}), {})
     said = str(caught.value)
-    assert said.startswith("sigv4_region is set but path_prefix is ''; give the workspace's path")
+    assert said.startswith("The path_prefix '' names no workspace")
     assert "sigv4_role_arn" in said

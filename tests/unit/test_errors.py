@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from infra import errors as deployment
 from mimir_exporter import errors
 from mimir_exporter.errors import ErrorKind, ExportError, kinds_in, runs, settings, source, storage
 
 PACKAGE = Path(errors.__file__).resolve().parents[1]
-TABLES = (settings, source, storage, runs)
+INFRA = Path(deployment.__file__).parent
+TABLES = (deployment, settings, source, storage, runs)
 KINDS = {name: kind for table in TABLES for name, kind in kinds_in(vars(table)).items()}
 
 
@@ -50,7 +52,7 @@ def test_an_error_is_its_parts_and_one_sentence_that_ends_at_its_code() -> None:
 
 def _calls(names: set[str]) -> Iterator[tuple[str, str, ast.Call]]:
     """Each call of a kind, or of its `details`: the place, the kind's name, the call."""
-    for path in sorted(PACKAGE.rglob("*.py")):
+    for path in sorted([*PACKAGE.rglob("*.py"), *INFRA.rglob("*.py")]):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call):
                 called = node.func

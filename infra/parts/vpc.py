@@ -7,8 +7,8 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from ..parts.nag import accept
-from .context import DeploymentError
+from ..errors import NO_PRIVATE_SUBNET
+from .nag import accept
 
 Statements = Mapping[ec2.InterfaceVpcEndpointAwsService, Sequence[iam.PolicyStatement]]
 
@@ -46,10 +46,7 @@ class ExistingVpc(Construct):
         own on the internet, so a public subnet would be no use to it."""
         subnets = self.vpc.private_subnets or self.vpc.isolated_subnets
         if not subnets:
-            raise DeploymentError(
-                f"vpc_id is {vpc_id!r}, in which no private subnet was found; give subnet_ids or "
-                "another VPC."
-            )
+            raise NO_PRIVATE_SUBNET(vpc_id=vpc_id)
         return subnets
 
 
