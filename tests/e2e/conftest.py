@@ -25,6 +25,8 @@ from tests.e2e.deployed import (
     TIME_FRAME_S,
     WRITER_ID,
     Deployed,
+    catch_up,
+    versions,
 )
 from tests.leaks import leaks
 from tests.policies import make_writer
@@ -94,7 +96,14 @@ def deployed(
 @pytest.fixture(scope="session")
 def second(deployed: Deployed, make_prometheus: MakePrometheus) -> Iterator[Deployed]:
     """An exporter of another team, from the same checkout: in the first one's account, region,
-    bucket and prefix, which it reaches through a role, with a Mimir of its own."""
+    bucket and prefix, which it reaches through a role, with a Mimir of its own.
+
+    Its first run has been, beside what the first one has exported; whatever tests came before.
+    """
+    if not deployed.exporter.list_keys():
+        execution = deployed.exporter.invoke()["execution"]
+        if execution:
+            deployed.exporter.wait(execution, timeout_s=400)
     end_s = int(time.time()) // 60 * 60
     history = History(end_s=end_s, days=1 / 4, clusters=SECOND_CLUSTERS)
     prometheus = make_prometheus(history, login=DEMO_LOGIN)
@@ -109,6 +118,9 @@ def second(deployed: Deployed, make_prometheus: MakePrometheus) -> Iterator[Depl
         "role_external_id": WRITER_ID,
     }
     exporter = deploy_exporter(deployed.cdk, deployed.cloud, prometheus, settings)
-    yield Deployed(exporter, prometheus, deployed.cdk, settings)
+    made = Deployed(exporter, prometheus, deployed.cdk, settings, before=versions(exporter))
+    made.results.append(catch_up(made))
+    made.first_s = made.last_s
+    yield made
     # That the CLI destroys what it deployed, the first exporter shows.
     deployed.cloud.cloudformation.delete_stack(StackName=settings["stack_name"])

@@ -41,7 +41,8 @@ WRITER_ID = "made-up-id-of-the-writer"
 class Deployed:
     """An exporter and its Mimir. `first_s` and `last_s` are when the first and last run began.
 
-    `results` has the first run's, once there was one.
+    `results` has the first run's, once there was one, `before` the objects under the prefix and
+    their ETags before it.
     """
 
     exporter: Exporter
@@ -51,6 +52,7 @@ class Deployed:
     first_s: float = 0.0
     last_s: float = 0.0
     results: list[dict[str, Any]] = field(default_factory=list)
+    before: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def cloud(self) -> Cloud:
@@ -60,6 +62,14 @@ class Deployed:
         self.cdk.destroy(
             {"hostname": "127.0.0.1", "cluster_name": "any", "vpc_id": "none", **self.settings}
         )
+
+
+def versions(exporter: Exporter) -> dict[str, str]:
+    """Every object under the prefix, with its ETag."""
+    pages = exporter.cloud.s3.get_paginator("list_objects_v2").paginate(
+        Bucket=exporter.bucket, Prefix=f"{PREFIX}/"
+    )
+    return {item["Key"]: item["ETag"] for page in pages for item in page.get("Contents", [])}
 
 
 def catch_up(made: Deployed) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from localcloud.aws import REGION, Cloud
 from tests.policies import as_policy
@@ -36,13 +36,19 @@ class Pager:
         )
         sns: Any = cloud.session.client("sns", **cloud.where)
         sns.subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=asked["Attributes"]["QueueArn"])
+        self.reset()
 
-        # Some may ring already for what the first exporter's tests did, as MiniStack heeds no
-        # dimensions; then their next transition to ALARM would be none.
-        for alarm in self.alarms().values():
-            self._cloudwatch.set_alarm_state(
-                AlarmName=alarm["AlarmName"], StateValue="OK", StateReason="a test begins"
-            )
+    def reset(self) -> None:
+        """No alarm rings, whatever other tests did, and what was sent for it is forgotten."""
+        for name in self.alarms():
+            self.set_state(name, "OK")
+        self.messages()
+        self.over.clear()
+
+    def set_state(self, alarm: str, state: Literal["OK", "ALARM"]) -> None:
+        self._cloudwatch.set_alarm_state(
+            AlarmName=f"{self._stack}-{alarm}", StateValue=state, StateReason="a test"
+        )
 
     def alarms(self) -> dict[str, dict[str, Any]]:
         """Every alarm of the stack by its name without the stack's."""
