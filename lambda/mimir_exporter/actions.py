@@ -13,10 +13,12 @@ from .coverage.status import report_status
 from .errors.settings import UNKNOWN_ACTION, UNKNOWN_EVENT_KEY, USE_OTHER_ACTION
 from .events import (
     AcceptEvent,
+    AuditEvent,
     CheckEvent,
     ExportEvent,
     Json,
     Key,
+    RebuildEvent,
     ReexportEvent,
     RepairEvent,
     RetentionEvent,
@@ -26,8 +28,10 @@ from .events import (
     parse_event,
 )
 from .runs.accept import accept_gaps
+from .runs.audit_range import audit_range
 from .runs.context import RunContext
 from .runs.expire import run_retention
+from .runs.rebuild import rebuild
 from .runs.reexport import export_missing, reexport
 from .runs.regular import run_regular
 from .runs.repair import repair
@@ -111,7 +115,21 @@ _ROWS = (
         "export again what is missing or has changed in the bucket",
         resumable=True,
     ),
+    _action(
+        "audit",
+        AuditEvent,
+        audit_range,
+        "count a range again at the source, and export what it has more of",
+        resumable=True,
+    ),
     _action("accept", AcceptEvent, accept_gaps, "accept the gaps of a range as missing"),
+    _action(
+        "rebuild",
+        RebuildEvent,
+        rebuild,
+        "rebuild a lost checkpoint from the manifests",
+        resumable=True,
+    ),
     _action("retention", RetentionEvent, run_retention, "delete expired files now"),
     RUN,
     _action(

@@ -84,6 +84,7 @@ _FORCE = Key(parse_flag, "also where files get fewer samples")
 _BY = Key(parse_text, "who accepts it", metavar="NAME")
 _REASON = Key(parse_text, "why it is accepted", metavar="TEXT")
 _DRY_RUN = Key(parse_flag, "only say what it would do")
+_MERGE = Key(parse_flag, "also into a checkpoint that exists")
 _MONTH = Key(parse_month, "instead of a range", metavar="2026-10")
 _FILES = Key(parse_flag, "count all files of the range")
 _EXECUTION = Key(lambda _name, value: str(value), "the execution's name")
@@ -132,6 +133,23 @@ class RepairEvent:
     end: int = _required(_END)
     metrics: tuple[str, ...] | None = _optional(_METRICS, None)
     dry_run: bool = _optional(_DRY_RUN, False)
+
+
+@dataclass(frozen=True)
+class AuditEvent:
+    """Counts the samples of [start, end) again at the source, and exports what it has more of."""
+
+    start: int = _required(_START)
+    end: int = _required(_END)
+    metrics: tuple[str, ...] | None = _optional(_METRICS, None)
+
+
+@dataclass(frozen=True)
+class RebuildEvent:
+    """Rebuilds a lost checkpoint from the manifests; `merge` also takes what they say into one that
+    exists."""
+
+    merge: bool = _optional(_MERGE, False)
 
 
 @dataclass(frozen=True)
@@ -274,6 +292,19 @@ class DryRunResult(TypedDict):
     first: list[str]
     days: NotRequired[list[DayResult]]
     counted_whole: bool
+
+
+class RebuildResult(TypedDict):
+    """What `rebuild` returns: what the manifests had, and what they cannot know. `missing` counts
+    metric-windows without a manifest by metric: they are pending again."""
+
+    outcome: Literal["complete", "unfinished"]
+    message: str
+    range: str
+    metric_windows: int
+    days: list[DayResult]
+    missing: dict[str, int]
+    not_rebuilt: list[str]
 
 
 class RetentionResult(TypedDict):

@@ -354,6 +354,14 @@ WINDOWS_NOT_AUDITABLE = Message(
     ("range", "unauditable", "summary"),
     action="as `summary` says; a smaller `AUDIT_AFTER` where the source has forgotten them",
 )
+CHECKPOINT_REBUILT = Message(
+    "checkpoint rebuilt",
+    ("WARNING",),
+    "what the manifests of `range` say was taken into the checkpoint; with `unfinished` the next "
+    "run continues, and exports nothing before",
+    ("range", "metric_windows", "unfinished"),
+    action="send again what the result of `rebuild` names",
+)
 FILES_COMPARED = Message(
     "files compared",
     ("INFO",),

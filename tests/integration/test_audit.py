@@ -257,3 +257,75 @@ def test_a_manifest_that_cannot_be_read_is_named_and_the_others_are_audited(
     assert not function.messages("windows not auditable")
     status = function.export({"action": "status", "files": True})
     assert (status["outcome"], status["files"]["changed"]) == ("incomplete", [key])
+
+
+AUDIT = {"action": "audit", "start": START, "end": START + HOUR_S}
+
+
+def test_a_range_is_audited_on_demand_whatever_audit_after_is(
+    function: Function, source: Prometheus
+) -> None:
+    """Without waiting, and exported again in the same run."""
+    never = function.with_env(AUDIT_AFTER="0")
+    assert "1 metric-window audited" in never.export(AUDIT)["message"]
+    push(source, {("prod-us", "api"): range(20, 60)})
+    result = never.export(AUDIT)
+    assert (result["outcome"], result["windows"]["exported"]) == ("complete", 1)
+    assert "1 had more samples at the source" in result["message"]
+    (day,) = result["days"]
+    assert (day["day"], day["found"]["incomplete"]) == ("2025-03-01", 1)
+    assert samples_by_cluster(never) == {"prod-eu": 60, "prod-us": 60}
+    assert "tasks" not in never.checkpoint()
+    again = never.export(AUDIT)
+    assert (again["windows"]["planned"], again["days"][0]["found"]["audited"]) == (0, 1)
+    assert audited(never) == [THIS_HOUR]
+
+
+def test_a_query_that_has_changed_is_audited_on_demand_by_its_answers(
+    make_function: MakeFunction, source: Prometheus
+) -> None:
+    """The one that the files were exported with."""
+    function = exporting(make_function, source, AUDIT_AFTER="1h")
+    function.export()
+    changed = function.with_env(
+        EXTRA_METRICS=json.dumps({"load": "sum by (cluster,pod)(pod_load{$matchers})"})
+    )
+    assert changed.export(AUDIT)["days"][0]["found"]["audited"] == 1
+    push(source, {("new", "api"): HOUR})
+    result = changed.export(AUDIT)
+    assert result["days"][0]["found"]["incomplete"] == 1
+    assert samples_by_cluster(changed)["new"] == 60
+    assert manifest_of(changed)["query"].startswith("sum by")
+
+
+def test_an_audit_on_demand_of_a_query_without_selectors(
+    make_function: MakeFunction, source: Prometheus
+) -> None:
+    load = json.dumps({"load": "max by (cluster,pod)(pod_load)"})
+    function = exporting(make_function, source, AUDIT_AFTER="0", EXTRA_METRICS=load)
+    function.export()
+    assert function.export(AUDIT)["days"][0]["found"]["audited"] == 1
+    push(source, {("prod-us", "api"): HOUR})
+    assert function.export(AUDIT)["days"][0]["found"]["incomplete"] == 1
+    assert samples_by_cluster(function)["prod-us"] == 60
+
+
+def test_an_audit_that_the_source_stops_is_continued_by_the_next_run(
+    make_function: MakeFunction, make_proxy: MakeProxy, source: Prometheus
+) -> None:
+    proxy = make_proxy(f"http://127.0.0.1:{source.port}")
+    function = exporting(
+        *(make_function, source), AUDIT_AFTER="0", PORT=str(proxy.port), BACKFILL_DAYS="4h"
+    )
+    function.export()
+    push(source, {("prod-us", "api"): HOUR})
+    proxy.spoil(faults.answer(503, "down"), lambda request: request.is_query)
+    result = function.export(AUDIT)
+    assert result["outcome"] == "unfinished"
+    assert "the next run continues" in result["message"]
+    assert function.checkpoint()["tasks"][0]["action"] == "audit"
+    assert samples_by_cluster(function)["prod-us"] == 25
+    proxy.heal()
+    assert function.export()["windows"]["exported"] == 1
+    assert samples_by_cluster(function)["prod-us"] == 60
+    assert "tasks" not in function.checkpoint()

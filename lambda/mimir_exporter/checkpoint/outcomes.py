@@ -75,6 +75,13 @@ def mark_audited(checkpoint: Checkpoint, name: str, window: Window) -> None:
     progress.audited = union(progress.audited, here)
 
 
+def forget_audit(checkpoint: Checkpoint, name: str, start: int, end: int) -> None:
+    """[start, end) of a metric is to be audited, however often it has been."""
+    progress = checkpoint.progress_of(name)
+    progress.audited = subtract(progress.audited, [(start, end)])
+    progress.unauditable = subtract(progress.unauditable, [(start, end)])
+
+
 def mark_unauditable(checkpoint: Checkpoint, name: str, window: Window) -> None:
     """The source cannot say any more whether this exported metric-window is whole."""
     progress = checkpoint.progress_of(name)

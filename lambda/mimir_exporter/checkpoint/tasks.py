@@ -44,3 +44,8 @@ def drop_task(checkpoint: Checkpoint, task: RangeTask) -> None:
 
 def _is_further(one: RangeTask, other: RangeTask) -> bool:
     return (one.start, len(one.done)) > (other.start, len(other.done))
+
+
+def rebuild_of(checkpoint: Checkpoint) -> RangeTask | None:
+    """The rebuild that is not finished: until then the checkpoint is not whole."""
+    return next((one for one in checkpoint.tasks if one.action == "rebuild"), None)

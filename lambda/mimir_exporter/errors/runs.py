@@ -55,7 +55,8 @@ NO_CHECKPOINT = ErrorKind(
     "no_checkpoint",
     CheckpointError,
     "No checkpoint: no run has completed, or it was deleted",
-    "invoke the function with {{}} or wait for the schedule: the next run begins as a first run",
+    'rebuild it from the manifests with {{"action": "rebuild"}}; or invoke the function with {{}}, '
+    "which begins as a first run",
 )
 INVALID_CHECKPOINT = ErrorKind(
     "invalid_checkpoint",
@@ -119,6 +120,25 @@ ERROR_NOT_KEPT = ErrorKind(
     ExportError,
     "The cause is not known any more: there were too many different ones to keep them all",
     "see `metric failed` in the log of the last attempt",
+)
+CHECKPOINT_EXISTS = ErrorKind(
+    "checkpoint_exists",
+    SettingsError,
+    "There is a checkpoint, and it is not rebuilt",
+    "to take what the manifests say into it all the same, invoke the function with {event}",
+    "a run since the loss began a new one, or nothing was lost",
+)
+NO_MANIFESTS = ErrorKind(
+    "no_manifests",
+    SettingsError,
+    "There are no manifests in {where}",
+    "check S3_PREFIX and CLUSTER_NAME; without manifests the next run begins as a first run",
+)
+REBUILD_UNFINISHED = ErrorKind(
+    "rebuild_unfinished",
+    SettingsError,
+    "The checkpoint is being rebuilt, as far as {day} by now",
+    "no action needed: the next run continues; submit the event again once it has finished",
 )
 TOO_MANY_TASKS = ErrorKind(
     "too_many_tasks",

@@ -12,12 +12,16 @@ from dataclasses import dataclass, field
 
 from .. import log
 from ..checkpoint.outcomes import mark_audited, mark_pending, mark_unauditable
+from ..checkpoint.records import RangeTask
 from ..checkpoint.state import Checkpoint
+from ..checkpoint.tasks import drop_task
 from ..errors import ExportError, OutOfTimeError, QueryError, StopRunError
 from ..source.counts import Counts
 from ..storage.manifest import Manifest, RawCounts
+from ..timeline.deadline import Deadline
 from ..timeline.intervals import intersect, subtract
 from ..timeline.windows import DAY_S, Window, iso_range, windows_within
+from .by_day import DayReport
 from .context import RunContext
 
 # A source that has had more so often is not followed any further.
@@ -34,13 +38,31 @@ Pair = tuple[Window, str]
 @dataclass
 class Findings:
     """What an audit came to. `incomplete` metric-windows are pending again; `fewer` have less at
-    the source now, and count as audited: the files have it. `error` stopped the audit."""
+    the source now, and count as audited: the files have it. `error` stopped the audit; `finished`:
+    all that was due was looked at."""
 
     audited: list[Pair] = field(default_factory=list)
     incomplete: list[Pair] = field(default_factory=list)
     fewer: list[Pair] = field(default_factory=list)
     unauditable: dict[Pair, str] = field(default_factory=dict)
     error: StopRunError | None = None
+    days: list[DayReport] = field(default_factory=list)
+    finished: bool = False
+
+    def add_day(self, day: "Findings", due: Sequence[Pair]) -> None:
+        """What a day came to."""
+        self.audited += day.audited
+        self.incomplete += day.incomplete
+        midnight = due[0][0].start - due[0][0].start % DAY_S
+        found = {
+            "audited": len(day.audited),
+            "incomplete": len(day.incomplete),
+            "fewer": len(day.fewer),
+            "unauditable": len(day.unauditable),
+        }
+        looked_at = len(day.audited) + len(day.incomplete) + len(day.unauditable)
+        if looked_at:
+            self.days.append(DayReport(midnight, looked_at, found))
 
     def record(self, checkpoint: Checkpoint) -> None:
         """Into the checkpoint."""
@@ -55,40 +77,82 @@ class Findings:
 def audit_exported(context: RunContext, checkpoint: Checkpoint) -> Findings:
     """Audit what is due, the oldest day first, while there is time; the checkpoint has the result.
 
-    An error of the source ends it: the next run goes on.
+    Ranges that an operator wants audited come first. An error of the source ends it: the next run
+    goes on.
     """
     found = Findings()
-    if not context.settings.audit_after_s:
-        return found
+    for task in checkpoint.tasks:
+        if task.action == "audit" and found.error is None:
+            _audit(context, checkpoint, found, task)
+    if context.settings.audit_after_s and found.error is None:
+        _audit(context, checkpoint, found, None)
+    return found
+
+
+def audit_task(
+    context: RunContext, checkpoint: Checkpoint, task: RangeTask, share: float
+) -> Findings:
+    """Audit the range of a task, in a share of the time that is left."""
+    found = Findings()
+    _audit(context, checkpoint, found, task, Deadline(context.deadline.remaining_s() * share))
+    return found
+
+
+def _audit(
+    context: RunContext,
+    checkpoint: Checkpoint,
+    found: Findings,
+    task: RangeTask | None,
+    deadline: Deadline | None = None,
+) -> None:
+    """Audit what AUDIT_AFTER says, or a task's range at once."""
+    deadline = deadline or context.deadline
+    look = _Look(context, task is not None, deadline)
     try:
-        for due in _due_days(context, checkpoint):
-            context.deadline.check()
+        for due in _due_days(context, checkpoint, task):
+            deadline.check()
             day = Findings()
             try:
-                _audit_day(context, due, day)
+                _audit_day(look, due, day)
             finally:
                 _save(context, day, due)
-                found.audited += day.audited
-                found.incomplete += day.incomplete
+                found.add_day(day, due)
+        found.finished = True
+        if task is not None:
+            context.store.update(lambda fresh: drop_task(fresh, task))
     except OutOfTimeError:
         pass  # the next run goes on
     except StopRunError as error:
         found.error = error
     except ExportError as error:
         log.AUDIT_INTERRUPTED(error=error)
-    return found
 
 
-def _due_days(context: RunContext, checkpoint: Checkpoint) -> Iterator[list[Pair]]:
+@dataclass(frozen=True)
+class _Look:
+    """How to audit. `at_once`: an operator wants it, so AUDIT_AFTER is not waited for, and where
+    the query has changed since the export its answers are counted."""
+
+    context: RunContext
+    at_once: bool
+    deadline: Deadline
+
+
+def _due_days(
+    context: RunContext, checkpoint: Checkpoint, task: RangeTask | None
+) -> Iterator[list[Pair]]:
     """The metric-windows of each day that may be due: not audited, and old enough for it."""
     settings = context.settings
-    newest = context.now() - settings.settle_time_s - settings.audit_after_s
+    span = (0, context.now() - settings.settle_time_s - settings.audit_after_s)
+    names: Sequence[str] = context.names
+    if task is not None:
+        span, names = (task.start, task.end), task.metrics
     days: dict[int, list[Pair]] = {}
-    for name in context.names:
-        if name not in checkpoint.metrics:
+    for name in names:
+        if name not in checkpoint.metrics or name not in context.names:
             continue
         progress = checkpoint.metrics[name]
-        exported = intersect(checkpoint.stored(name), [(0, newest)])
+        exported = intersect(checkpoint.stored(name), [span])
         for low, high in subtract(exported, progress.audited, progress.unauditable):
             for window in windows_within(checkpoint.schedules, low, high):
                 days.setdefault(window.start // DAY_S, []).append((window, name))
@@ -96,11 +160,12 @@ def _due_days(context: RunContext, checkpoint: Checkpoint) -> Iterator[list[Pair
         yield days[day]
 
 
-def _audit_day(context: RunContext, pairs: Sequence[Pair], found: Findings) -> None:
+def _audit_day(look: _Look, pairs: Sequence[Pair], found: Findings) -> None:
     """Audit those of a day whose export is long enough ago."""
+    context = look.context
     # A day that was exported just now, as by a backfill, costs one request and not one for each.
     probe = _read(context, random.choice(pairs))  # noqa: S311
-    if not isinstance(probe, QueryError) and not _is_due(context, probe):
+    if not isinstance(probe, QueryError) and not _is_due(look, probe):
         return
     with ThreadPoolExecutor(READS) as pool:
         manifests = dict(
@@ -114,18 +179,18 @@ def _audit_day(context: RunContext, pairs: Sequence[Pair], found: Findings) -> N
             found.unauditable[pair] = str(manifest)
         elif manifest is None or manifest.is_listed:
             found.unauditable[pair] = "It was exported before there were manifests"
-        elif not _is_due(context, manifest):
+        elif not _is_due(look, manifest):
             continue
         elif manifest.rises >= UNSTABLE_RISES:
             found.unauditable[pair] = (
                 f"The source is unstable: it had more samples {manifest.rises} times in a row"
             )
-        elif manifest.raw is None:
+        elif manifest.raw is None or (look.at_once and _has_changed(context, pair, manifest)):
             by_answers[pair] = manifest
         else:
             by_counts[pair] = manifest
-    _compare_counts(context, by_counts, found)
-    _compare_answers(context, by_answers, found)
+    _compare_counts(look, by_counts, found)
+    _compare_answers(look, by_answers, found)
 
 
 def _read(context: RunContext, pair: Pair) -> Manifest | QueryError | None:
@@ -138,21 +203,27 @@ def _read(context: RunContext, pair: Pair) -> Manifest | QueryError | None:
     return None if stored is None else stored[0]
 
 
-def _is_due(context: RunContext, manifest: Manifest | None) -> bool:
-    if manifest is None:
+def _is_due(look: _Look, manifest: Manifest | None) -> bool:
+    if manifest is None or look.at_once:
         return True
+    context = look.context
     return manifest.exported + context.settings.audit_after_s <= context.now()
 
 
-def _compare_counts(
-    context: RunContext, manifests: Mapping[Pair, Manifest], found: Findings
-) -> None:
-    """By raw samples, with the query that the window was exported with."""
+def _has_changed(context: RunContext, pair: Pair, manifest: Manifest) -> bool:
+    """Whether the query is another one than at the export."""
     label = context.settings.cluster_label
+    queries = (one.promql(label) for one in context.catalog if one.name == pair[1])
+    return manifest.query not in queries
+
+
+def _compare_counts(look: _Look, manifests: Mapping[Pair, Manifest], found: Findings) -> None:
+    """By raw samples, with the query that the window was exported with."""
+    context = look.context
     metrics = {metric.name: metric for metric in context.catalog}
     same: dict[Pair, Manifest] = {}
     for pair, manifest in manifests.items():
-        if manifest.query == metrics[pair[1]].promql(label):
+        if not _has_changed(context, pair, manifest):
             same[pair] = manifest
         else:
             found.unauditable[pair] = (
@@ -161,6 +232,7 @@ def _compare_counts(
     asked = [metrics[name] for name in dict.fromkeys(name for _, name in same)]
     windows = sorted({window for window, _ in same})
     for window, counts in context.counter.count_windows(asked, windows):
+        look.deadline.check()
         for metric in asked:
             kept = same.get((window, metric.name))
             if kept is None or kept.raw is None:
@@ -172,11 +244,11 @@ def _compare_counts(
             _judge((window, metric.name), before, now, found)
 
 
-def _compare_answers(
-    context: RunContext, manifests: Mapping[Pair, Manifest], found: Findings
-) -> None:
+def _compare_answers(look: _Look, manifests: Mapping[Pair, Manifest], found: Findings) -> None:
     """By the samples of the query's own answer, where raw ones were not counted."""
+    context = look.context
     for pair, manifest in manifests.items():
+        look.deadline.check()
         layout = manifest.layout
         before: Counts = {}
         for file in manifest.files:

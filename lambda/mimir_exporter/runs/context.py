@@ -7,6 +7,8 @@ from ..catalog.metrics import Metric
 from ..checkpoint.adopt import adopt_settings, join_checkpoint, layout_differences
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.store import CheckpointStore
+from ..checkpoint.tasks import rebuild_of
+from ..errors.runs import REBUILD_UNFINISHED
 from ..errors.settings import LAYOUT_DIFFERS
 from ..settings.settings import Settings
 from ..source.api import Mimir
@@ -15,6 +17,7 @@ from ..source.secret import CredentialSource
 from ..storage.manifest import ManifestStore
 from ..storage.objects import ObjectStore
 from ..timeline.deadline import Deadline
+from ..timeline.windows import iso
 from .cycle import Exporter
 from .machine import StateMachine
 
@@ -65,8 +68,12 @@ class RunContext:
         """Take the settings into the checkpoint, as far as they count for it.
 
         A command's count only where no deployment owns the checkpoint; and neither may it change
-        how files are laid out unless it is told to. Raises SettingsError, CheckpointError.
+        how files are laid out unless it is told to. Raises SettingsError, also while the checkpoint
+        is being rebuilt, and CheckpointError.
         """
+        rebuilding = rebuild_of(checkpoint)
+        if rebuilding is not None:
+            raise REBUILD_UNFINISHED(day=iso(rebuilding.start)[:10])
         if self.command is None:
             adopt_settings(checkpoint, self.settings, self.names, self.now())
             return

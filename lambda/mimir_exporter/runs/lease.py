@@ -5,6 +5,7 @@ Only the load on Mimir depends on it: what two runs export at once are the same 
 
 from .. import log
 from ..checkpoint.state import Checkpoint
+from ..checkpoint.tasks import rebuild_of
 from ..errors import ExportError
 from ..errors.runs import ANOTHER_EXPORTER
 from .context import RunContext
@@ -24,7 +25,8 @@ def take_lease(context: RunContext) -> tuple[Checkpoint, bool]:
     def record(fresh: Checkpoint) -> tuple[bool, str]:
         now = context.now()
         other = other_machine(fresh, context.machine)
-        context.adopt(fresh)
+        if rebuild_of(fresh) is None:
+            context.adopt(fresh)
         # No run holds it for longer: a lease that would was written by a clock that was wrong.
         held = 0 < fresh.lease_until - now <= LEASE_S + LEASE_MARGIN_S + CLOCKS_APART_S
         if held and fresh.lease_owner not in ("", context.run_id):

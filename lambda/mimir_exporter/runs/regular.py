@@ -1,7 +1,10 @@
 """The regular run: exports what is due, and hands over what does not fit into the time."""
 
+from collections.abc import Callable
+
 from .. import log
 from ..checkpoint.state import Checkpoint
+from ..checkpoint.tasks import rebuild_of
 from ..checkpoint.wanted import lag_s, wanted_windows
 from ..errors import CheckpointError, OutOfTimeError, StopRunError, TryLaterError
 from ..errors.source import ENDPOINT_NOT_READY_IN_TIME
@@ -14,14 +17,20 @@ from .damage import continue_repairs
 from .handover import hand_over, reconcile_executions
 from .lease import release_lease, renew_lease, take_lease
 from .plan import ExportScope, Plan, limit_plan, log_plan, plan_run
+from .rebuild import finish_rebuild
 from .retention import ExpiryResult, delete_expired
 from .summary import Summary, describe
 
 
-def run_regular(context: RunContext, scope: ExportScope | None = None) -> Summary:
+def run_regular(
+    context: RunContext,
+    scope: ExportScope | None = None,
+    before_plan: Callable[[], StopRunError | None] | None = None,
+) -> Summary:
     """Export what is due, newest first; hand over what does not fit into the time.
 
-    `scope` limits the run. Raises StopRunError when nothing can be done at all.
+    `scope` limits the run. `before_plan` may change what is due, once the lease is held and the
+    endpoint is ready; its error stops the run. Raises StopRunError when nothing can be done at all.
     """
     started = context.clock()
     checkpoint, leased = take_lease(context)
@@ -33,6 +42,10 @@ def run_regular(context: RunContext, scope: ExportScope | None = None) -> Summar
         )
     summary: Summary | None = None
     try:
+        whole = finish_rebuild(context, checkpoint)
+        if whole is None:
+            return _still_rebuilding(context, started)
+        checkpoint = whole
         if context.machine is not None:
             checkpoint = reconcile_executions(
                 checkpoint,
@@ -47,15 +60,15 @@ def run_regular(context: RunContext, scope: ExportScope | None = None) -> Summar
         # An operator who exports a range, or from a laptop, does not mean to delete days.
         deletes = scope is None and context.command is None
         expired = delete_expired(context, checkpoint) if deletes else ExpiryResult()
+        stop_error: OutOfTimeError | StopRunError | None = None
+        if before_plan is not None:
+            stop_error, checkpoint = before_plan(), context.store.read()
         plan = plan_run(context, checkpoint, scope)
         log_plan(plan)
         if context.machine is not None and len(plan) > 1:
             context.machine.prepare()
-        stop_error = _export_plan(context, checkpoint, plan)
-        if stop_error is None and context.exporter.cured:
-            plan, stop_error = _export_cured(context, plan, scope)
-        if stop_error is None and scope is None:
-            plan, stop_error = _look_again(context, plan)
+        if stop_error is None:
+            plan, stop_error = _export_all(context, checkpoint, plan, scope)
         try:
             summary = _conclude(context, plan, scope, stop_error)
         except (OutOfTimeError, StopRunError) as error:
@@ -68,7 +81,36 @@ def run_regular(context: RunContext, scope: ExportScope | None = None) -> Summar
         return summary
     finally:
         complete = summary is not None and summary.error is None and not summary.pending
+        complete = complete and rebuild_of(checkpoint) is None
         release_lease(context, complete=complete)
+
+
+def _still_rebuilding(context: RunContext, started: float) -> Summary:
+    message = (
+        "The checkpoint is being rebuilt from the manifests: the next run continues, and exports "
+        "nothing before it has finished."
+    )
+    checkpoint = context.store.read()
+    return Summary(
+        "unfinished",
+        message,
+        gaps=len(checkpoint.gaps()),
+        lag_s=lag_s(checkpoint, context.names, context.now()),
+        seconds=context.clock() - started,
+    )
+
+
+def _export_all(
+    context: RunContext, checkpoint: Checkpoint, plan: Plan, scope: ExportScope | None
+) -> tuple[Plan, OutOfTimeError | StopRunError | None]:
+    """Export what is planned, and what becomes due by that; the whole plan, and what stopped it
+    before its end, if something did."""
+    stop_error = _export_plan(context, checkpoint, plan)
+    if stop_error is None and context.exporter.cured:
+        plan, stop_error = _export_cured(context, plan, scope)
+    if stop_error is None and scope is None:
+        plan, stop_error = _look_again(context, plan)
+    return plan, stop_error
 
 
 def _export_cured(

@@ -111,6 +111,11 @@ class ManifestStore:
         self._prefix = prefix
         self._cluster_name = cluster_name
 
+    @property
+    def folder(self) -> str:
+        """Where the manifests of all days are."""
+        return manifest_day_folder(self._prefix, self._cluster_name)
+
     def key(self, metric: str, start: int) -> str:
         """Where the manifest of a metric-window is."""
         return manifest_key(self._prefix, self._cluster_name, metric, start)
