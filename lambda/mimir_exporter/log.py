@@ -320,6 +320,13 @@ CHECKPOINT_OF_ANOTHER_EXPORTER = Message(
     ("state_machine", *ERROR_PARTS),
     action="what `remedy` says",
 )
+RECEIPT_NOT_WRITTEN = Message(
+    "receipt not written",
+    ("WARNING",),
+    "the receipts of days that have changed could not be written; files and manifests are there",
+    ERROR_PARTS,
+    action="none: the next run writes them",
+)
 LEASE_NOT_RELEASED = Message(
     "lease not released",
     ("WARNING",),

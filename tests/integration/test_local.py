@@ -86,7 +86,9 @@ def command(mimir: Prometheus) -> Command:
 def files_of(folder: Path) -> dict[str, bytes]:
     """Every file by its key, without the exporter's own."""
     found = (
-        path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".manifest"
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "_manifests" not in path.parts
     )
     keys = {path.relative_to(folder).as_posix(): path for path in found}
     return {
@@ -133,7 +135,7 @@ def test_a_folder_gets_the_files_that_a_bucket_gets(
     pages = cloud.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
     listed = [entry["Key"] for page in pages for entry in page["Contents"]]
     listed.remove(f"{PREFIX}/{CENTRAL}/checkpoint.json")
-    listed = [key for key in listed if not key.endswith(".manifest")]
+    listed = [key for key in listed if "/_manifests/" not in key]
     assert sorted(listed) == sorted(files)
     for key in listed:
         assert cloud.s3.get_object(Bucket=bucket, Key=key)["Body"].read() == files[key], key

@@ -28,6 +28,7 @@ from mimir_exporter.storage.folder import LocalFolder
 from mimir_exporter.timeline.deadline import Deadline
 from tests.integration.deployment import CENTRAL, HOUR_S, LAST_END, NOW
 from tests.integration.sandbox import Clock
+from tests.some import some
 
 PAGE = Path(__file__).parents[2] / "docs" / "reading.md"
 HOURS = 12
@@ -157,7 +158,7 @@ def test_the_page_shows_what_its_sql_gives(
 
 
 def test_every_question_has_an_answer(results: dict[str, tuple[Block, str]]) -> None:
-    assert len(HEADINGS) == 6
+    assert len(HEADINGS) == 7
     assert set(HEADINGS) <= results.keys()
 
 
@@ -224,6 +225,17 @@ def test_usage_against_requests(results: dict[str, tuple[Block, str]], source: S
         assert close(row["used"], used[key] / 60)
         assert close(row["charged"], charged[key] / 60)
         assert int(row["used_percent"]) == round(100 * used[key] / requested[key])
+
+
+def test_what_the_receipts_list_is_all_that_there_is(
+    results: dict[str, tuple[Block, str]], source: Source
+) -> None:
+    counts: dict[str, int] = defaultdict(int)
+    for labels, samples in source.series("cpu_usage"):
+        counts[labels["cluster"]] += len(samples)
+    rows = rows_of(results, "Receipts")
+    assert {row["cluster"]: int(row["samples"]) for row in rows} == counts
+    assert all(row["samples"] == row["listed"] for row in some(rows))
 
 
 def test_idle_nodes(results: dict[str, tuple[Block, str]], source: Source) -> None:

@@ -108,6 +108,8 @@ CHECKPOINTS = st.builds(
         ),
         max_size=2,
     ),
+    receipts_due=RANGES,
+    receipts_begun=RANGES,
     handed_over=st.integers(0, 10**6),
     machine=TEXT,
     lease_owner=TEXT,
@@ -220,7 +222,7 @@ DATA = Path(__file__).with_name("data")
 def test_a_document_of_an_older_version_is_read(version: int) -> None:
     """As it was written by the exporter of that time, after the same history."""
     expected = eventful()
-    expected.tasks = []
+    expected.tasks, expected.receipts_due = [], ()
     # A sentence was all that there was of an error.
     said = ErrorDetails("", "no")
     expected.failures = [replace(one, error=said) for one in expected.failures]
@@ -305,9 +307,9 @@ WRONG += ["2026-10-31T12:00:00", "2026-10-31T12:00:00Z/2026-10-31T11:00:00Z"]
 # Written for people: nothing is read from them.
 FOR_PEOPLE = [("exporter",), ("updated",)]
 # Left out where there are none.
-RARE = [("tasks",)]
+RARE = [("tasks",), ("receipts_due",), ("receipts_begun",)]
 TIMED = {"since", "added", "at", "range", "ranges", "exported", "empty", "started", "until"}
-TIMED |= {"last_complete", "asked", "deleted_until", "requested"}
+TIMED |= {"receipts_due", "receipts_begun", "last_complete", "asked", "deleted_until", "requested"}
 
 
 def says_something(path: tuple[Any, ...], before: object, after: object) -> bool:

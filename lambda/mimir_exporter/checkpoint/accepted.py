@@ -25,6 +25,8 @@ def accept_missing(checkpoint: Checkpoint, acceptance: Acceptance) -> None:
     ):
         raise TOO_MANY_ACCEPTANCES(count=len(checkpoint.accepted))
     checkpoint.accepted = accepted
+    for start, end in acceptance.ranges:
+        checkpoint.change(start, end)
     for name in acceptance.metrics:
         for start, end in acceptance.ranges:
             checkpoint.forget_failures(name, start, end)

@@ -69,6 +69,11 @@ def dump(checkpoint: Checkpoint, now: int) -> bytes:
             for one in checkpoint.accepted
         ],
         **({"tasks": _dump_tasks(checkpoint.tasks)} if checkpoint.tasks else {}),
+        **{
+            name: dump_ranges(ranges)
+            for name in ("receipts_due", "receipts_begun")
+            if (ranges := getattr(checkpoint, name))
+        },
         "executions_so_far": checkpoint.handed_over,
         "state_machine": checkpoint.machine,
         "lease": {"owner": checkpoint.lease_owner, "until": iso(checkpoint.lease_until)},
@@ -283,6 +288,8 @@ def _from_document(document: Mapping[str, Any]) -> Checkpoint:
             for one in require_type(list, document["accepted"])
         ],
         tasks=[_load_task(one) for one in require_type(list, document.get("tasks", []))],
+        receipts_due=load_ranges(document.get("receipts_due", [])),
+        receipts_begun=load_ranges(document.get("receipts_begun", [])),
         handed_over=require_type(int, document["executions_so_far"]),
         machine=require_type(str, document["state_machine"]),
         lease_owner=require_type(str, lease["owner"]),

@@ -38,6 +38,7 @@ def mark_exported(
     stay. None is all of them.
     """
     progress = checkpoint.progress_of(name)
+    checkpoint.change(window.start, window.end)
     here = [(window.start, window.end)]
     had_series = subtract(intersect(here, checkpoint.stored(name)), progress.empty)
     progress.exported = union(progress.exported, here)
@@ -58,6 +59,7 @@ def mark_pending(checkpoint: Checkpoint, name: str, window: Window) -> None:
     """This metric-window is to be exported again: its files are about to be taken away, or the
     source has more than they have. Until then it is exported in part. Raises CheckpointError."""
     progress = checkpoint.progress_of(name)
+    checkpoint.change(window.start, window.end)
     here = [(window.start, window.end)]
     if covers(checkpoint.stored(name), window.start, window.end):
         note_partial(progress, PartialExport(window.start, window.end))
@@ -71,6 +73,7 @@ def mark_pending(checkpoint: Checkpoint, name: str, window: Window) -> None:
 def mark_audited(checkpoint: Checkpoint, name: str, window: Window) -> None:
     """The source was asked again and has no more of this exported metric-window."""
     progress = checkpoint.progress_of(name)
+    checkpoint.change(window.start, window.end)
     here = intersect([(window.start, window.end)], progress.exported)
     progress.audited = union(progress.audited, here)
 
@@ -78,6 +81,7 @@ def mark_audited(checkpoint: Checkpoint, name: str, window: Window) -> None:
 def forget_audit(checkpoint: Checkpoint, name: str, start: int, end: int) -> None:
     """[start, end) of a metric is to be audited, however often it has been."""
     progress = checkpoint.progress_of(name)
+    checkpoint.change(start, end)
     progress.audited = subtract(progress.audited, [(start, end)])
     progress.unauditable = subtract(progress.unauditable, [(start, end)])
 
@@ -151,6 +155,7 @@ def mark_in_part(
     stays pending, as one that failed. Requests up to `seen` are done: another try by itself may
     make it more, and never less. Raises CheckpointError."""
     progress = checkpoint.progress_of(name)
+    checkpoint.change(window.start, window.end)
     here = [(window.start, window.end)]
     for kept in ("exported", "empty", "restored", "audited", "unauditable"):
         setattr(progress, kept, subtract(getattr(progress, kept), here))

@@ -22,6 +22,7 @@ def note_exported(
     if window_at(schedules, window.start) != window:
         return False
     checkpoint.schedules = schedules
+    checkpoint.change(window.start, window.end)
     fresh = MetricProgress(since=window.start, added=exported)
     progress = checkpoint.metrics.setdefault(name, fresh)
     progress.since = min(progress.since, window.start)

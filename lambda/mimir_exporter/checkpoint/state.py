@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from ..errors.runs import CHECKPOINT_DELETED
 from ..timeline.intervals import Intervals, subtract, union
-from ..timeline.windows import Window, WindowSchedule
+from ..timeline.windows import DAY_S, Window, WindowSchedule
 from .records import (
     Acceptance,
     Failure,
@@ -37,6 +37,8 @@ class Checkpoint:
     requests_made: int = 0  # so far: the number of the newest request
     accepted: list[Acceptance] = field(default_factory=list)
     tasks: list[RangeTask] = field(default_factory=list)
+    receipts_due: Intervals = ()  # whole days of which something has changed since their receipt
+    receipts_begun: Intervals = ()  # the same, and a run has begun to write it
     handed_over: int = 0  # executions so far: makes the name of the next one new
     machine: str = ""  # ARN of the state machine whose executions `handovers` names
     lease_owner: str = ""
@@ -44,6 +46,11 @@ class Checkpoint:
     retention_done: str = ""  # the last day on which retention finished
     deleted_until: int = 0  # retention has deleted the files before this, but for `restored`
     last_complete: int = 0  # when a run last left nothing pending
+
+    def change(self, start: int, end: int) -> None:
+        """Something of [start, end) has changed: the receipts of its days are due."""
+        days = (start - start % DAY_S, end + -end % DAY_S)
+        self.receipts_due = union(self.receipts_due, [days])
 
     def progress_of(self, name: str) -> MetricProgress:
         """The progress of a metric that a run works on. Raises CheckpointError without one."""

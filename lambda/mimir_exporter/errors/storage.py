@@ -33,6 +33,19 @@ MANIFEST_TOO_NEW = ErrorKind(
     "The manifest {where} has schema version {version}, and this exporter knows up to {known}",
     "deploy the newer exporter that wrote it again",
 )
+RECEIPT_UNREADABLE = ErrorKind(
+    "receipt_unreadable",
+    QueryError,
+    "Invalid receipt {where}",
+    "no action needed: the next run that changes one of its days writes it anew",
+)
+RECEIPT_CONFLICTS = ErrorKind(
+    "receipt_conflicts",
+    StopRunError,
+    "{count} write conflicts while writing the receipt {key}",
+    "no action needed: the next run writes it",
+    "another exporter with the same S3_PREFIX and CLUSTER_NAME is at work",
+)
 S3_ACCESS_DENIED = ErrorKind(
     "s3_access_denied",
     StopRunError,

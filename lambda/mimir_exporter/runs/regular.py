@@ -18,8 +18,12 @@ from .handover import hand_over, reconcile_executions
 from .lease import release_lease, renew_lease, take_lease
 from .plan import ExportScope, Plan, limit_plan, log_plan, plan_run
 from .rebuild import finish_rebuild
+from .receipts import update_receipts
 from .retention import ExpiryResult, delete_expired
 from .summary import Summary, describe
+
+# Shares of the time that is left, for receipts: before and after the exports.
+EARLY_RECEIPTS, LATE_RECEIPTS = 0.1, 0.9
 
 
 def run_regular(
@@ -55,6 +59,8 @@ def run_regular(
                 context.settings,
                 context.now(),
             )
+        # Of runs that had no time for them, as during a backfill.
+        update_receipts(context, EARLY_RECEIPTS, checkpoint)
         ready = _wait_until_ready(context)
         log.ENDPOINT_READY(path=ready.path, tried=list(ready.before))
         # An operator who exports a range, or from a laptop, does not mean to delete days.
@@ -74,6 +80,7 @@ def run_regular(
         except (OutOfTimeError, StopRunError) as error:
             summary = _summarize_without_checkpoint(context, checkpoint, plan)
             summary.stop(scope, StopRunError(error.details))
+        update_receipts(context, LATE_RECEIPTS)
         summary.deleted = expired.deleted
         if expired.error is not None and summary.error is None:
             summary.stop(scope, expired.error)

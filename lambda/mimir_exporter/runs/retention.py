@@ -19,6 +19,7 @@ from ..storage.objects import Folder, ObjectStore
 from ..timeline.deadline import Deadline
 from ..timeline.windows import iso
 from .context import RunContext
+from .receipts import drop_receipts
 
 # A run deletes before it exports, so that a bucket whose runs are all full does not grow for ever,
 # and for a quarter of its time at most, so that the newest windows do not wait for it.
@@ -53,6 +54,7 @@ def delete_expired(
     try:
         # Record the cutoff before deleting: no file is missing without its reason.
         context.store.update(lambda fresh: mark_deleted(fresh, keep_from(context.settings, now)))
+        drop_receipts(context, keep_from(context.settings, now))
         listed, done = delete_listed(context, keep_from(context.settings, now), deadline)
         found, finished = delete_expired_files(context.bucket, context.settings, now, deadline)
         deleted = listed + found

@@ -1,0 +1,258 @@
+"""Keeps the receipts up to date: of the days whose windows have changed, and of their months.
+
+A day's receipt is made from the listing of its manifests and from the receipt before: only
+manifests that are new or other ones are read, so a run that exports a window reads one for each
+metric.
+"""
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+
+from .. import log
+from ..checkpoint.state import Checkpoint
+from ..errors import ConditionFailedError, ExportError, OutOfTimeError, QueryError
+from ..errors.storage import RECEIPT_CONFLICTS
+from ..storage.manifest import load
+from ..storage.receipt import (
+    DayReceipt,
+    ListedDay,
+    ListedManifest,
+    MonthReceipt,
+    ReceiptStore,
+    add,
+    dump_day,
+    dump_month,
+    listed,
+    month_of,
+    month_span,
+)
+from ..timeline.deadline import Deadline
+from ..timeline.intervals import Interval, Intervals, covers, subtract, union
+from ..timeline.windows import DAY_S
+from .context import RunContext
+
+# Reading waits for the network: so many at once.
+READS = 8
+# Somebody else may be writing the same receipt.
+RACES = 5
+
+
+def update_receipts(
+    context: RunContext, share: float, checkpoint: Checkpoint | None = None
+) -> None:
+    """Write the receipts that are due, the newest day first, in a share of the time that is left.
+
+    `checkpoint` is one that was read just now, where there is one. What is not done stays due. An
+    error is logged, and ends it: files and manifests are whole without receipts.
+    """
+    deadline = Deadline(context.deadline.remaining_s() * share)
+    try:
+        deadline.check()
+        checkpoint = checkpoint or context.store.read()
+        if not checkpoint.receipts_due and not checkpoint.receipts_begun:
+            return
+        checkpoint, due = context.store.update(_begin)
+        _write(context, checkpoint, due, deadline)
+    except OutOfTimeError:
+        pass  # the next run goes on
+    except ExportError as error:
+        log.RECEIPT_NOT_WRITTEN(error=error)
+
+
+def _begin(fresh: Checkpoint) -> Intervals:
+    """What is due, which stays so until it is written; what changes from now on is due again."""
+    fresh.receipts_begun = union(fresh.receipts_begun, fresh.receipts_due)
+    fresh.receipts_due = ()
+    return fresh.receipts_begun
+
+
+def _write(context: RunContext, checkpoint: Checkpoint, due: Intervals, deadline: Deadline) -> None:
+    receipts = ReceiptStore(context.bucket, context.settings.prefix, context.settings.cluster_name)
+    by_month: dict[str, list[int]] = {}
+    for day in sorted((day for low, high in due for day in range(low, high, DAY_S)), reverse=True):
+        by_month.setdefault(month_of(day), []).append(day)
+    done: list[Interval] = []
+    try:
+        for month, days in by_month.items():
+            written: dict[int, ListedDay | None] = {}
+            try:
+                for day in days:
+                    deadline.check()
+                    written[day] = _write_day(context, checkpoint, receipts, day)
+            finally:
+                if written:
+                    _write_month(context, checkpoint, receipts, month, written)
+                    done += [(day, day + DAY_S) for day in written]
+    finally:
+        if done:
+            context.store.update(lambda fresh: _finish(fresh, done))
+
+
+def _finish(fresh: Checkpoint, done: Iterable[Interval]) -> None:
+    fresh.receipts_begun = subtract(fresh.receipts_begun, done)
+
+
+def _write_day(
+    context: RunContext, checkpoint: Checkpoint, receipts: ReceiptStore, day: int
+) -> ListedDay | None:
+    """Write a day's receipt; None where it has no windows, and so no receipt."""
+    key = receipts.day_key(day)
+    for _ in range(RACES):
+        try:
+            before = receipts.read_day(day)
+        except QueryError:
+            receipts.delete(key)
+            before = None
+        known = {(one.metric, one.start): one for one in before[0].manifests} if before else {}
+        manifests = _manifests(context, checkpoint, day, known)
+        if not manifests:
+            receipts.delete(key)
+            return None
+        receipt = DayReceipt(
+            day,
+            finished=_covered(context, checkpoint, day, day + DAY_S, audited=False) >= day + DAY_S,
+            audited=_covered(context, checkpoint, day, day + DAY_S, audited=True) >= day + DAY_S,
+            manifests=tuple(manifests),
+        )
+        body = dump_day(receipt)
+        try:
+            etag = before[2] if before else None
+            if before is None or before[1] != body:
+                etag = receipts.write(key, body, etag)
+        except ConditionFailedError:
+            continue
+        return ListedDay(
+            *(day, key, etag or "", sha256(body).hexdigest(), receipt.finished, receipt.audited),
+            manifests=len(manifests),
+            samples=add(one.samples for one in manifests),
+            source=add(one.source for one in manifests),
+        )
+    raise RECEIPT_CONFLICTS(count=RACES, key=key)
+
+
+def _manifests(
+    context: RunContext,
+    checkpoint: Checkpoint,
+    day: int,
+    known: Mapping[tuple[str, int], ListedManifest],
+) -> list[ListedManifest]:
+    """The manifests of a day's windows that are exported whole, as they are now."""
+
+    def look(entry: tuple[tuple[int, str], str]) -> ListedManifest | None:
+        (start, metric), etag = entry
+        before = known.get((metric, start))
+        if before is not None and before.etag == etag:
+            return before
+        key = context.manifests.key(metric, start)
+        found = context.bucket.get(key)
+        if found is None:
+            return None
+        try:
+            manifest = load(found[0], context.bucket.where(key))
+        except QueryError as error:
+            log.MANIFEST_NOT_READ(error=error)
+            return None
+        return listed(manifest, key, found[1], sha256(found[0]).hexdigest())
+
+    with ThreadPoolExecutor(READS) as pool:
+        entries = pool.map(look, context.manifests.of_day(day).items())
+        return [
+            one
+            for one in entries
+            if one is not None
+            and one.metric in checkpoint.metrics
+            and covers(checkpoint.stored(one.metric), one.start, one.end)
+        ]
+
+
+def _write_month(
+    context: RunContext,
+    checkpoint: Checkpoint,
+    receipts: ReceiptStore,
+    month: str,
+    written: Mapping[int, ListedDay | None],
+) -> None:
+    """Write a month's receipt with these days as they are now, None being those without one."""
+    key = receipts.month_key(month)
+    for _ in range(RACES):
+        try:
+            before = receipts.read_month(month)
+        except QueryError:
+            receipts.delete(key)
+            before = None
+        days = {**(before[0].days if before else {}), **written}
+        left = {day: one for day, one in days.items() if one is not None}
+        if not left:
+            receipts.delete(key)
+            return
+        body = dump_month(_month(context, checkpoint, month, left))
+        try:
+            if before is None or before[1] != body:
+                receipts.write(key, body, before[2] if before else None)
+        except ConditionFailedError:
+            continue
+        return
+    raise RECEIPT_CONFLICTS(count=RACES, key=key)
+
+
+def _month(
+    context: RunContext, checkpoint: Checkpoint, month: str, days: Mapping[int, ListedDay]
+) -> MonthReceipt:
+    first, end = month_span(month)
+    since = [one.since for name in context.names if (one := checkpoint.metrics.get(name))]
+    begin = max(first, max(since, default=first))
+    complete = _covered(context, checkpoint, begin, end, audited=False)
+    audited = _covered(context, checkpoint, begin, end, audited=True)
+    label = context.settings.cluster_label
+    return MonthReceipt(
+        month,
+        complete_from=begin if complete > begin else None,
+        complete_until=complete if complete > begin else None,
+        audited_until=audited if audited > begin else None,
+        metrics=tuple(
+            {
+                "metric": one.name,
+                "unit": one.unit,
+                "key": [label if name == "cluster" else name for name in one.key],
+            }
+            for one in context.catalog
+        ),
+        days=days,
+    )
+
+
+def _covered(
+    context: RunContext, checkpoint: Checkpoint, start: int, end: int, *, audited: bool
+) -> int:
+    """Up to when, from `start` on and up to `end`, every metric is exported, or accepted as
+    missing; with `audited` that was audited, too. What is before a metric's beginning is not
+    due."""
+    until = end
+    for name in context.names:
+        progress = checkpoint.metrics.get(name)
+        if progress is None:
+            return start
+        whole = progress.audited if audited else checkpoint.stored(name)
+        missing = subtract([(max(start, progress.since), end)], whole, checkpoint.accepted_of(name))
+        until = min([until, *(low for low, _ in missing)])
+    return max(start, until)
+
+
+def drop_receipts(context: RunContext, keep: int) -> None:
+    """Take days before `keep` (unix seconds) out of the receipts, before their files go. Raises
+    StopRunError, CheckpointError."""
+    receipts = ReceiptStore(context.bucket, context.settings.prefix, context.settings.cluster_name)
+    for month in receipts.months():
+        if month > month_of(keep):
+            continue
+        try:
+            found = receipts.read_month(month)
+        except QueryError:
+            receipts.delete(receipts.month_key(month))
+            continue
+        gone = [day for day in found[0].days if day < keep] if found else []
+        if gone:
+            _write_month(context, context.store.read(), receipts, month, dict.fromkeys(gone))
+        for day in gone:
+            receipts.delete(receipts.day_key(day))
