@@ -122,10 +122,16 @@ class Dashboard(Construct):
 
     def _pending(self) -> cloudwatch.IWidget:
         return self._graph(
-            "Still to do",
+            "Still to do, and audits",
             [
                 self._metrics.one("PendingWindows", "Maximum", self._every, "pending windows"),
                 self._metrics.one("Gaps", "Maximum", self._every, "gaps"),
+                self._metrics.one("InPart", "Maximum", self._every, "exported in part"),
+            ],
+            right=[
+                self._sum("MetricsAudited", "audited metrics"),
+                self._sum("MetricsIncomplete", "metrics with late data"),
+                self._sum("MetricsUnauditable", "metrics not auditable"),
             ],
         )
 

@@ -106,6 +106,7 @@ def _finish_run(summary: Summary) -> Json:
     metrics.add_metric(name="RunsSucceeded", unit=MetricUnit.Count, value=int(not summary.error))
     metrics.add_metric(name="LagSeconds", unit=MetricUnit.Seconds, value=summary.lag_s)
     metrics.add_metric(name="PendingWindows", unit=MetricUnit.Count, value=summary.pending)
+    metrics.add_metric(name="InPart", unit=MetricUnit.Count, value=summary.in_part)
     metrics.add_metric(name="Gaps", unit=MetricUnit.Count, value=summary.gaps)
     _publish(summary.totals)
     if summary.error is not None:
@@ -174,6 +175,9 @@ def _publish(totals: Totals) -> None:
         "ObjectsWritten": totals.objects,
         "QueryRetries": totals.retries,
         "QueryCuts": totals.cuts,
+        "MetricsAudited": totals.audited,
+        "MetricsIncomplete": totals.incomplete,
+        "MetricsUnauditable": totals.unauditable,
     }
     for name, value in counts.items():
         metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)

@@ -110,7 +110,7 @@ def test_all_that_is_due_being_there_is_complete() -> None:
     assert found["outcome"] == "complete"
     assert found["message"] == (
         "28 October 2026, 12:00 UTC to 31 October 2026, 12:00 UTC is complete: 72 of 72 windows of "
-        "2 metrics, 144 of 144 metric by metric."
+        "2 metrics, 144 of 144 metric by metric. None of it is audited."
     )
     assert found["covered"] == [span]
     assert found["metric_windows"] == {"exported": 144}
@@ -211,7 +211,7 @@ def test_a_month_can_be_asked_for_by_its_name() -> None:
     assert found["range"] == "2026-09-01T00:00:00Z/2026-10-01T00:00:00Z"
     assert found["message"] == (
         "September 2026 is complete: 720 of 720 windows of 2 metrics, 1,440 of 1,440 metric by "
-        "metric."
+        "metric. None of it is audited."
     )
     (october,) = status(checkpoint, settings, {"month": "2026-10"})["coverage"]
     assert october == {

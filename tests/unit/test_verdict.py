@@ -7,10 +7,13 @@ import pytest
 from mimir_exporter.checkpoint.accepted import accept_missing
 from mimir_exporter.checkpoint.adopt import adopt_settings
 from mimir_exporter.checkpoint.outcomes import (
+    mark_audited,
     mark_deleted,
     mark_exported,
     mark_failed,
     mark_nothing_left,
+    mark_pending,
+    mark_unauditable,
     record_handover,
 )
 from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Acceptance, Handover, ReexportRequest
@@ -67,8 +70,12 @@ def ask(
     return judge(survey(checkpoint, names, settings, now, span))
 
 
+UNAUDITED = "None of it is audited."
+
+
 def said(found: Verdict) -> str:
-    return f"{found.outcome}. {found.message}"
+    """Without the note on the audit, which has tests of its own."""
+    return f"{found.outcome}. {found.message}".removesuffix(f" {UNAUDITED}")
 
 
 def on_the_page(found: Verdict) -> bool:
@@ -112,7 +119,7 @@ def test_a_complete_month() -> None:
         "complete. October 2026 is complete: 744 of 744 windows of 20 metrics, 14,880 of 14,880 "
         "metric by metric."
     )
-    assert found.message == found.answer
+    assert found.message == f"{found.answer} {UNAUDITED}"
 
 
 def test_a_month_with_gaps_and_what_else_can_be_missing() -> None:
@@ -347,7 +354,7 @@ def test_hours_in_which_no_metric_had_a_series_are_named() -> None:
     checkpoint.metrics["metric_7"].empty = (OCTOBER,)
     found = ask(checkpoint, settings)
     assert found.outcome == "complete"
-    (note,) = found.notes
+    note, _ = found.notes
     assert note == (
         "No metric had any series in 2 windows (from 20 October 2026, 03:00 UTC to 20 October "
         "2026, 05:00 UTC): check whether the source was down."
@@ -375,15 +382,48 @@ def test_what_the_source_has_forgotten_is_missing_until_it_is_accepted() -> None
 def test_the_answer_says_up_to_when_it_is_audited() -> None:
     settings = configure()
     checkpoint = exported(settings)
-    assert ask(checkpoint, settings).notes == ()
+    none = (UNAUDITED,)
+    assert ask(checkpoint, settings).notes == none
     for progress in checkpoint.metrics.values():
         progress.audited = ((OCTOBER[0], unix("2026-10-12T03:00")),)
     assert ask(checkpoint, settings).notes == ("Audited up to 12 October 2026, 03:00 UTC.",)
     checkpoint.metrics["metric_1"].audited = ((unix("2026-10-05"), OCTOBER[1]),)
-    assert ask(checkpoint, settings).notes == ()
+    assert ask(checkpoint, settings).notes == none
     for progress in checkpoint.metrics.values():
         progress.audited = (OCTOBER,)
     assert ask(checkpoint, settings).notes == ("Audited up to 1 November 2026.",)
+
+
+def test_the_answer_names_what_cannot_be_audited() -> None:
+    """And what could be is audited all the same."""
+    settings = configure()
+    checkpoint = exported(settings)
+    for progress in checkpoint.metrics.values():
+        progress.audited = (OCTOBER,)
+    gone = Window(unix("2026-10-03T04:00"), unix("2026-10-03T05:00"), 60)
+    for name in ("metric_1", "metric_2"):
+        mark_pending(checkpoint, name, gone)
+        mark_exported(checkpoint, name, gone, empty=False)
+    assert ask(checkpoint, settings).notes == ("Audited up to 3 October 2026, 04:00 UTC.",)
+    mark_unauditable(checkpoint, "metric_1", gone)
+    mark_unauditable(checkpoint, "metric_2", gone, unstable=True)
+    found = ask(checkpoint, settings)
+    where = "(from 3 October 2026, 04:00 UTC to 3 October 2026, 05:00 UTC)"
+    assert (found.outcome, found.notes) == (
+        "complete",
+        (
+            "Audited up to 1 November 2026.",
+            f"1 metric-window cannot be audited {where}.",
+            "1 metric-window had more samples at the source with each audit, which is unstable "
+            f"{where}.",
+        ),
+    )
+    coverage = survey(checkpoint, NAMES, settings, NOVEMBER_5, OCTOBER)
+    assert coverage.counts()[State.UNAUDITABLE] == coverage.counts()[State.UNSTABLE] == 1
+    mark_exported(checkpoint, "metric_2", gone, empty=False)
+    mark_audited(checkpoint, "metric_2", gone)
+    assert len(ask(checkpoint, settings).notes) == 2
+    assert checkpoint.metrics["metric_2"].unstable == ()
 
 
 def test_what_was_asked_for_again_is_there_meanwhile() -> None:
@@ -392,7 +432,7 @@ def test_what_was_asked_for_again_is_there_meanwhile() -> None:
     request_reexport(checkpoint, ReexportRequest(*OCTOBER, NAMES[:2]))
     found = ask(checkpoint, settings)
     assert found.outcome == "complete"
-    assert found.notes == ("A reexport of 1,488 metric-windows is requested.",)
+    assert found.notes == ("A reexport of 1,488 metric-windows is requested.", UNAUDITED)
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,7 @@ def _forget_audited(checkpoint: Checkpoint, near_s: int) -> None:
     for progress in checkpoint.metrics.values():
         progress.audited = _longer(progress.audited, near_s)
         progress.unauditable = _longer(progress.unauditable, near_s)
+        progress.unstable = intersect(progress.unstable, progress.unauditable)
 
 
 def _forget_old_outlines(checkpoint: Checkpoint, near_s: int) -> None:
@@ -103,6 +104,7 @@ def _forget_old_outlines(checkpoint: Checkpoint, near_s: int) -> None:
         progress.exported = union(_longer(old, near_s), new, newest)
         progress.audited = intersect(progress.audited, progress.exported)
         progress.unauditable = intersect(progress.unauditable, progress.exported)
+        progress.unstable = intersect(progress.unstable, progress.exported)
 
 
 def _join_failures(checkpoint: Checkpoint, near_s: int, now: int) -> None:

@@ -32,7 +32,7 @@ from .state import Checkpoint
 # 3 had a sentence for each failure; 2 other names too, and an entry for each range of a reexport.
 VERSION = 4
 # Intervals of MetricProgress that are left out while there are none.
-RARE_RANGES = ("restored", "audited", "unauditable")
+RARE_RANGES = ("restored", "audited", "unauditable", "unstable")
 
 
 def dump(checkpoint: Checkpoint, now: int) -> bytes:

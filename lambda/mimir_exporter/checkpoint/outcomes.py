@@ -46,6 +46,7 @@ def mark_exported(
         progress.restored = union(progress.restored, here)
     progress.audited = subtract(progress.audited, here)
     progress.unauditable = subtract(progress.unauditable, here)
+    progress.unstable = subtract(progress.unstable, here)
     progress.empty = subtract(progress.empty, here)
     if empty and not had_series:  # past the source's retention the older files are all there is
         progress.empty = union(progress.empty, here)
@@ -68,6 +69,7 @@ def mark_pending(checkpoint: Checkpoint, name: str, window: Window) -> None:
     progress.restored = subtract(progress.restored, here)
     progress.audited = subtract(progress.audited, here)
     progress.unauditable = subtract(progress.unauditable, here)
+    progress.unstable = subtract(progress.unstable, here)
 
 
 def mark_audited(checkpoint: Checkpoint, name: str, window: Window) -> None:
@@ -84,13 +86,19 @@ def forget_audit(checkpoint: Checkpoint, name: str, start: int, end: int) -> Non
     checkpoint.change(start, end)
     progress.audited = subtract(progress.audited, [(start, end)])
     progress.unauditable = subtract(progress.unauditable, [(start, end)])
+    progress.unstable = subtract(progress.unstable, [(start, end)])
 
 
-def mark_unauditable(checkpoint: Checkpoint, name: str, window: Window) -> None:
-    """The source cannot say any more whether this exported metric-window is whole."""
+def mark_unauditable(
+    checkpoint: Checkpoint, name: str, window: Window, *, unstable: bool = False
+) -> None:
+    """The source cannot say any more whether this exported metric-window is whole; `unstable`: it
+    had more of it each time that it was asked."""
     progress = checkpoint.progress_of(name)
     here = intersect([(window.start, window.end)], progress.exported)
     progress.unauditable = union(progress.unauditable, here)
+    if unstable:
+        progress.unstable = union(progress.unstable, here)
 
 
 def mark_failed(
@@ -157,7 +165,7 @@ def mark_in_part(
     progress = checkpoint.progress_of(name)
     checkpoint.change(window.start, window.end)
     here = [(window.start, window.end)]
-    for kept in ("exported", "empty", "restored", "audited", "unauditable"):
+    for kept in ("exported", "empty", "restored", "audited", "unauditable", "unstable"):
         setattr(progress, kept, subtract(getattr(progress, kept), here))
     settle_requests(checkpoint, name, window.start, window.end, seen=seen)
     note_partial(progress, part)

@@ -37,6 +37,7 @@ class MetricProgress:
     restored: Intervals = ()  # of `exported`: there again, after retention had deleted it
     audited: Intervals = ()  # of `exported`: the source was asked again and had no more
     unauditable: Intervals = ()  # of `exported`: the source cannot say any more whether it is whole
+    unstable: Intervals = ()  # of `unauditable`: the source had more each time that it was asked
     in_part: "tuple[PartialExport, ...]" = ()  # not of `exported`: files are there, and not all
 
 

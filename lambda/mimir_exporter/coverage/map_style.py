@@ -23,6 +23,8 @@ class Look:
 LOOKS = {
     State.EXPORTED: Look("exported", "#4795cf", "#3d83bb"),
     State.AUDITED: Look("audited", "#2f74ab", "#62a5d8"),
+    State.UNAUDITABLE: Look("unauditable", "#7f9bb3", "#587a99", "dot"),
+    State.UNSTABLE: Look("unstable", "#6f7fc4", "#8d9be0", "slash"),
     State.EMPTY: Look("empty", "#c4dff2", "#27587d"),
     State.AGAIN: Look("again", "#4795cf", "#3d83bb", "ring"),
     State.GAP: Look("gap", "#c5351b", "#ff6d55", "cross"),

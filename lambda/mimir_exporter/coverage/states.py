@@ -28,6 +28,8 @@ class State(StrEnum):
     EMPTY = "empty"  # exported: the source had nothing
     AUDITED = "audited"  # exported, and the source has no more of it
     EXPORTED = "exported"
+    UNAUDITABLE = "unauditable"  # exported; the source cannot say any more whether it is all
+    UNSTABLE = "source_unstable"  # exported; the source had more each time that it was asked
     AGAIN = "reexport_requested"  # exported, and requested again
     DELETED = "deleted"  # by retention; had been exported
     ACCEPTED = "accepted"  # missing for good, and an operator accepted that
@@ -46,6 +48,8 @@ WORDS = {
     State.EMPTY: "without series",
     State.AUDITED: "audited",
     State.EXPORTED: "exported",
+    State.UNAUDITABLE: "exported, not auditable",
+    State.UNSTABLE: "exported, source unstable",
     State.AGAIN: "exported, reexport requested",
     State.DELETED: "deleted by retention",
     State.ACCEPTED: "missing, accepted",
@@ -58,7 +62,12 @@ WORDS = {
     State.GAP: "gap",
 }
 # Exported, and in the bucket as far as the source had it.
-EXPORTED_STATES = frozenset({State.EMPTY, State.AUDITED, State.EXPORTED, State.AGAIN})
+EXPORTED_STATES = frozenset(
+    {
+        *(State.EMPTY, State.AUDITED, State.EXPORTED, State.UNAUDITABLE, State.UNSTABLE),
+        State.AGAIN,
+    }
+)
 # Wanted, and not there, or not all of it.
 MISSING = frozenset({State.IN_WORK, State.PENDING, State.FAILED, State.IN_PART, State.GAP})
 # Not there, and no run will change that.
@@ -93,8 +102,8 @@ class Coverage:
     `reasons` are the failures that touch the range, oldest first; `executions` are the ranges
     that each Step Functions execution has of it. Before a metric's moment in `empty_known_from`
     what is EXPORTED may have been EMPTY: the checkpoint had no room for it. Up to `audited_until`
-    all that is exported of the range is audited. `in_part` are the metric-windows, by metric, of
-    which there are files that lack something.
+    all that is exported of the range is audited, but for what cannot be. `in_part` are the
+    metric-windows, by metric, of which there are files that lack something.
     """
 
     start: int
@@ -202,14 +211,15 @@ def survey(
 
 
 def _audited_until(checkpoint: Checkpoint, names: Iterable[str], span: Interval) -> int:
-    """The range's start while nothing of it is audited."""
+    """The range's start while nothing of it is audited. What cannot be audited is named instead."""
     until = span[1]
     audited: Intervals = ()
     for name in names:
         stored = intersect(checkpoint.stored(name), [span])
         own = intersect(stored, checkpoint.metrics[name].audited)
         audited = union(audited, own)
-        until = min([until, *(low for low, _ in subtract(stored, own)[:1])])
+        waiting = subtract(stored, own, checkpoint.metrics[name].unauditable)
+        until = min([until, *(low for low, _ in waiting[:1])])
     proven = intersect(audited, [(span[0], until)])
     return proven[-1][1] if proven else span[0]
 
@@ -223,6 +233,8 @@ class Facts:
     there: Intervals
     empty: Intervals
     audited: Intervals
+    unauditable: Intervals
+    unstable: Intervals
     again: Intervals
     gaps: Intervals
     nothing_left: Intervals
@@ -256,7 +268,11 @@ def _state_of_exported(facts: Facts, moment: int, *, requested: bool) -> State:
         return State.GAP if _holds(facts.gaps, moment) else State.AGAIN
     if _holds(facts.empty, moment):
         return State.EMPTY
-    return State.AUDITED if _holds(facts.audited, moment) else State.EXPORTED
+    if _holds(facts.audited, moment):
+        return State.AUDITED
+    if _holds(facts.unstable, moment):
+        return State.UNSTABLE
+    return State.UNAUDITABLE if _holds(facts.unauditable, moment) else State.EXPORTED
 
 
 def _state_of_unwanted(facts: Facts, moment: int) -> State | None:
@@ -286,6 +302,8 @@ def _facts_of(
         there=checkpoint.stored(name),
         empty=progress.empty,
         audited=progress.audited,
+        unauditable=progress.unauditable,
+        unstable=progress.unstable,
         again=union((one.start, one.end) for one in checkpoint.reexports if name in one.metrics),
         gaps=union((one.start, one.end) for one in failures if one.is_gap),
         nothing_left=union((one.start, one.end) for one in failures if one.nothing_left),
@@ -305,6 +323,8 @@ def _spans(facts: Facts, start: int, end: int) -> Iterator[Span]:
         facts.there,
         facts.empty,
         facts.audited,
+        facts.unauditable,
+        facts.unstable,
         facts.again,
         facts.gaps,
         facts.nothing_left,

@@ -179,6 +179,8 @@ def _line(line: Line) -> dict[str, object]:
     }
     others = {
         "audited": State.AUDITED,
+        "unauditable": State.UNAUDITABLE,
+        "source_unstable": State.UNSTABLE,
         "reexport_requested": State.AGAIN,
         "in_part": State.IN_PART,
         "gaps": State.GAP,

@@ -22,7 +22,9 @@ LISTINGS = 8
 # Files of these windows are there as long as nobody but retention deletes any. A window without
 # series has none, one that is asked for again may have been such a window, and the exporter does
 # not count how many clusters one with series has.
-_PROMISED = frozenset({State.EXPORTED, State.AUDITED, State.IN_PART})
+_PROMISED = frozenset(
+    {State.EXPORTED, State.AUDITED, State.UNAUDITABLE, State.UNSTABLE, State.IN_PART}
+)
 
 
 # Keys of lost files that are kept; beside them they are only counted.

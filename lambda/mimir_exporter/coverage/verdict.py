@@ -260,8 +260,19 @@ def _accepted(counts: Counter[State]) -> tuple[str, ...]:
 
 
 def _audited(coverage: Coverage) -> tuple[str, ...]:
+    """Up to when it is proven, and what cannot be."""
     until = coverage.audited_until
-    return (f"Audited up to {spoken(until)}.",) if until > coverage.start else ()
+    notes = [
+        f"Audited up to {spoken(until)}." if until > coverage.start else "None of it is audited."
+    ]
+    for state, what in (
+        (State.UNAUDITABLE, "cannot be audited"),
+        (State.UNSTABLE, "had more samples at the source with each audit, which is unstable"),
+    ):
+        if count := coverage.counts()[state]:
+            where = _listed([_from_to(*one) for one in coverage.ranges_where(any_of=[state])])
+            notes.append(f"{counted(count, 'metric-window')} {what} ({where}).")
+    return tuple(notes)
 
 
 def _sum(counts: Counter[State], states: frozenset[State]) -> int:

@@ -45,6 +45,7 @@ class Findings:
     incomplete: list[Pair] = field(default_factory=list)
     fewer: list[Pair] = field(default_factory=list)
     unauditable: dict[Pair, str] = field(default_factory=dict)
+    unstable: set[Pair] = field(default_factory=set)  # of `unauditable`
     error: StopRunError | None = None
     days: list[DayReport] = field(default_factory=list)
     finished: bool = False
@@ -69,7 +70,8 @@ class Findings:
         for window, name in self.audited:
             mark_audited(checkpoint, name, window)
         for window, name in self.unauditable:
-            mark_unauditable(checkpoint, name, window)
+            unstable = (window, name) in self.unstable
+            mark_unauditable(checkpoint, name, window, unstable=unstable)
         for window, name in self.incomplete:
             mark_pending(checkpoint, name, window)
 
@@ -182,6 +184,7 @@ def _audit_day(look: _Look, pairs: Sequence[Pair], found: Findings) -> None:
         elif not _is_due(look, manifest):
             continue
         elif manifest.rises >= UNSTABLE_RISES:
+            found.unstable.add(pair)
             found.unauditable[pair] = (
                 f"The source is unstable: it had more samples {manifest.rises} times in a row"
             )
@@ -300,6 +303,9 @@ def _save(context: RunContext, found: Findings, due: Sequence[Pair]) -> None:
     if not found.audited and not found.incomplete and not found.unauditable:
         return
     context.store.update(found.record)
+    context.exporter.totals.add_audit(
+        len(found.audited), len(found.incomplete), len(found.unauditable)
+    )
     span = iso_range(min(one.start for one, _ in due), max(one.end for one, _ in due))
     log.WINDOWS_AUDITED(
         range=span,

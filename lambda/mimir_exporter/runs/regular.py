@@ -258,6 +258,7 @@ def _conclude(
     wanted = list(wanted_windows(checkpoint, context.names, context.settings, now))
     summary.pending = len(wanted)
     summary.gaps = len(checkpoint.gaps())
+    summary.in_part = sum(len(one.in_part) for one in checkpoint.metrics.values())
     summary.lag_s = lag_s(checkpoint, context.names, now)
     in_scope = wanted if scope is None else list(limit_plan(scope, wanted))
     # A window whose reexport failed keeps its files from before and is not wanted any more, but it

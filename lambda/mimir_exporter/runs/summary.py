@@ -16,7 +16,8 @@ SHOWN_FAILURES = 20
 
 @dataclass
 class Summary:
-    """A run's result. `pending` counts windows that still lack a metric."""
+    """A run's result. `pending` counts windows that still lack a metric, `in_part` the
+    metric-windows that are exported in part."""
 
     outcome: RunOutcome
     message: str
@@ -25,6 +26,7 @@ class Summary:
     handed_over: int = 0
     pending: int = 0
     gaps: int = 0
+    in_part: int = 0
     lag_s: int = 0
     covered_until: int = 0  # unix seconds; 0: not known
     execution: str | None = None

@@ -34,7 +34,8 @@ class Totals:
     """Sums over a run. `bytes` are compressed, as written; `raw_bytes` are as Mimir sent them.
 
     `metrics` counts exported metric-windows, `windows` those exported whole; `query_s` is as in
-    FetchStats.
+    FetchStats; `audited`, `incomplete` and `unauditable` count what the metric-windows of an audit
+    came to.
     """
 
     windows: int = 0
@@ -48,6 +49,9 @@ class Totals:
     retries: int = 0
     cuts: int = 0
     query_s: float = 0.0
+    audited: int = 0
+    incomplete: int = 0
+    unauditable: int = 0
     failures: list[MetricFailure] = field(default_factory=list)
     empty_windows: list[Window] = field(default_factory=list)
     remaining: dict[Window, set[str]] = field(default_factory=dict)  # metrics, of what is planned
@@ -87,3 +91,9 @@ class Totals:
         self.retries += fetched.retries
         self.cuts += fetched.cuts
         self.query_s += fetched.query_s
+
+    def add_audit(self, audited: int, incomplete: int, unauditable: int) -> None:
+        """Count audited metric-windows."""
+        self.audited += audited
+        self.incomplete += incomplete
+        self.unauditable += unauditable
