@@ -389,6 +389,7 @@ class StatusResult(TypedDict):
     reexports: NotRequired[list[dict[str, object]]]
     accepted: NotRequired[list[dict[str, object]]]
     coverage: NotRequired[list[dict[str, object]]]
+    changes: NotRequired[list[dict[str, object]]]
     in_part: NotRequired[list[dict[str, object]]]
     failures: NotRequired[list[dict[str, object]]]
     executions: NotRequired[list[dict[str, object]]]

@@ -147,6 +147,13 @@ EXECUTION_ENDED = Message(
     ("execution", "execution_status", "requeued_windows"),
     action="as above",
 )
+SETTING_CHANGED = Message(
+    "setting changed",
+    ("WARNING",),
+    "a changed setting deletes or renames what is there, a day after it was first seen",
+    ERROR_PARTS,
+    action="what `remedy` says",
+)
 ENDPOINT_NOT_READY = Message(
     "endpoint not ready",
     ("WARNING",),

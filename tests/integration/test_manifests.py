@@ -242,7 +242,7 @@ def test_relabelling_that_is_interrupted_loses_nothing(
     made = exporting(make_function, make_source(UNSPLIT), AWS_ENDPOINT_URL=s3.url)
     function = made.with_env(SPLIT_BY_CLUSTER=names[0])
     function.export()
-    changed = function.with_env(SPLIT_BY_CLUSTER=names[1])
+    changed = function.with_layout(SPLIT_BY_CLUSTER=names[1])
 
     def chosen(request: Request) -> bool:
         if broken == "DELETE":
@@ -271,13 +271,13 @@ def test_a_relabelling_that_was_never_finished_leaves_nothing_behind(
     function = exporting(make_function, make_source(UNSPLIT), AWS_ENDPOINT_URL=s3.url)
     function.export()
     before = function.file_keys()
-    by_pod = function.with_env(CLUSTER_LABEL_NAME="pod")
+    by_pod = function.with_layout(CLUSTER_LABEL_NAME="pod")
     s3.spoil(faults.answer(503, "<Error><Code>SlowDown</Code></Error>"), puts("/cron/"))
     with pytest.raises(ExportError):
         by_pod.export(REEXPORT)
     assert function.file_keys().keys() > before.keys()
     s3.heal()
-    function.export()
+    function.with_layout().export()
     assert function.file_keys() == before
     assert_manifest_is_true(function)
 

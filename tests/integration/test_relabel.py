@@ -11,6 +11,7 @@ from tests.compare import Contract
 from tests.integration.conftest import MakeFunction
 from tests.integration.deployment import CENTRAL, HOUR_S, LAST_END, PREFIX, Function, start_of
 from tests.integration.sandbox import Clock
+from tests.some import some
 
 AGAIN: dict[str, Any] = {
     "action": "reexport",
@@ -34,13 +35,13 @@ def test_a_range_exported_again_after_the_label_changed_stands_once(
 ) -> None:
     small.export()
     before = small.file_keys()
-    changed = small.with_env(**env)
+    changed = small.with_layout(**env)
     assert changed.export()["windows"]["planned"] == 0
     assert changed.file_keys() == before
     assert changed.export(AGAIN)["outcome"] == "complete"
     assert changed.differences(mimir, 3, contract=contract) == []
     # And back again.
-    assert small.export(AGAIN)["outcome"] == "complete"
+    assert small.with_layout().export(AGAIN)["outcome"] == "complete"
     assert small.differences(mimir, 3) == []
     assert small.file_keys().keys() == before.keys()
 
@@ -52,15 +53,18 @@ def test_an_item_that_runs_before_a_regular_run_knows_the_new_label_leaves_no_fi
     small.export()
     with pytest.raises(ExportError):
         small.with_env(PORT="1").export(AGAIN)
+    items = [{"start": at, "end": at + HOUR_S} for at in range(AGAIN["start"], LAST_END, HOUR_S)]
     changed = small.with_env(CLUSTER_LABEL_NAME="node")
-    for start in range(AGAIN["start"], AGAIN["end"], HOUR_S):
-        assert changed.backfill({"start": start, "end": start + HOUR_S})["metrics"] > 0
+    assert [changed.backfill(item)["metrics"] for item in items] == [0, 0, 0]
+    assert small.differences(mimir, 3) == []
+    changed = small.with_layout(CLUSTER_LABEL_NAME="node")
+    assert all(some(changed.backfill(item)["metrics"] > 0 for item in items))
     assert changed.differences(mimir, 3, contract=BY_NODE) == []
 
 
 def test_only_the_range_that_was_asked_for_is_laid_anew(small: Function, mimir: Prometheus) -> None:
     small.export()
-    changed = small.with_env(CLUSTER_LABEL_NAME="node")
+    changed = small.with_layout(CLUSTER_LABEL_NAME="node")
     changed.export({**AGAIN, "start": LAST_END - HOUR_S})
     files = changed.files()
     newest = {key: body for key, body in files.items() if start_of(key) == LAST_END - HOUR_S}
@@ -79,7 +83,7 @@ def test_files_of_others_stay_when_the_label_changes(small: Function) -> None:
     }
     for key, source in theirs.items():
         small.put(key, b"theirs", **({"source": source} if source else {}))
-    small.with_env(CLUSTER_LABEL_NAME="node").export(AGAIN)
+    small.with_layout(CLUSTER_LABEL_NAME="node").export(AGAIN)
     for key in theirs:
         assert small.read(key) == b"theirs"
 
@@ -94,7 +98,7 @@ def test_fewer_samples_than_before_the_change_replace_nothing(
     small.put(richer, body, **{**metadata, "samples": "100000"})
     # As before there were manifests: what the file says of itself is all that is known.
     small.delete(f"{PREFIX}/{CENTRAL}/_manifests/20250301/{start_of(richer)}_node_info.manifest")
-    changed = small.with_env(CLUSTER_LABEL_NAME="node")
+    changed = small.with_layout(CLUSTER_LABEL_NAME="node")
     assert changed.export(AGAIN)["outcome"] == "complete"
     window = f"{start_of(richer)}_node_info"
     assert {k for k in changed.file_keys() if window in k} == {k for k in before if window in k}

@@ -198,7 +198,11 @@ def test_what_decides_the_folder_is_noted_when_it_changes_and_only_then() -> Non
     changed = configure(CLUSTER_LABEL_NAME="k8s_cluster")
     for wait_s in (HOUR, 2 * HOUR):
         adopt_settings(checkpoint, changed, NAMES, NOW + wait_s)
-        assert checkpoint.partition == PartitionConfig("k8s_cluster", "prod", True, NOW + HOUR)
+        assert checkpoint.partition == PartitionConfig(
+            *("k8s_cluster", "prod", True, NOW + HOUR),
+            relabel_from=NOW + HOUR + DAY_S,
+            before=("cluster", "prod", True),
+        )
 
 
 # A clock that was wrong

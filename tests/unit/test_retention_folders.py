@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 
+from mimir_exporter.checkpoint.wanted import keep_from
 from mimir_exporter.runs.retention import delete_expired_files
 from mimir_exporter.settings.settings import load_settings
 from mimir_exporter.storage.layout import object_key, state_key
@@ -48,7 +49,8 @@ class Shelf:
 def expire_within(shelf: Shelf, now: str, days: str, deadline: Deadline) -> tuple[int, bool]:
     required = {"S3_BUCKET": "bucket", "S3_PREFIX": PREFIX, "CLUSTER_NAME": "prod 1"}
     settings = load_settings({**required, "RETENTION_DAYS": days})
-    return delete_expired_files(cast(ObjectStore, shelf), settings, unix(now), deadline)
+    keep = keep_from(settings, unix(now))
+    return delete_expired_files(cast(ObjectStore, shelf), settings, keep, deadline)
 
 
 def expire(shelf: Shelf, now: str, days: str = "30") -> int:

@@ -408,14 +408,13 @@ def test_the_answer_names_what_cannot_be_audited() -> None:
     mark_unauditable(checkpoint, "metric_1", gone)
     mark_unauditable(checkpoint, "metric_2", gone, unstable=True)
     found = ask(checkpoint, settings)
-    where = "(from 3 October 2026, 04:00 UTC to 3 October 2026, 05:00 UTC)"
+    where = "from 3 October 2026, 04:00 UTC to 3 October 2026, 05:00 UTC"
     assert (found.outcome, found.notes) == (
         "complete",
         (
             "Audited up to 1 November 2026.",
-            f"1 metric-window cannot be audited {where}.",
-            "1 metric-window had more samples at the source with each audit, which is unstable "
-            f"{where}.",
+            f"1 metric-window cannot be audited ({where}).",
+            f"The source is unstable for 1 metric-window ({where}).",
         ),
     )
     coverage = survey(checkpoint, NAMES, settings, NOVEMBER_5, OCTOBER)

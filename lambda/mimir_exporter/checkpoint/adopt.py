@@ -7,10 +7,10 @@ from ..errors import runs as errors
 from ..settings.settings import Settings
 from ..timeline.clock import CLOCK_OFF_S
 from ..timeline.windows import adopt_schedule, iso, window_at
-from .records import MetricProgress, PartitionConfig
+from .changes import adopt_partition, expired_before
+from .records import MetricProgress
 from .reexports import settle_requests
 from .state import Checkpoint
-from .wanted import keep_from
 
 # Removed metrics whose progress is retained.
 GONE_METRICS = 20
@@ -35,7 +35,7 @@ def adopt_settings(
     for name in names:
         _adopt_metric(checkpoint, settings, name, now)
     _forget_gone(checkpoint, names)
-    kept_since = keep_from(settings, now)
+    kept_since = expired_before(checkpoint, settings, now)
     checkpoint.failures = [one for one in checkpoint.failures if one.metric in names]
     for name in {name for one in checkpoint.reexports for name in one.metrics} - {*names}:
         settle_requests(checkpoint, name, 0, FOREVER)
@@ -74,17 +74,6 @@ def layout_differences(checkpoint: Checkpoint, settings: Settings) -> list[str]:
             ("QUERY_STEP", settings.query_step_s, last.step_s),
         ]
     return [f"{name} is {own!r}, not {known!r}" for name, own, known in pairs if own != known]
-
-
-def adopt_partition(checkpoint: Checkpoint, settings: Settings, now: int) -> None:
-    """Take in what decides the folder of a series today."""
-    partition = PartitionConfig(
-        settings.cluster_label, settings.cluster_name, settings.split_by_cluster
-    )
-    if checkpoint.partition is None:
-        checkpoint.partition = partition
-    elif replace(checkpoint.partition, since=0) != partition:
-        checkpoint.partition = replace(partition, since=now)
 
 
 def _refuse_future(checkpoint: Checkpoint, now: int) -> None:

@@ -25,6 +25,7 @@ from .records import (
     PartitionConfig,
     RangeTask,
     ReexportRequest,
+    RetentionInForce,
     as_json,
 )
 from .state import Checkpoint
@@ -32,6 +33,7 @@ from .state import Checkpoint
 # 3 had a sentence for each failure; 2 other names too, and an entry for each range of a reexport.
 VERSION = 4
 # Intervals of MetricProgress that are left out while there are none.
+LAYOUT = ("cluster_label", "cluster_name", "split_by_cluster")
 RARE_RANGES = ("restored", "audited", "unauditable", "unstable")
 
 
@@ -48,6 +50,7 @@ def dump(checkpoint: Checkpoint, now: int) -> bytes:
             for one in checkpoint.schedules
         ],
         "partition": _dump_partition(checkpoint.partition),
+        **({"retention": _dump_retention(checkpoint.retention)} if checkpoint.retention else {}),
         "progress": _dump_progress(checkpoint.metrics),
         "failures": _dump_failures(checkpoint.failures, errors),
         # A failure has the number of its error here: the first is 0.
@@ -91,7 +94,24 @@ def _dump_partition(partition: PartitionConfig | None) -> dict[str, Any] | None:
         "cluster_name": partition.cluster_name,
         "split_by_cluster": partition.split,
         "since": iso(partition.since),
+        **(
+            {
+                "relabel_from": iso(partition.relabel_from),
+                "before": dict(zip(LAYOUT, partition.before, strict=True)),
+            }
+            if partition.before
+            else {}
+        ),
     }
+
+
+def _dump_retention(retention: RetentionInForce | None) -> dict[str, Any] | None:
+    if retention is None:
+        return None
+    found: dict[str, Any] = {"kept_s": retention.kept_s}
+    if retention.lowered_to_s is not None:
+        found |= {"lowered_to_s": retention.lowered_to_s, "since": iso(retention.since)}
+    return found
 
 
 def _dump_progress(metrics: Mapping[str, MetricProgress]) -> list[dict[str, Any]]:
@@ -246,6 +266,7 @@ def _from_document(document: Mapping[str, Any]) -> Checkpoint:
     return Checkpoint(
         schedules=_load_schedules(document["schedules"]),
         partition=_load_partition(document["partition"]),
+        retention=_load_retention(document.get("retention")),
         metrics={
             name: _load_progress(group)
             for group in require_type(list, document["progress"])
@@ -329,11 +350,28 @@ def _load_task(one: Mapping[str, Any]) -> RangeTask:
 def _load_partition(partition: Mapping[str, Any] | None) -> PartitionConfig | None:
     if partition is None:
         return None
+    before = partition.get("before")
     return PartitionConfig(
-        require_type(str, partition["cluster_label"]),
-        require_type(str, partition["cluster_name"]),
-        require_type(bool, partition["split_by_cluster"]),
+        *_load_layout(partition),
         load_moment(partition["since"]),
+        load_moment(partition.get("relabel_from", iso(0))),
+        None if before is None else _load_layout(before),
+    )
+
+
+def _load_layout(layout: Mapping[str, Any]) -> tuple[str, str, bool]:
+    label, name, split = (layout[key] for key in LAYOUT)
+    return require_type(str, label), require_type(str, name), require_type(bool, split)
+
+
+def _load_retention(retention: Mapping[str, Any] | None) -> RetentionInForce | None:
+    if retention is None:
+        return None
+    lowered = retention.get("lowered_to_s")
+    return RetentionInForce(
+        require_type(int, retention["kept_s"]),
+        None if lowered is None else require_type(int, lowered),
+        load_moment(retention.get("since", iso(0))),
     )
 
 

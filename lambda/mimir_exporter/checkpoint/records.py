@@ -161,6 +161,23 @@ class PartitionConfig:
     cluster_name: str
     split: bool
     since: int = 0
+    relabel_from: int = 0  # until then files of `before` stay as they are
+    before: "tuple[str, str, bool] | None" = None
+
+    @property
+    def layout(self) -> tuple[str, str, bool]:
+        """What it is without its history."""
+        return self.cluster_label, self.cluster_name, self.split
+
+
+@dataclass(frozen=True)
+class RetentionInForce:
+    """How many seconds files are kept (0: for ever); and what that was lowered to, which is in
+    force a day after it was first seen (`since`)."""
+
+    kept_s: int
+    lowered_to_s: int | None = None
+    since: int = 0
 
 
 def sort_key(failure: Failure) -> tuple[str, int]:

@@ -20,6 +20,7 @@ from .records import (
     PartitionConfig,
     RangeTask,
     ReexportRequest,
+    RetentionInForce,
     sort_key,
 )
 
@@ -30,6 +31,7 @@ class Checkpoint:
 
     schedules: tuple[WindowSchedule, ...] = ()
     partition: PartitionConfig | None = None
+    retention: RetentionInForce | None = None
     metrics: dict[str, MetricProgress] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)  # by metric and start, none overlap
     handovers: list[Handover] = field(default_factory=list)

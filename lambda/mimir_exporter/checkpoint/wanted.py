@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 from ..settings.settings import Settings
 from ..timeline.intervals import Intervals, covers, subtract, union
 from ..timeline.windows import DAY_S, Window, windows_within
+from .changes import first_kept, is_held
 from .reexports import request_for
 from .state import Checkpoint
 
@@ -15,11 +16,8 @@ WindowPlan = Iterator[tuple[Window, tuple[str, ...]]]
 
 
 def keep_from(settings: Settings, now: int) -> int:
-    """The first midnight whose day retention keeps: a day goes once its end is too old."""
-    if not settings.retention_s:
-        return 0
-    horizon = now - settings.retention_s
-    return horizon - horizon % DAY_S
+    """The first midnight whose day RETENTION_DAYS keeps; older windows are not exported."""
+    return first_kept(settings.retention_s, now)
 
 
 def wanted_windows(
@@ -67,7 +65,8 @@ def due_windows(
     cured: Collection[tuple[str, str]] = (),
 ) -> WindowPlan:
     """What a run may do of what is wanted: nothing that an execution has, nor gaps that were tried
-    within a day, unless the metric's error of that code is known to be `cured`."""
+    within a day, unless the metric's error of that code is known to be `cured`, nor what would
+    rename files within a day after the layout was changed."""
     held = union(*(handover.ranges for handover in checkpoint.handovers))
     for window, lacking in wanted_windows(checkpoint, names, settings, now):
         if covers(held, window.start, window.end):
@@ -124,6 +123,10 @@ def _is_due(
     now: int,
     cured: Collection[tuple[str, str]] = (),
 ) -> bool:
+    if is_held(checkpoint, name, window, now):
+        request = request_for(checkpoint, name, window)
+        if request is None or not request.force:
+            return False
     failure = checkpoint.failure_of(name, window)
     if failure is None or not failure.is_gap or failure.nothing_left:
         return True  # what the source has forgotten is wanted only where it was requested again

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
+from ..checkpoint.changes import expired_before
 from ..checkpoint.records import Failure, PartialExport
 from ..checkpoint.state import Checkpoint
-from ..checkpoint.wanted import keep_from
 from ..settings.settings import Settings
 from ..timeline.intervals import Interval, Intervals, covers, intersect, subtract, union
 from ..timeline.windows import WindowSchedule, count_windows, window_at
@@ -311,7 +311,7 @@ def _facts_of(
         accepted=checkpoint.accepted_of(name),
         failed=union((one.start, one.end) for one in failures),
         held=held,
-        kept_from=keep_from(settings, now),
+        kept_from=expired_before(checkpoint, settings, now),
         due_until=window_at(checkpoint.schedules, now - settings.settle_time_s).start,
     )
 

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
+from ..checkpoint.changes import Change, changes_of, expired_before
 from ..checkpoint.records import Acceptance, Failure, PartialExport, ReexportRequest
 from ..checkpoint.state import Checkpoint
-from ..checkpoint.wanted import keep_from, lag_s
+from ..checkpoint.wanted import lag_s
 from ..errors import settings as errors
 from ..events import StatusEvent, StatusResult
 from ..runs.context import RunContext
@@ -90,6 +91,7 @@ def report_status(context: RunContext, event: StatusEvent) -> StatusResult:
         "accepted": _cut(
             [_acceptance(one) for one in checkpoint.accepted if _accepted_in(one, coverage)], _more
         ),
+        "changes": [_change(one) for one in changes_of(checkpoint, now)],
         "in_part": _cut(
             [_partial(name, one) for name, parts in coverage.in_part.items() for one in parts],
             _more,
@@ -120,7 +122,7 @@ def _range(context: RunContext, checkpoint: Checkpoint, event: StatusEvent, now:
     begins = [one.start for one in checkpoint.reexports]
     begins += [checkpoint.metrics[name].since for name in context.names]
     oldest = min(begins, default=newest)
-    start, end = max(oldest, keep_from(context.settings, now)), newest
+    start, end = max(oldest, expired_before(checkpoint, context.settings, now)), newest
     start = start if event.start is None else event.start
     end = end if event.end is None else event.end
     if start >= end:
@@ -220,6 +222,17 @@ def _acceptance(one: Acceptance) -> dict[str, object]:
 
 def _accepted_in(one: Acceptance, coverage: Coverage) -> bool:
     return bool(intersect(one.ranges, [(coverage.start, coverage.end)]))
+
+
+def _change(one: Change) -> dict[str, object]:
+    """A setting that is not in force yet for what is there."""
+    return {
+        "setting": one.setting,
+        "before": one.before,
+        "value": one.value,
+        "first_seen": iso(one.since),
+        "in_force": iso(one.at),
+    }
 
 
 def _partial(name: str, one: PartialExport) -> dict[str, object]:

@@ -266,12 +266,12 @@ def _audited(coverage: Coverage) -> tuple[str, ...]:
         f"Audited up to {spoken(until)}." if until > coverage.start else "None of it is audited."
     ]
     for state, what in (
-        (State.UNAUDITABLE, "cannot be audited"),
-        (State.UNSTABLE, "had more samples at the source with each audit, which is unstable"),
+        (State.UNAUDITABLE, "{} cannot be audited"),
+        (State.UNSTABLE, "The source is unstable for {}"),
     ):
         if count := coverage.counts()[state]:
             where = _listed([_from_to(*one) for one in coverage.ranges_where(any_of=[state])])
-            notes.append(f"{counted(count, 'metric-window')} {what} ({where}).")
+            notes.append(f"{what.format(counted(count, 'metric-window'))} ({where}).")
     return tuple(notes)
 
 

@@ -43,6 +43,21 @@ FEWER_SAMPLES = ErrorKind(
     "Kept the existing files: they have more samples than Mimir returns now",
     "no action needed past Mimir's retention; to replace them, invoke the function with {event}",
 )
+RETENTION_LOWERED = ErrorKind(
+    "retention_lowered",
+    ExportError,
+    "{setting} is lowered from {before} to {value}: from {at} on the files of windows before "
+    "{until} are deleted, {count} exported metric-windows",
+    "no action needed if that is meant; otherwise set it back before then",
+)
+LAYOUT_CHANGED = ErrorKind(
+    "layout_changed",
+    ExportError,
+    "{setting} is changed from {before} to {value}: new windows follow; the files of {count} "
+    "metric-windows before {until} stay in the older layout until they are exported again, which "
+    "waits until {at}",
+    "reexport them after that, or with force at once; if it is not meant, set it back before then",
+)
 INTERNAL_ERROR = ErrorKind(
     "internal_error",
     ExportError,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ..catalog.metrics import Metric
 from ..checkpoint.adopt import adopt_settings, join_checkpoint, layout_differences
+from ..checkpoint.changes import adopt_retention
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.store import CheckpointStore
 from ..checkpoint.tasks import rebuild_of
@@ -75,6 +76,7 @@ class RunContext:
         if rebuilding is not None:
             raise REBUILD_UNFINISHED(day=iso(rebuilding.start)[:10])
         if self.command is None:
+            adopt_retention(checkpoint, self.settings, self.now())
             adopt_settings(checkpoint, self.settings, self.names, self.now())
             return
         owned = bool(checkpoint.machine)

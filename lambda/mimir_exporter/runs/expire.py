@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import BinaryIO
 
-from ..checkpoint.wanted import keep_from
+from ..checkpoint.changes import expired_before
 from ..errors.runs import OUT_OF_TIME
 from ..errors.settings import RETENTION_BY_COMMAND
 from ..events import DryRunResult, RetentionEvent, RetentionResult
@@ -28,43 +28,49 @@ def run_retention(context: RunContext, event: RetentionEvent) -> RetentionResult
         return _dry_run(context)
     if context.command is not None:
         raise RETENTION_BY_COMMAND(event='{"action": "retention"}')
-    result = delete_expired(context, context.store.read(), share=0.9, at_once=True)
+    checkpoint, keep = context.store.read(), _keep(context)
+    result = delete_expired(context, checkpoint, share=0.9, at_once=True)
     if result.error is not None:
         raise result.error
     left = "" if result.finished else "; the next runs delete the rest"
     return {
         "outcome": "complete" if result.finished else "unfinished",
-        "message": f"{counted(result.deleted, 'file')} deleted{_limit(context)}{left}.",
+        "message": f"{counted(result.deleted, 'file')} deleted{_limit(keep)}{left}.",
         "deleted": result.deleted,
     }
 
 
-def _limit(context: RunContext) -> str:
-    if not context.settings.retention_s:
+def _keep(context: RunContext) -> int:
+    """Before this moment (unix seconds) files are deleted; 0 where none are."""
+    checkpoint = context.store.read()
+    context.adopt(checkpoint, read_only=True)
+    return expired_before(checkpoint, context.settings, context.now())
+
+
+def _limit(keep: int) -> str:
+    if not keep:
         return ": RETENTION_DAYS is 0, so none expires"
-    return f" of windows before {iso(keep_from(context.settings, context.now()))}"
+    return f" of windows before {iso(keep)}"
 
 
 def _dry_run(context: RunContext) -> DryRunResult:
     store = _CountingStore(context.bucket)
     settings = context.settings
     finished = True
-    if settings.retention_s:
+    keep = _keep(context)
+    if keep:
         counting = replace(
             context,
             bucket=store,
             manifests=ManifestStore(store, settings.prefix, settings.cluster_name),
         )
-        keep = keep_from(settings, context.now())
         _, done = delete_listed(counting, keep, context.deadline, quiet=True)
-        _, found = delete_expired_files(
-            *(store, settings, context.now(), context.deadline), quiet=True
-        )
+        _, found = delete_expired_files(*(store, settings, keep, context.deadline), quiet=True)
         finished = done and found
     return {
         "outcome": "dry_run",
         "message": f"Would delete {counted(store.files, 'file')} and "
-        f"{counted(store.manifests, 'manifest')}{_limit(context)}. Nothing was written.",
+        f"{counted(store.manifests, 'manifest')}{_limit(keep)}. Nothing was written.",
         "counts": {"files": store.files, "manifests": store.manifests},
         "first": sorted(store.first),
         "counted_whole": finished,

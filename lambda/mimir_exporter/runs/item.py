@@ -1,7 +1,7 @@
 """One item of the Map: the metrics that one window still lacks."""
 
 from .. import log
-from ..checkpoint.adopt import adopt_partition
+from ..checkpoint.changes import adopt_partition
 from ..checkpoint.wanted import due_metrics
 from ..errors import OutOfTimeError
 from ..errors.runs import NO_CHECKPOINT

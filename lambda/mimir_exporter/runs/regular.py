@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from .. import log
+from ..checkpoint.changes import held_until
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.tasks import rebuild_of
 from ..checkpoint.wanted import lag_s, wanted_windows
@@ -12,6 +13,7 @@ from ..source.api import Ready
 from ..source.retry import with_retries
 from ..timeline.windows import Window, iso, window_at
 from .audit import audit_exported
+from .changes import log_changes
 from .context import RunContext
 from .damage import continue_repairs
 from .handover import hand_over, reconcile_executions
@@ -44,6 +46,7 @@ def run_regular(
             "skipped",
             f"Skipped: another run holds the lease until {until} at the latest.",
         )
+    log_changes(context, checkpoint)
     summary: Summary | None = None
     try:
         whole = finish_rebuild(context, checkpoint)
@@ -265,6 +268,7 @@ def _conclude(
     # is not exported again either.
     if summary.outcome == "complete" and (in_scope or totals.failures):
         summary.outcome = "unfinished"
+    summary.held_until = held_until(checkpoint, in_scope, now)
     newest = now - context.settings.settle_time_s
     summary.covered_until = window_at(checkpoint.schedules, newest).start
     summary.message = describe(summary, scope)

@@ -9,9 +9,9 @@ from datetime import UTC, date, datetime, timedelta
 from urllib.parse import quote
 
 from .. import log
+from ..checkpoint.changes import expired_before
 from ..checkpoint.outcomes import mark_deleted
 from ..checkpoint.state import Checkpoint
-from ..checkpoint.wanted import keep_from
 from ..errors import ConditionFailedError, OutOfTimeError, QueryError, StopRunError
 from ..settings.settings import Settings
 from ..storage.layout import parse_key
@@ -47,16 +47,17 @@ def delete_expired(
     """
     now = context.now()
     today = iso(now)[:10]
-    if not context.settings.retention_s or (checkpoint.retention_done == today and not at_once):
+    keep = expired_before(checkpoint, context.settings, now)
+    if not keep or (checkpoint.retention_done == today and not at_once):
         return ExpiryResult(finished=True)
     deadline = Deadline(context.deadline.remaining_s() * share)
     deleted, whole = 0, False
     try:
         # Record the cutoff before deleting: no file is missing without its reason.
-        context.store.update(lambda fresh: mark_deleted(fresh, keep_from(context.settings, now)))
-        drop_receipts(context, keep_from(context.settings, now))
-        listed, done = delete_listed(context, keep_from(context.settings, now), deadline)
-        found, finished = delete_expired_files(context.bucket, context.settings, now, deadline)
+        context.store.update(lambda fresh: mark_deleted(fresh, keep))
+        drop_receipts(context, keep)
+        listed, done = delete_listed(context, keep, deadline)
+        found, finished = delete_expired_files(context.bucket, context.settings, keep, deadline)
         deleted = listed + found
         whole = finished and done
         if whole:
@@ -119,16 +120,17 @@ def _clear_listed(
 
 
 def delete_expired_files(
-    bucket: ObjectStore, settings: Settings, now: int, deadline: Deadline, *, quiet: bool = False
+    bucket: ObjectStore, settings: Settings, keep: int, deadline: Deadline, *, quiet: bool = False
 ) -> tuple[int, bool]:
-    """Delete this exporter's files of expired days; how many, and whether all of them.
+    """Delete this exporter's files of days before `keep` (unix seconds); how many, and whether all
+    of them.
 
     Walks only the folders of those days. A file goes when its key is one that the layout makes
     and its metadata names this exporter: other exporters may share the prefix, down to the
     cluster's folder. Days are UTC, and a day goes as a whole once all of it is too old.
     Raises StopRunError.
     """
-    keep = datetime.fromtimestamp(keep_from(settings, now), UTC).date()
+    first = datetime.fromtimestamp(keep, UTC).date()
 
     def open_folder(name: str) -> Folder:
         # A thousand clusters with nothing to delete are a thousand listings too.
@@ -141,7 +143,7 @@ def delete_expired_files(
     deleted, finished = 0, True
     try:
         with ThreadPoolExecutor(FOLDERS) as pool:
-            for day in _expired_days(open_folder, settings.prefix, keep):
+            for day in _expired_days(open_folder, settings.prefix, first):
                 for count, cleared in pool.map(clear, open_folder(day).folders):
                     deleted += count
                     finished &= cleared

@@ -28,6 +28,7 @@ class Summary:
     gaps: int = 0
     in_part: int = 0
     lag_s: int = 0
+    held_until: int = 0  # unix seconds: until then files stay in the layout of before; 0: none do
     covered_until: int = 0  # unix seconds; 0: not known
     execution: str | None = None
     deleted: int = 0
@@ -113,6 +114,8 @@ def _state(summary: Summary, scope: ExportScope | None) -> Iterator[str]:
     """What is missing after the run."""
     if summary.gaps:
         yield f"{counted(summary.gaps, 'gap')}: see the status"
+    if summary.held_until:
+        yield f"files in the layout of before stay as they are until {iso(summary.held_until)}"
     if scope is not None and summary.outcome == "complete":
         yield f"{scope} is exported"
         if summary.pending:

@@ -102,7 +102,8 @@ class Settings:
         group=FILES,
         default="cluster",
         meaning="the label whose values are the clusters",
-        change="new windows follow it; a window that is exported again replaces its older files",
+        change="new windows follow it; a window that is exported again replaces its older files, a "
+        "day after the change",
     )
     split_by_cluster: bool = setting(
         "SPLIT_BY_CLUSTER",
@@ -111,7 +112,8 @@ class Settings:
         default="true",
         meaning="one file per cluster; `false` puts everything into `CLUSTER_NAME`, as the CronJob "
         "does",
-        change="new windows follow it; a window that is exported again replaces its older files",
+        change="new windows follow it; a window that is exported again replaces its older files, a "
+        "day after the change",
     )
     bucket: str = setting(
         "S3_BUCKET",
@@ -207,7 +209,7 @@ class Settings:
         default="30",
         unit="days",
         meaning="files of older days are deleted, once a day; `0` keeps them",
-        change="a smaller value deletes the files of the days in between",
+        change="a smaller value deletes the files of the days in between, a day later",
     )
     audit_after_s: int = setting(
         "AUDIT_AFTER",
