@@ -1,7 +1,7 @@
 """Measure everything, print the table of goals, write docs/performance.md, .json and docs/cost.md.
 
 With a section's name (`make bench ARGS=memory`) only that is measured, and nothing is written,
-but for `windows`, whose figures replace those of before on the pages.
+but for `windows` and `queries`, whose figures replace those of before on the pages.
 """
 
 import dataclasses
@@ -20,6 +20,7 @@ from bench.compress import CASES, measure_case
 from bench.measure import in_process
 from bench.memory import measure_memory
 from bench.profile import measure_profile
+from bench.query_cost import measure_queries
 from bench.report import goal_table, write_report
 from bench.results import MIXED, SORTED
 from bench.runtime import VERSION, measure_runtime
@@ -31,6 +32,8 @@ from infra.package import build_package
 from localcloud.aws import running_cloud
 from localcloud.processes import leave_on_sigterm
 
+# These have their own date on the page.
+REPLACED_ALONE = ("windows", "queries")
 PROJECT = Path(__file__).resolve().parents[1]
 
 
@@ -87,11 +90,12 @@ def main() -> None:
         with running_cloud() as cloud:
             section("ways", lambda: measure_way(server, cloud))
             section("windows", lambda: measure_windows(server, cloud))
+    section("queries", measure_queries)
     section("wire", measure_wire)
     section("package", measure_package)
     before = results.load()
-    if only == ["windows"]:
-        everything = dataclasses.replace(before, windows=found["windows"])
+    if len(only) == 1 and only[0] in REPLACED_ALONE:
+        everything = dataclasses.replace(before, **found)
     elif only:
         return
     else:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from bench.compress import ROUNDS, SLOW_PART
 from bench.profile import Profile
+from bench.query_cost import ROUNDS as QUERY_ROUNDS
+from bench.query_cost import QueryCosts
 from bench.results import MIXED, SORTED, Goal, Results, find_goals
 from bench.runtime import VERSION, is_function_s
 
@@ -78,6 +80,9 @@ def write_report(results: Results) -> str:
             "",
             *_windows(results),
             "",
+            "## What the queries cost the server",
+            "",
+            *_queries(results.queries),
             "## gzip on the wire",
             "",
             _wire(results),
@@ -279,6 +284,34 @@ def _windows(results: Results) -> list[str]:
             "to 0.34 ms of CPU a PUT, its calls in threads 0.10 to 0.23), and fewer uploads at "
             "once (8, 16 and 64 took the same CPU; 64 take 15 MB more memory)."
         ),
+    ]
+
+
+def _queries(queries: QueryCosts | None) -> list[str]:
+    if queries is None:
+        return ["Not measured.", ""]
+    rows = [
+        (
+            f"`{one.metric}`",
+            f"{one.series:,}",
+            f"{one.cpu_s * 1000:,.0f}",
+            "" if one.before_cpu_s is None else f"{one.before_cpu_s * 1000:,.0f}",
+            "" if one.ratio is None else f"{one.ratio:.2f}",
+        )
+        for one in queries.costs
+    ]
+    return [
+        (
+            f"Prometheus {queries.version} with {queries.series:,} series of four clusters, a "
+            f"window of an hour in steps of a minute; measured on {queries.date}. *Plain* is the "
+            "query of [queries.toml](../bench/queries.toml), which counts twice what is scraped "
+            "twice; a metric without one came later. Milliseconds of the server's CPU for one "
+            f"query, its garbage collection included: medians of {QUERY_ROUNDS} rounds, the two "
+            "in turns."
+        ),
+        "",
+        table(("metric", "series", "CPU, ms", "plain, ms", "ratio"), rows),
+        "",
     ]
 
 

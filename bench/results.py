@@ -11,6 +11,7 @@ from typing import Any
 from bench.compress import CASES, Case
 from bench.memory import Memory
 from bench.profile import Profile
+from bench.query_cost import QueryCost, QueryCosts
 from bench.runtime import Runtime
 from bench.start import Start
 from bench.way import Way, Wire
@@ -23,6 +24,8 @@ FIGURES = PROJECT / "docs" / "performance.json"
 WINDOW_CLUSTERS, WINDOW_TO_FLOOR = 300, 2.0
 # A ratio that is worse by more than this is said.
 REGRESSION = 1.10
+# A query may cost the server this much more than the plain one of before.
+QUERY_TO_PLAIN = 2.5
 
 SORTED, MIXED = "sorted, 20 clusters", "interleaved, 20 clusters"
 
@@ -62,6 +65,7 @@ class Results:
     start: Start
     package: Package
     windows: list[WholeWindow]
+    queries: QueryCosts | None
 
     def case(self, name: str) -> Case:
         return next(one for one in self.cases if one.name == name)
@@ -157,9 +161,18 @@ def find_goals(results: Results) -> list[Goal]:
                  one.ratio, False, why=_why_window(one))
             for one in results.windows if one.clusters == WINDOW_CLUSTERS
         ),
+        *_query_goal(results.queries),
         Goal("CPU of import and first query to `import boto3` and one client", 1.5,
              results.start.ratio, False),
     ]  # fmt: skip
+
+
+def _query_goal(queries: QueryCosts | None) -> list[Goal]:
+    if queries is None:
+        return []
+    worst = max(queries.costs, key=lambda one: one.ratio or 0)
+    what = "the dearest query of the catalogue, the server's CPU to the plain one's"
+    return [Goal(what, QUERY_TO_PLAIN, worst.ratio, False, why=f"{worst.metric}; see the queries")]
 
 
 def _why_not_faster(profile: Profile, goal: float) -> str:
@@ -256,6 +269,7 @@ def load() -> Results:
             "start": Start(**raw["start"]),
             "package": Package(**raw["package"]),
             "windows": [WholeWindow(**one) for one in raw.get("windows", ())],
+            "queries": _load_queries(raw.get("queries")),
         }
     )
 
@@ -264,3 +278,9 @@ def _load_runtime(raw: dict[str, Any] | None) -> Runtime | None:
     if raw is None:
         return None
     return Runtime(raw["python"], [Case(**one) for one in raw["cases"]])
+
+
+def _load_queries(raw: dict[str, Any] | None) -> QueryCosts | None:
+    if raw is None:
+        return None
+    return QueryCosts(**{**raw, "costs": [QueryCost(**one) for one in raw["costs"]]})
