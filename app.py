@@ -11,8 +11,8 @@ OWN_PYTHON = Path(__file__).resolve().parent / ".venv" / "bin" / "python3"
 try:
     from aws_cdk import App, CliCredentialsStackSynthesizer, Environment
 
-    from infra.deployment.certificates import CA_BUNDLE_FILE
     from infra.deployment.read import read_deployment
+    from infra.deployment.shipped_files import files_beside
     from infra.errors import DeploymentError, PackageError
     from infra.package import build_package
     from infra.stack import ExporterStack
@@ -34,7 +34,7 @@ def main() -> None:
             package=build_package(
                 architecture=deployment.architecture,
                 python_version=deployment.python_version,
-                beside={CA_BUNDLE_FILE: deployment.ca_bundle} if deployment.ca_bundle else {},
+                beside=files_beside(deployment.ca_bundle, deployment.catalog),
             ),
             # Without an account and a region in it, the template fits any.
             env=Environment(account=deployment.account or None, region=deployment.region or None),

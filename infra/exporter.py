@@ -15,6 +15,7 @@ from constructs import Construct
 from .deployment.certificates import CA_BUNDLE_FILE
 from .deployment.environment import LATER, read_environment
 from .deployment.fit import check_ipv6, choose_lag_s
+from .deployment.shipped_files import files_beside
 from .deployment.workspace import workspace_of
 from .interface import ExporterInterface
 from .monitoring.alarms import Alarms
@@ -81,6 +82,7 @@ class MimirExporter(ExporterInterface):
         secret_key: kms.IKey | None = None,
         credentials: bool = True,
         ca_bundle: str = "",
+        catalog: str = "default",
         code: lambda_.Code | None = None,
         architecture: str = "arm64",
         python_version: str = "3.14",
@@ -109,8 +111,9 @@ class MimirExporter(ExporterInterface):
         `bucket_key` and `secret_key` encrypt what is made; for a bucket or secret that exists they
         are only needed if it does not know its key. Without `credentials` there is no secret, for
         a Mimir that asks for none. With a `role_arn` among `settings` that role has to have the
-        rights on `bucket`. `ca_bundle` is PEM text. `code` replaces the package that is built here,
-        with pip, from wheels for `architecture` and `python_version`.
+        rights on `bucket`. `ca_bundle` is PEM text, `catalog` a set's name or the text of a file.
+        `code` replaces the package that is built here, and has to hold what both say; else it is
+        built with pip, from wheels for `architecture` and `python_version`.
 
         `alarm_lag` is by default what three runs leave that exported nothing.
 
@@ -128,6 +131,7 @@ class MimirExporter(ExporterInterface):
             },
             secret_arn=LATER if credentials else "",
             ca_bundle_file=CA_BUNDLE_FILE if ca_bundle else "",
+            catalog=catalog,
         )
         self._settings = self._environment.settings
         self._workspace = workspace_of(self._settings)
@@ -164,7 +168,8 @@ class MimirExporter(ExporterInterface):
         )
         self._warn_of_plain_http()
         function_settings = FunctionSettings(
-            code=code or self._bundle(architecture, python_version, ca_bundle),
+            code=code
+            or self._bundle(architecture, python_version, files_beside(ca_bundle, catalog)),
             python_version=python_version,
             architecture=architecture,
             memory_mb=memory_mb,
@@ -221,11 +226,13 @@ class MimirExporter(ExporterInterface):
             egress=egress,
         )
 
-    def _bundle(self, architecture: str, python_version: str, ca_bundle: str) -> lambda_.Code:
+    def _bundle(
+        self, architecture: str, python_version: str, beside: Mapping[str, str]
+    ) -> lambda_.Code:
         package = build_package(
             architecture=architecture,
             python_version=python_version,
-            beside={CA_BUNDLE_FILE: ca_bundle} if ca_bundle else {},
+            beside=beside,
         )
         return lambda_.Code.from_asset(str(package.path), asset_hash=package.hash)
 

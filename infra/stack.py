@@ -115,6 +115,7 @@ class ExporterStack(Stack):
             secret_key=self._key("SecretKey", deployment.secret_kms_key_arn),
             credentials=deployment.has_secret,
             ca_bundle=deployment.ca_bundle,
+            catalog=deployment.catalog,
             code=lambda_.Code.from_asset(str(package.path), asset_hash=package.hash),
             architecture=deployment.architecture,
             python_version=deployment.python_version,

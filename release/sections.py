@@ -13,8 +13,10 @@ from infra import ROOT
 from infra import errors as deployment
 from mimir_exporter import log
 from mimir_exporter.errors import ErrorKind, ExportError, kinds_in, runs, settings, source, storage
+from release.metrics_page import render_catalog
 
 LOGS = ROOT / "docs" / "logs.md"
+METRICS = ROOT / "docs" / "metrics.md"
 TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"
 
 PARTS = Formatter().parse
@@ -60,9 +62,15 @@ def render_troubleshooting(page: str) -> str:
     return with_sections(page, {"errors": "\n".join(texts)})
 
 
+def render_metrics(page: str) -> str:
+    """docs/metrics.md with a section for each metric."""
+    return with_sections(page, {"metrics": render_catalog()})
+
+
 PAGES: Mapping[str, Callable[[str], str]] = {
     LOGS.name: render_logs,
     TROUBLESHOOTING.name: render_troubleshooting,
+    METRICS.name: render_metrics,
 }
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from aws_cdk import Token, Tokenization
 
-from mimir_exporter.compose import catalog_of
+from mimir_exporter.catalog.metrics import load_catalog
+from mimir_exporter.catalog.tables import SETS, read_set
 from mimir_exporter.errors import SettingsError
 from mimir_exporter.settings.settings import Settings, load_settings
 from mimir_exporter.storage.layout import CHECKPOINT, state_key
@@ -22,6 +23,7 @@ from ..errors import (
     DeploymentError,
 )
 from .context import Context
+from .shipped_files import catalog_variable
 from .table import PASSED_ON
 
 # For what is known only once CloudFormation has made it, or been given it as a parameter.
@@ -63,11 +65,13 @@ def read_environment(
     bucket_name: str = LATER,
     secret_arn: str = LATER,
     ca_bundle_file: str = "",
+    catalog: str = "default",
 ) -> Environment:
     """Check settings by their names in cdk.json; None and "" count as absent.
 
     `bucket_name` and `secret_arn` are checked with them and not passed on, as the stack has the
-    references; `secret_arn` is "" where there is no secret. Raises DeploymentError.
+    references; `secret_arn` is "" where there is no secret. `catalog` is a set's name, or the text
+    of a file. Raises DeploymentError.
     """
     tokens = {
         PASSED_ON[key].name: _as_text(value)
@@ -77,6 +81,8 @@ def read_environment(
     plain = _plain_variables(values, given=tokens)
     if ca_bundle_file:
         plain["CA_BUNDLE"] = ca_bundle_file
+    if variable := catalog_variable(catalog):
+        plain["CATALOG"] = variable
     stand_ins = {"S3_BUCKET": bucket_name}
     if secret_arn:
         stand_ins["AUTH_SECRET_ARN"] = secret_arn
@@ -85,7 +91,9 @@ def read_environment(
     }
     try:
         settings = load_settings({**plain, **stand_ins})
-        catalog_of(settings)
+        # The function's file is not here: the text is what it will read.
+        text = read_set(catalog) if catalog in SETS else catalog
+        load_catalog(settings.extra_metrics, rate_range_s=settings.rate_range_s, text=text)
     except SettingsError as error:
         raise DeploymentError(error.details) from error
     return Environment({**plain, **tokens}, settings)

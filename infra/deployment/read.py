@@ -21,6 +21,7 @@ from .certificates import CA_BUNDLE_FILE, read_ca_bundle
 from .context import Context
 from .environment import LATER, read_environment
 from .fit import check_ipv6, choose_lag_s
+from .shipped_files import read_catalog_file
 from .table import BY_KEY, PASSED_ON, SECRET_KEYS, DeploymentSettings
 from .workspace import workspace_of
 
@@ -33,7 +34,8 @@ class Deployment:
     are None where the stack makes the thing itself; `has_secret` is False where Mimir asks for no
     login. `vpc_id` is "new", "none" or an existing VPC's id. Of
     `alarm_email` and `alarm_topic_arn` at most one is set; `reader_principal` and
-    `reader_external_id` are both set or both "". `ca_bundle` is PEM text, or "".
+    `reader_external_id` are both set or both "". `ca_bundle` is PEM text, or ""; `catalog` is the
+    name of a set that ships, or the text of a file.
     """
 
     stack_name: str
@@ -67,6 +69,7 @@ class Deployment:
     alarm_topic_arn: str
     alarm_lag_s: int
     ca_bundle: str
+    catalog: str
     dashboard: bool
     saved_queries: bool
     reader_principal: str
@@ -94,7 +97,7 @@ def read_deployment(values: Mapping[str, object], environ: Mapping[str, str]) ->
     context.refuse_unknown(BY_KEY, SECRET_KEYS)
     _refuse_empty(context)
     given = _read_own(context)
-    ca_bundle = read_ca_bundle(given.ca_bundle)
+    ca_bundle, catalog = read_ca_bundle(given.ca_bundle), read_catalog_file(given.catalog)
     bucket_name = None if given.s3_bucket == "new" else given.s3_bucket
     has_secret = given.auth_secret_arn != "none"  # noqa: S105 - no secret, a word
     secret_arn = None if given.auth_secret_arn in ("new", "none") else given.auth_secret_arn
@@ -104,6 +107,7 @@ def read_deployment(values: Mapping[str, object], environ: Mapping[str, str]) ->
         bucket_name=bucket_name or LATER,
         secret_arn=(secret_arn or LATER) if has_secret else "",
         ca_bundle_file=CA_BUNDLE_FILE if ca_bundle else "",
+        catalog=catalog,
     )
     settings = environment.settings
     workspace_of(settings)
@@ -147,6 +151,7 @@ def read_deployment(values: Mapping[str, object], environ: Mapping[str, str]) ->
         alarm_topic_arn=given.alarm_topic_arn,
         alarm_lag_s=choose_lag_s(settings, given.schedule_minutes * 60, given.alarm_lag_s),
         ca_bundle=ca_bundle,
+        catalog=catalog,
         dashboard=given.dashboard,
         saved_queries=given.saved_queries,
         reader_principal=given.reader_principal,

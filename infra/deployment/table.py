@@ -111,6 +111,17 @@ class DeploymentSettings:
         meaning="file with the certificates of a private CA, on the machine that deploys; it is "
         "shipped with the function",
     )
+    catalog: str = setting(
+        "CATALOG",
+        parsers.any_text,
+        group=MADE,
+        default="default",
+        place=Place.DEPLOYMENT,
+        meaning="which metrics: `default`, `finout`, or a file of your own on the "
+        "machine that deploys ([metrics](metrics.md#a-catalogue-of-your-own)); it is shipped with "
+        "the function",
+        change="new metrics begin `BACKFILL_DAYS` ago; the files of others stay",
+    )
     stack_name: str = setting(
         "STACK_NAME",
         parsers.matching(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from .catalog.metrics import Metric, load_catalog
+from .catalog.metrics import Metric, catalog_text, load_catalog
 from .checkpoint.store import CheckpointStore
 from .runs.context import CommandOptions, RunContext
 from .runs.cycle import Exporter
@@ -57,7 +57,11 @@ def open_machine(settings: Settings, config: ClientConfig) -> StateMachine | Non
 
 def catalog_of(settings: Settings) -> tuple[Metric, ...]:
     """The metrics that these settings export. Raises SettingsError."""
-    return load_catalog(settings.extra_metrics, rate_range_s=settings.rate_range_s)
+    return load_catalog(
+        settings.extra_metrics,
+        rate_range_s=settings.rate_range_s,
+        text=catalog_text(settings.catalog),
+    )
 
 
 @dataclass(frozen=True)

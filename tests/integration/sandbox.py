@@ -19,7 +19,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore import endpoint
 
 from mimir_exporter import handler, log, widget
-from mimir_exporter.catalog.metrics import Metric, load_catalog
+from mimir_exporter.catalog.metrics import Metric, catalog_text, load_catalog
 from mimir_exporter.compose import Dependencies
 from mimir_exporter.runs.machine import StateMachine
 from mimir_exporter.settings.settings import Settings
@@ -107,9 +107,11 @@ class Sandbox:
     def catalog(self) -> tuple[Metric, ...]:
         """The metrics that this sandbox exports."""
         extra = json.loads(self.env.get("EXTRA_METRICS", "{}"))
+        text = catalog_text(self.env.get("CATALOG", "default"))
+        range_s = int(self.env.get("RATE_RANGE", 300))
         return tuple(
             metric
-            for metric in load_catalog(extra, rate_range_s=int(self.env.get("RATE_RANGE", 300)))
+            for metric in load_catalog(extra, rate_range_s=range_s, text=text)
             if self.metrics is None or metric.name in self.metrics or metric.name in extra
         )
 

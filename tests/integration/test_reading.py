@@ -1,4 +1,4 @@
-"""The page on reading the files: what it runs runs, gives what it shows, and that is right.
+"""The pages on reading the files: what they run runs, gives what it shows, and that is right.
 
 The numbers are worked out a second time from Prometheus alone, without the files.
 """
@@ -30,7 +30,9 @@ from tests.integration.deployment import CENTRAL, HOUR_S, LAST_END, NOW
 from tests.integration.sandbox import Clock
 from tests.some import some
 
-PAGE = Path(__file__).parents[2] / "docs" / "reading.md"
+DOCS = Path(__file__).parents[2] / "docs"
+# The second one needs the macro of the first.
+PAGES = (DOCS / "reading.md", DOCS / "metrics.md")
 HOURS = 12
 START = LAST_END - HOURS * HOUR_S  # a midnight
 READ = (
@@ -61,11 +63,12 @@ class Block:
 
 def blocks() -> list[Block]:
     found = []
-    text = PAGE.read_text("utf-8")
-    fence = r"(?ms)^```(\w+)\n(.*?)^```\n\n?((?:\|[^\n]*\n)*)"
-    for match in re.finditer(fence, text):
-        heading = re.findall(r"^#+ (.*)$", text[: match.start()], re.MULTILINE)[-1]
-        found.append(Block(heading, match[1], match[2], match[3]))
+    for page in PAGES:
+        text = page.read_text("utf-8")
+        fence = r"(?ms)^```(\w+)\n(.*?)^```\n\n?((?:\|[^\n]*\n)*)"
+        for match in re.finditer(fence, text):
+            heading = re.findall(r"^#+ (.*)$", text[: match.start()], re.MULTILINE)[-1]
+            found.append(Block(heading, match[1], match[2], match[3]))
     return found
 
 
@@ -362,8 +365,8 @@ def test_pandas(exports: Path, source: Source) -> None:
     out = io.StringIO()
     space: dict[str, Any] = {}
     with contextlib.chdir(exports), contextlib.redirect_stdout(out):
-        exec(compile(block.code, str(PAGE), "exec"), space)  # noqa: S102 - the page's own code
-    printed = PAGE.read_text("utf-8").split(block.code)[1].split("## Athena")[0]
+        exec(compile(block.code, str(PAGES[0]), "exec"), space)  # noqa: S102 - the page's own code
+    printed = PAGES[0].read_text("utf-8").split(block.code)[1].split("## Athena")[0]
     shown = [line.split() for line in printed.splitlines() if line.startswith("    ")]
     given = [line.split() for line in out.getvalue().splitlines()]
     assert same(shown, given), out.getvalue()

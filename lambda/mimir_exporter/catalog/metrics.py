@@ -1,16 +1,17 @@
-"""The metrics: those of catalog.toml and the user's own."""
+"""The metrics: those of the chosen catalogue and the user's own."""
 
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
-from ..errors.settings import INVALID_EXTRA_METRICS
+from ..errors import SettingsError
+from ..errors.settings import INVALID_CATALOG, INVALID_EXTRA_METRICS
 from .pieces import Pieces
 from .selectors import find_selectors
+from .tables import SETS, read_set, read_tables
 
 MATCHERS = "$matchers"
 CLUSTER_LABEL = "$cluster_label"
@@ -39,6 +40,8 @@ class Metric:
 
     `key` are the labels that identify one thing, "cluster" for the cluster label: at each step the
     query yields one series for each key. Empty where it is not known, as of EXTRA_METRICS.
+    `same_as` names the metric of which it is another name, "" for none: both have one query, and a
+    run asks for it once. `pitfalls` says what can be wrong and how one sees it, in Markdown.
     """
 
     name: str
@@ -46,6 +49,8 @@ class Metric:
     unit: str = ""
     description: str = ""
     key: tuple[str, ...] = ()
+    same_as: str = ""
+    pitfalls: str = ""
 
     @property
     def can_cut_by_cluster(self) -> bool:
@@ -96,16 +101,37 @@ def string_in_promql(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\ufffd", "\\ufffd")
 
 
-def load_catalog(
-    extra_metrics: Mapping[str, str] | None = None, *, rate_range_s: int = RATE_RANGE_S
-) -> tuple[Metric, ...]:
-    """Every metric to export, in the order of export: catalog.toml, then the user's own.
+def catalog_text(value: str) -> str:
+    """The text of a catalogue: of a set that ships, or of the file at a path.
 
-    Raises SettingsError when one of the user's own takes a name of the catalogue, or there are
-    more than METRICS.
+    Raises SettingsError where there is none.
     """
-    text = files(__package__).joinpath("catalog.toml").read_text(encoding="utf-8")
-    own = read_catalog(text, rate_range_s=rate_range_s)
+    if value in SETS:
+        return read_set(value)
+    try:
+        return Path(value).expanduser().read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _invalid(getattr(error, "strerror", None) or "it is no UTF-8 text", value) from error
+
+
+def load_catalog(
+    extra_metrics: Mapping[str, str] | None = None,
+    *,
+    rate_range_s: int = RATE_RANGE_S,
+    text: str | None = None,
+) -> tuple[Metric, ...]:
+    """Every metric to export, in the order of export: the catalogue `text`, by default the set
+    "default", then the user's own.
+
+    Raises SettingsError when `text` is no catalogue, one of the user's own takes a name of the
+    catalogue, or there are more than METRICS.
+    """
+    try:
+        own = read_catalog(read_set("default") if text is None else text, rate_range_s=rate_range_s)
+        if len(own) > METRICS:
+            raise ValueError(f"{len(own)} metrics, of which there may be {METRICS}")
+    except ValueError as error:
+        raise _invalid(str(error)) from error
     names = {metric.name for metric in own}
     for name in extra_metrics or {}:
         if name in names:
@@ -124,30 +150,41 @@ def load_catalog(
     return own + extra
 
 
-def read_catalog(text: str, *, rate_range_s: int = RATE_RANGE_S) -> tuple[Metric, ...]:
-    """The metrics of a file in the format of catalog.toml.
+def _invalid(problem: str, value: str = "") -> SettingsError:
+    named = f" {value!r}" if value else ""
+    return INVALID_CATALOG(value=named, problem=problem, sets=", ".join(SETS))
 
-    Raises ValueError, KeyError or TypeError where it is not in that format.
-    """
-    tables = tomllib.loads(text)
-    pieces = Pieces(tables.get("words", {}), tables.get("functions", {}))
-    shapes = tables.get("shapes", {})
-    return tuple(_read_metric(table, pieces, shapes, rate_range_s) for table in tables["metric"])
+
+def read_catalog(text: str, *, rate_range_s: int = RATE_RANGE_S) -> tuple[Metric, ...]:
+    """The metrics of a file in the format of catalog.toml. Raises ValueError where it is not."""
+    tables = read_tables(text)
+    pieces = Pieces(tables.words, tables.functions)
+    return tuple(
+        _read_metric(table, pieces, tables.shapes, rate_range_s)
+        for table in tables.metrics.values()
+    )
 
 
 def _read_metric(
     table: Mapping[str, Any], pieces: Pieces, shapes: Mapping[str, str], rate_range_s: int
 ) -> Metric:
-    key = tuple(table.get("key", ()))
-    labels = ",".join(CLUSTER_LABEL if name == CLUSTER else name for name in key)
-    fields = {name: value for name, value in table.items() if isinstance(value, str)}
-    query = table.get("query") or shapes[table["shape"]]
+    name, key = table["name"], tuple(table.get("key", ()))
+    labels = ",".join(CLUSTER_LABEL if label == CLUSTER else label for label in key)
+    fields = {other: value for other, value in table.items() if isinstance(value, str)}
+    query = table.get("query") or shapes.get(table.get("shape", ""))
+    if not query:
+        raise ValueError(f"metric {name!r} has no query and no shape that there is")
+    expanded = pieces.expand(query, {**fields, "key": labels})
+    expanded = expanded.replace(RATE_RANGE, f"{rate_range_s}s").strip()
+    for token in re.findall(r"\$[a-z_]+", re.sub(_STRING, "", expanded)):
+        if token not in (MATCHERS, CLUSTER_LABEL):
+            raise ValueError(f"the query of {name!r} holds {token}, which is no piece")
     return Metric(
-        name=table["name"],
-        query=pieces.expand(query, {**fields, "key": labels})
-        .replace(RATE_RANGE, f"{rate_range_s}s")
-        .strip(),
+        name=name,
+        query=expanded,
         unit=table.get("unit", ""),
         description=table.get("description", ""),
         key=key,
+        same_as=table.get("same_as", ""),
+        pitfalls=table.get("pitfalls", ""),
     )

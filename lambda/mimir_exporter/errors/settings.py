@@ -28,6 +28,13 @@ INVALID_EXTRA_METRICS = ErrorKind(
     "set it to a JSON object of names and PromQL such as "
     '{{"my_metric": "sum by (cluster)(x)"}}, {rule}',
 )
+INVALID_CATALOG = ErrorKind(
+    "invalid_catalog",
+    SettingsError,
+    "Invalid CATALOG{value} (cdk.json: catalog): {problem}",
+    "set it to one of {sets}, or to a file in the format of catalog.toml",
+    "a typing error in the file, or a path that is not on this machine",
+)
 UNKNOWN_ACTION = ErrorKind(
     "unknown_action",
     SettingsError,

@@ -6,8 +6,9 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from .. import log
 from ..answer.spool import Spool
@@ -29,6 +30,7 @@ from ..errors.source import EMPTY_UNCONFIRMED, NO_TEMPORARY_SPACE, NOTHING_LEFT
 from ..source.counts import RawCounter
 from ..source.fetch import Fetcher, FetchStats
 from ..source.look import SeriesLook
+from ..storage.manifest import RawCounts
 from ..storage.upload import Export
 from ..storage.write import Writer, WriteStats
 from ..timeline.deadline import Deadline
@@ -43,6 +45,16 @@ from .totals import MetricFailure, Totals
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # The largest clusters, which a metric's log line names with their bytes.
 TOP_CLUSTERS = 5
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a query came to; `started` is of its beginning, on the monotonic clock."""
+
+    spool: Spool
+    raw: RawCounts | None
+    fetched: FetchStats
+    started: float
 
 
 class Exporter:
@@ -116,12 +128,14 @@ class Exporter:
         failures = len(self.totals.failures)
         try:
             while turn:
-                name = turn.pop(0)
+                query = self._catalog[turn[0]].query
+                same = [name for name in turn if self._catalog[name].query == query]
+                turn = [name for name in turn if name not in same]
                 self._deadline.check()
-                self.current = (window, name)
-                with log.about(metric=name):
-                    if self._export_metric(checkpoint, window, self._catalog[name]):
-                        done.append(name)
+                self.current = (window, same[0])
+                metrics = [self._catalog[name] for name in same]
+                with log.about(metric=same[0]), self._recording(checkpoint, window, metrics):
+                    self._export_answer(checkpoint, window, metrics, done)
                 self._progress.save_if_due()
                 if self._judge.is_row:
                     self._judge.settle(checkpoint)
@@ -161,38 +175,62 @@ class Exporter:
             fields |= {"failed_metrics": failed, "remaining_metrics": untried}
             log.WINDOW_INCOMPLETE(**fields)
 
-    def _export_metric(self, checkpoint: Checkpoint, window: Window, metric: Metric) -> bool:
-        """Whether it was exported; if not, its failure is recorded."""
+    def _export_answer(
+        self, checkpoint: Checkpoint, window: Window, metrics: Sequence[Metric], done: list[str]
+    ) -> None:
+        """Query once and write the answer under each name that it has; those that were exported
+        come to `done`. Raises the errors of the query."""
         started = time.monotonic()
-        forced = _is_forced(checkpoint, metric.name, window)
+        # Before the query: what arrives between the two makes an audit look again.
+        raw = self._counter.count_window(metrics[0], window) if self._counter else None
+        with Spool(steps=(window.start, window.last)) as spool:
+            answer = _Answer(spool, raw, self._fetcher.fetch(metrics[0], window, spool), started)
+            for metric in metrics:
+                recording = self._recording(checkpoint, window, [metric])
+                with log.about(metric=metric.name), recording:
+                    if self._write_metric(checkpoint, window, metric, answer):
+                        done.append(metric.name)
+                # The next name has the same answer, and cost no query.
+                answer = _Answer(spool, raw, FetchStats(), time.monotonic())
+
+    @contextmanager
+    def _recording(
+        self, checkpoint: Checkpoint, window: Window, metrics: Sequence[Metric]
+    ) -> Iterator[None]:
+        """An error of these metrics in this window ends the block, and is recorded."""
         try:
-            # Before the query: what arrives between the two makes an audit look again.
-            raw = self._counter.count_window(metric, window) if self._counter else None
-            with Spool(steps=(window.start, window.last)) as spool:
-                fetched = self._fetcher.fetch(metric, window, spool)
-                if not spool.samples and self._is_forgotten(checkpoint, metric, window):
-                    return False
-                moved = self._beginnings.find_moved(checkpoint, metric, window, spool.amounts())
-                written = self._writer.write(
-                    Export(
-                        metric,
-                        window,
-                        raw,
-                        force=forced,
-                        may_exist=_may_have_files(checkpoint, metric.name, window),
-                        unmark=lambda: self._progress.set_pending(metric.name, window),
-                        begins=moved.begins if moved else None,
-                    ),
-                    spool,
-                )
-        except (QueryError, RefusedError) as error:
-            self._judge.add_failure(checkpoint, metric.name, window, error)
-            return False
+            yield
+            return
         except (StopRunError, OutOfTimeError, SettingsError):
             raise
+        except (QueryError, RefusedError) as error:
+            failure: QueryError | RefusedError = error
         except Exception as error:  # noqa: BLE001 - of this metric-window alone
-            self._judge.add_failure(checkpoint, metric.name, window, self._explain(error))
+            failure = self._explain(error)
+        for metric in metrics:
+            with log.about(metric=metric.name):
+                self._judge.add_failure(checkpoint, metric.name, window, failure)
+
+    def _write_metric(
+        self, checkpoint: Checkpoint, window: Window, metric: Metric, answer: "_Answer"
+    ) -> bool:
+        """Whether it was exported whole. Raises QueryError, RefusedError."""
+        spool = answer.spool
+        if not spool.samples and self._is_forgotten(checkpoint, metric, window):
             return False
+        moved = self._beginnings.find_moved(checkpoint, metric, window, spool.amounts())
+        written = self._writer.write(
+            Export(
+                metric,
+                window,
+                answer.raw,
+                force=_is_forced(checkpoint, metric.name, window),
+                may_exist=_may_have_files(checkpoint, metric.name, window),
+                unmark=lambda: self._progress.set_pending(metric.name, window),
+                begins=moved.begins if moved else None,
+            ),
+            spool,
+        )
         self._judge.add_success(metric.name, window)
         part = find_partial(checkpoint, metric.name, window, moved, written)
         if part is None:
@@ -204,9 +242,9 @@ class Exporter:
                 seen=checkpoint.requests_made,
             )
         self.totals.add_metric(
-            *(metric.name, window, spool, fetched, written), is_whole=part is None
+            *(metric.name, window, spool, answer.fetched, written), is_whole=part is None
         )
-        _log_metric(spool, fetched, written, time.monotonic() - started)
+        _log_metric(spool, answer.fetched, written, time.monotonic() - answer.started)
         if part is not None:
             self._judge.add_partial(checkpoint, metric.name, window, why_partial(part), part)
         return part is None

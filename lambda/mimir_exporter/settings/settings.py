@@ -222,6 +222,17 @@ class Settings:
         change="`0` also leaves out the counts at export, so what is exported meanwhile is never "
         "audited",
     )
+    catalog: str = setting(
+        "CATALOG",
+        parsers.any_text,
+        group=METRICS,
+        default="default",
+        place=Place.MADE,
+        meaning="which metrics: `default`; `finout`, the same and the names that Finout's exporter "
+        "publishes; or a file of your own, which a deployment reads on your machine and ships "
+        "([metrics](metrics.md#a-catalogue-of-your-own))",
+        change="new metrics begin `BACKFILL_DAYS` ago; the files of others stay",
+    )
     rate_range_s: int = setting(
         "RATE_RANGE",
         parsers.rate_range,
