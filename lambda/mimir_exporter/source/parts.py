@@ -17,7 +17,7 @@ from ..catalog.metrics import label_in_promql, string_in_promql
 # holds the path and the other fields too; VictoriaMetrics takes 16 kB of query.
 QUERY_BYTES = 7_500
 # Where a query of the user's own is longer than that by itself.
-LEAST_MATCHER_BYTES = 700
+LEAST_MATCHER_BYTES = 500
 _META = re.compile(r"[\\.+*?()|\[\]{}^$]")  # what Go's regexp.QuoteMeta escapes
 _ANYTHING = "(?s:.*)"  # a value may hold a line break, which Prometheus 2's dot leaves out
 
