@@ -72,3 +72,14 @@ def test_the_page_of_sources_has_every_code_of_a_refusal() -> None:
             assert classify(status, text, url="http://m").details.code in listed
     for code in listed:
         assert code.upper() in vars(source) or code in SETTINGS
+
+
+def test_the_metrics_name_findings_of_the_check() -> None:
+    check = PROJECT / "lambda" / "mimir_exporter" / "check"
+    code = "".join(path.read_text("utf-8") for path in sorted(check.glob("*.py")))
+    page = (PROJECT / "docs" / "metrics.md").read_text("utf-8")
+    named = {name for text in re.findall(r"`check`: (.*)\.$", page, re.MULTILINE)
+             for name in re.findall(r"`([^`]+)`", text)}  # fmt: skip
+    assert len(named) >= 5
+    sources = {"kubelet"}  # of a constant
+    assert {name for name in named - sources if f'"{name}"' not in code} == set()
