@@ -161,7 +161,7 @@ def test_the_page_shows_what_its_sql_gives(
 
 
 def test_every_question_has_an_answer(results: dict[str, tuple[Block, str]]) -> None:
-    assert len(HEADINGS) == 7
+    assert len(HEADINGS) == 8
     assert set(HEADINGS) <= results.keys()
 
 
@@ -376,3 +376,14 @@ def test_pandas(exports: Path, source: Source) -> None:
             key: value / 60 for key, value in source.sums(metric, "cluster", "namespace").items()
         }
         assert frame[metric].dropna().to_dict() == pytest.approx(expected)
+
+
+def test_an_ha_pair_and_a_sidecar_sum_up_right(results: dict[str, tuple[Block, str]]) -> None:
+    """In `staging` two Prometheus scrape everything: one replica of each pod where prod-us has two.
+    Its checkout has a native sidecar."""
+    rows = rows_of(results, "Requests against usage, by namespace")
+    shop = {row["cluster"]: row for row in rows if row["namespace"] == "shop"}
+    web, checkout, sidecar = 0.1, 0.5, 0.1
+    assert close(shop["staging"]["requested"], HOURS * (web + checkout + sidecar))
+    used = {name: float(row["used"]) for name, row in shop.items()}
+    assert used["staging"] == pytest.approx(used["prod-us"] / 2, rel=0.05)
