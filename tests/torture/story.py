@@ -1,15 +1,19 @@
 """A deployment's long and hard life: invocation after invocation, most of them killed."""
 
+import gzip
+import json
 import random
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from localcloud.prometheus import Prometheus
 from mimir_exporter.errors.runs import OUT_OF_TIME
 from mimir_exporter.errors.source import ENDPOINT_NOT_READY_IN_TIME
 from mimir_exporter.timeline.windows import iso
-from tests.integration.deployment import HOUR_S, LAST_END, Function
+from tests.integration.deployment import HOUR_S, LAST_END, PREFIX, Function
 from tests.integration.machines import items_of, stop
 from tests.integration.sandbox import Event
 from tests.integration.worker import Order
@@ -40,6 +44,7 @@ class Story:
     hours: int
     chance: random.Random
     invocations: int = 0
+    lost: int = 0
     _window_s: float = 0.0
     _last: Order | None = None
     _done: set[tuple[str, int]] = field(default_factory=set)
@@ -88,13 +93,16 @@ class Story:
         return self._claims.unmet()
 
     def leave_alone(self) -> list[str]:
-        """Let the function finish its work; what is wrong with the bucket then."""
+        """Let the function finish its work; then lose files, and have them repaired: what is wrong
+        with the bucket after that."""
         stop(self.function.cloud, self.machine)
-        for _ in range(5):
-            self.function.clock.advance(2 * LEASE_S)
-            result = self._let_live({})
-            if result["outcome"] == "complete":
-                break
+        self._finish()
+        self._lose_files()
+        repair = {"action": "repair", "start": iso(self._begin), "end": iso(LAST_END)}
+        self._kill(self._order(repair), None, 3 * self._window_s)
+        self.function.clock.advance(2 * LEASE_S)
+        self._let_live(repair)
+        self._finish()
         until = int(self.function.clock() - 600) // HOUR_S * HOUR_S
         hours = (until - self._begin) / HOUR_S
         wrong = self.function.differences(self.mimir, hours, until=until)
@@ -103,7 +111,50 @@ class Story:
             wrong.append(f"the status is {status}")
         if self._claims.document()["lease"]["owner"]:
             wrong.append("the lease is still taken")
-        return wrong
+        found = self._let_live({**repair, "dry_run": True})
+        if found["counts"]["broken"] or not found["counted_whole"]:
+            wrong.append(f"the manifests are not true: {found}")
+        return wrong + self._untrue_receipts()
+
+    def _finish(self) -> None:
+        for _ in range(5):
+            self.function.clock.advance(2 * LEASE_S)
+            if self._let_live({})["outcome"] == "complete":
+                break
+
+    def _lose_files(self) -> None:
+        """A few files and a manifest are gone, or others than they were."""
+        keys = sorted(self.function.file_keys())
+        for key in self.chance.sample(keys, min(4, len(keys))):
+            if self.chance.random() < 0.3:
+                self.function.put(key, b"spoilt")
+            else:
+                self.function.delete(key)
+            self.lost += 1
+        kept = self.function.keys(f"{PREFIX}/")
+        manifests = [key for key in kept if key.endswith(".manifest")]
+        self.function.delete(self.chance.choice(sorted(manifests)))
+        self.lost += 1
+
+    def _untrue_receipts(self) -> list[str]:
+        """What a reader that follows month, day, manifest and file finds to be another one; and
+        windows that no receipt lists."""
+        keys = self.function.keys()
+        wrong, listed = [], set()
+        months = [key for key in keys if re.search(r"_manifests/[0-9]{6}\.receipt$", key)]
+        for month in months:
+            for day in self._read(month)["days"]:
+                entries = self._read(day["key"])["manifests"]
+                listed |= {entry["key"] for entry in entries}
+                found = [day, *entries]
+                for entry in entries:
+                    found += self._read(entry["key"])["files"]
+                wrong += [one["key"] for one in found if keys.get(one["key"]) != one["etag"]]
+        manifests = {key for key in keys if key.endswith(".manifest")}
+        return [*wrong, *sorted(manifests - listed)]
+
+    def _read(self, key: str) -> Any:
+        return json.loads(gzip.decompress(self.function.read(key)))
 
     def _next_order(self, *, hands_over: bool) -> tuple[Order, float]:
         """What is invoked next, and how long its windows would take."""
@@ -124,6 +175,9 @@ class Story:
             length = chance.randint(1, max(1, self.hours // 3))
             begin = self._begin + chance.randint(0, self.hours - length) * HOUR_S
             event = self._again(begin, begin + length * HOUR_S)
+            if chance.random() < 0.3:
+                del event["force"]
+                event["action"] = chance.choice(["repair", "audit"])
             return self._order(event), length * self._window_s
         left = self._claims.windows_left(self._begin, LAST_END)
         return self._order({}), left * self._window_s

@@ -68,6 +68,7 @@ def test_killed_anywhere_nothing_is_missing_or_twice_or_misplaced(
     record("windows with data", story.hours)
     record("invocations", story.invocations)
     record("kills", len(deaths))
+    record("files lost or spoilt, and repaired", story.lost)
     for name, number in sorted(Counter(f"killed while {one.doing}" for one in deaths).items()):
         record(name, number)
     record("moments chosen by the clock", sum(not one.point for one in deaths))
