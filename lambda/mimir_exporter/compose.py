@@ -17,6 +17,7 @@ from .checkpoint.store import CheckpointStore
 from .runs.context import CommandOptions, RunContext
 from .runs.cycle import Exporter
 from .runs.machine import StateMachine
+from .runs.parts import PartsKeeper
 from .settings.settings import Settings
 from .source.api import Mimir
 from .source.counts import RawCounter
@@ -29,6 +30,7 @@ from .storage.connection import S3Connection
 from .storage.fast_bucket import FastBucket
 from .storage.manifest import Layout, ManifestStore
 from .storage.objects import ObjectStore
+from .storage.started import StartedStore
 from .storage.write import Writer
 from .timeline.deadline import Deadline
 
@@ -110,6 +112,7 @@ def create_context(
     mimir = Mimir(settings, credentials, deadline, _open_signer(settings))
     fetcher = Fetcher(settings, mimir, deadline, jitter=made.jitter)
     counter = RawCounter(mimir, settings.cluster_label)
+    started = StartedStore(bucket, settings.prefix, settings.cluster_name, made.clock)
     try:
         yield RunContext(
             settings=settings,
@@ -119,11 +122,16 @@ def create_context(
             credentials=credentials,
             mimir=mimir,
             counter=counter,
+            started=started,
             manifests=ManifestStore(bucket, settings.prefix, settings.cluster_name),
             exporter=Exporter(
                 *(catalog, fetcher, writer, store, deadline),
                 look=SeriesLook(settings, mimir, deadline, jitter=made.jitter),
-                counter=counter if settings.audit_after_s else None,
+                parts=PartsKeeper(
+                    *(fetcher, started, layout),
+                    counter if settings.audit_after_s else None,
+                    made.clock,
+                ),
                 clock=made.clock,
             ),
             deadline=deadline,

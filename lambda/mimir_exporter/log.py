@@ -216,6 +216,22 @@ QUERY_SPLIT = Message(
     ("window", "metric", "execution"),
     action="none; a smaller `TIME_FRAME` or a higher limit in Mimir saves the rejected queries",
 )
+PARTS_RESUMED = Message(
+    "parts resumed",
+    ("INFO",),
+    "an earlier invocation fetched a part of the metric-window; `parts` remain",
+    ("parts",),
+    ("window", "metric", "execution"),
+)
+PARTS_NOT_KEPT = Message(
+    "parts not kept",
+    ("WARNING",),
+    "the time is up, and what was fetched of the metric-window could not be kept: the next "
+    "invocation fetches it again",
+    ERROR_PARTS,
+    ("window", "metric", "execution"),
+    action="what `remedy` says, if it repeats",
+)
 METRIC_NOT_SPLIT = Message(
     "metric not split",
     ("WARNING",),

@@ -90,7 +90,7 @@ class Function(Sandbox):
         return {
             key: tag
             for key, tag in self.keys().items()
-            if key != self.checkpoint_key and "/_manifests/" not in key
+            if key != self.checkpoint_key and not {"_manifests", "_started"} & set(key.split("/"))
         }
 
     def files(self) -> dict[str, bytes]:

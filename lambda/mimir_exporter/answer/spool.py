@@ -11,12 +11,12 @@ lies in one place, piece by piece: in memory up to a bound, in a temporary file 
 import io
 import struct
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
 from types import TracebackType
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from isal import isal_zlib
 
@@ -239,6 +239,54 @@ class Spool:
                 *(body, one.first, one.last),
             )
             body.close()
+
+    def state(self) -> list[list[Any]]:
+        """All but the store's bytes, as JSON: with these `restore` makes the same spool. To be
+        called between two parts, or once nothing is added any more."""
+        self._flush_all()
+        self._end_piece()
+        return [
+            [
+                *(name, one.pieces, one.series, one.samples, one.raw_bytes, one.text_bytes),
+                *(one.crc, one.first, one.last, one.spans_all, one.finished),
+            ]
+            for name, one in self._clusters.items()
+        ]
+
+    def blocks(self, begin: int, size: int) -> Iterator[bytes]:
+        """The store's bytes from `begin` on."""
+        self._flush_all()
+        self._end_piece()
+        for at in range(begin, self._end, size):
+            self._store.seek(at)
+            yield self._store.read(min(size, self._end - at))
+
+    def restore(self, state: Iterable[Sequence[Any]], blocks: Iterable[bytes]) -> None:
+        """Become the spool of which these are `state` and `blocks`. Raises ValueError, TypeError
+        for what is none."""
+        self.clear()
+        self._store.seek(0)
+        for block in blocks:
+            self._store.write(block)
+            self._end += len(block)
+        # What was found for it is as good: half of the series may be there already.
+        self._history_bits = 15
+        for name, pieces, *numbers in state:
+            series, samples, raw_bytes, text_bytes, crc, first, last, spans_all, finished = numbers
+            one = self._clusters[str(name)] = _Cluster(
+                pieces=[(int(at), int(length)) for at, length in pieces],
+                series=int(series),
+                samples=int(samples),
+                raw_bytes=int(raw_bytes),
+                text_bytes=int(text_bytes),
+                crc=int(crc),
+                first=first,
+                last=last,
+                spans_all=bool(spans_all),
+                finished=bool(finished),
+            )
+            if any(at + length > self._end for at, length in one.pieces):
+                raise ValueError(name)
 
     def _widen(self, one: _Cluster, run: Buffer, series: int) -> None:
         """Take in when the samples of a run begin and end."""

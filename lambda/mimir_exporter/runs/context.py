@@ -17,6 +17,7 @@ from ..source.counts import RawCounter
 from ..source.secret import CredentialSource
 from ..storage.manifest import ManifestStore
 from ..storage.objects import ObjectStore
+from ..storage.started import StartedStore
 from ..timeline.deadline import Deadline
 from ..timeline.windows import iso
 from .cycle import Exporter
@@ -48,6 +49,7 @@ class RunContext:
     mimir: Mimir
     counter: RawCounter
     manifests: ManifestStore
+    started: StartedStore
     exporter: Exporter
     deadline: Deadline
     machine: StateMachine | None

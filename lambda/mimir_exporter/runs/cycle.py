@@ -27,7 +27,6 @@ from ..errors import (
 )
 from ..errors import runs as errors
 from ..errors.source import EMPTY_UNCONFIRMED, NO_TEMPORARY_SPACE, NOTHING_LEFT
-from ..source.counts import RawCounter
 from ..source.fetch import Fetcher, FetchStats
 from ..source.look import SeriesLook
 from ..storage.manifest import RawCounts
@@ -38,6 +37,7 @@ from ..timeline.intervals import covers
 from ..timeline.windows import Window
 from .beginnings import ACCEPT, Beginnings, find_partial, why_partial
 from .failures import FailureJudge
+from .parts import PartsKeeper
 from .progress import ProgressRecorder
 from .totals import MetricFailure, Totals
 
@@ -58,10 +58,7 @@ class _Answer:
 
 
 class Exporter:
-    """Exports windows and records each in the checkpoint once all its objects are written.
-
-    `counter` counts the source's samples for the manifest; without one no window can be audited.
-    """
+    """Exports windows and records each in the checkpoint once all its objects are written."""
 
     def __init__(
         self,
@@ -72,14 +69,14 @@ class Exporter:
         deadline: Deadline,
         *,
         look: SeriesLook,
-        counter: RawCounter | None = None,
+        parts: PartsKeeper,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._catalog: Mapping[str, Metric] = {metric.name: metric for metric in catalog}
         self._fetcher = fetcher
         self._writer = writer
         self._progress = ProgressRecorder(store, clock=clock)
-        self._counter = counter
+        self._parts = parts
         self._look = look
         self._beginnings = Beginnings(self._catalog.values(), look, clock)
         self._deadline = deadline
@@ -112,6 +109,11 @@ class Exporter:
                 put_off = self._export_window(checkpoint, window, names, last=last)
             if put_off:
                 waiting.append((window, put_off, True))
+
+    @property
+    def has_progressed(self) -> bool:
+        """Whether another invocation would begin with less to do."""
+        return bool(self.totals.metrics or self._parts.kept)
 
     def is_given_up(self, name: str) -> bool:
         """Whether this metric is skipped for the rest of the run."""
@@ -181,17 +183,23 @@ class Exporter:
         """Query once and write the answer under each name that it has; those that were exported
         come to `done`. Raises the errors of the query."""
         started = time.monotonic()
-        # Before the query: what arrives between the two makes an audit look again.
-        raw = self._counter.count_window(metrics[0], window) if self._counter else None
         with Spool(steps=(window.start, window.last)) as spool:
-            answer = _Answer(spool, raw, self._fetcher.fetch(metrics[0], window, spool), started)
-            for metric in metrics:
-                recording = self._recording(checkpoint, window, [metric])
-                with log.about(metric=metric.name), recording:
-                    if self._write_metric(checkpoint, window, metric, answer):
-                        done.append(metric.name)
-                # The next name has the same answer, and cost no query.
-                answer = _Answer(spool, raw, FetchStats(), time.monotonic())
+            work = self._parts.begin(checkpoint, metrics[0], window, spool)
+            fetched = self._parts.fetch(work, spool)
+            answer = _Answer(spool, work.started.raw, fetched, started)
+            try:
+                for metric in metrics:
+                    recording = self._recording(checkpoint, window, [metric])
+                    with log.about(metric=metric.name), recording:
+                        if self._write_metric(checkpoint, window, metric, answer):
+                            done.append(metric.name)
+                    # The next name has the same answer, and cost no query.
+                    answer = replace(answer, fetched=FetchStats(), started=time.monotonic())
+            except OutOfTimeError:
+                if not done:
+                    self._parts.keep(work, spool)
+                raise
+        self._parts.finish(work)
 
     @contextmanager
     def _recording(
@@ -297,7 +305,7 @@ class Exporter:
         answered: otherwise it may be the endpoint that hangs. After a metric that failed it had
         only a part of the time, and is queried first the next time.
         """
-        if self.totals.metrics or self.totals.failures or self.current is None:
+        if self.has_progressed or self.totals.failures or self.current is None:
             return
         window, name = self.current
         self._judge.add_slow(checkpoint, name, window, counted=self._fetcher.answers > 0)

@@ -39,7 +39,7 @@ def backfill_window(context: RunContext, item: BackfillItem) -> ItemResult:
         # Another invocation begins with what has not failed yet; without anything exported, and
         # nothing newly failed, it would not get any further.
         known = (checkpoint.failure_of(one.metric, one.window) for one in totals.failures)
-        stuck = not totals.metrics and all(known)
+        stuck = not exporter.has_progressed and all(known)
         exporter.fail_slow(checkpoint)
     exporter.finish(checkpoint, stopped)
     finished = stopped is None or stuck

@@ -100,6 +100,15 @@ class _ForeignClusterError(Exception):
 
 
 @dataclass
+class Remaining:
+    """What of a metric-window is not in its spool yet: all of it while `parts` is None. `answered`
+    counts the parts that came into it."""
+
+    parts: list[Part] | None = None
+    answered: int = 0
+
+
+@dataclass
 class _Job:
     """One metric-window at work."""
 
@@ -107,6 +116,7 @@ class _Job:
     window: Window
     spool: Spool
     known: _Known
+    remaining: Remaining
     stats: FetchStats = field(default_factory=FetchStats)
     unclear: int = 0  # refusals that may or may not be about size
     is_size: bool = False  # a smaller part was answered after one
@@ -143,13 +153,18 @@ class Fetcher:
         self.answers = 0  # of queries that read series, so far
         self._not_size: set[str] = set()  # refusals that the smallest part got too
 
-    def fetch(self, metric: Metric, window: Window, spool: Spool) -> FetchStats:
-        """Put every series of `metric` in `window` into `spool`.
+    def fetch(
+        self, metric: Metric, window: Window, spool: Spool, remaining: Remaining | None = None
+    ) -> FetchStats:
+        """Put every series of `metric` in `window` into `spool`, or of the parts that remain.
 
         Raises QueryError when the metric has to be given up for now, StopRunError when the
-        endpoint has, OutOfTimeError when the deadline passes. The spool is useless then.
+        endpoint has: the spool is useless then. Raises OutOfTimeError when the deadline passes:
+        the spool has all but what then remains.
         """
-        job = _Job(metric, window, spool, self._known.setdefault(metric.name, _Known()))
+        remaining = remaining or Remaining()
+        job = _Job(metric, window, spool, self._known.setdefault(metric.name, _Known()), remaining)
+        job.is_size = remaining.parts is not None
         try:
             self._fetch(job)
         except _ForeignClusterError as error:
@@ -157,6 +172,7 @@ class Fetcher:
             job.stats.cuts += 1
             log.METRIC_NOT_SPLIT(error=error.details)
             spool.clear()
+            remaining.parts = None
             self._fetch(job)
         return job.stats
 
@@ -165,21 +181,27 @@ class Fetcher:
         return self._mimir.hide(text)
 
     def _fetch(self, job: _Job) -> None:
-        whole = Part(job.window.start, job.window.last)
-        if job.may_split_by_cluster and job.known.by_cluster:
-            parts = self._cluster_parts(job, whole)
-        else:
-            parts = whole.pieces(job.span_s(job.known.steps), job.window.step_s)
-        while parts:
-            part = parts.pop(0)
+        remaining = job.remaining
+        if remaining.parts is None:
+            remaining.parts = self._first_parts(job)
+        while remaining.parts:
+            part, *others = remaining.parts
             error = self._try(job, part)
             if error is None:
+                remaining.parts = others
+                remaining.answered += 1
                 continue
             smaller = self._smaller(job, part, error)
             if part.clusters == EVERYTHING and smaller and smaller[0].clusters != EVERYTHING:
-                parts = []  # all that remained was of all clusters, and is in these
+                others = []  # all that remained was of all clusters, and is in these
             self._count_split(job, part, smaller, error)
-            parts = smaller + parts
+            remaining.parts = smaller + others
+
+    def _first_parts(self, job: _Job) -> list[Part]:
+        whole = Part(job.window.start, job.window.last)
+        if job.may_split_by_cluster and job.known.by_cluster:
+            return self._cluster_parts(job, whole)
+        return whole.pieces(job.span_s(job.known.steps), job.window.step_s)
 
     def _smaller(self, job: _Job, part: Part, error: QueryError) -> list[Part]:
         """Parts that make up this one, or from its first step on all that remains by cluster.

@@ -6,9 +6,10 @@ others, and the parts are the whole whatever the list lacked.
 """
 
 import re
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
+from typing import Any
 from urllib.parse import quote_plus
 
 from ..catalog.metrics import label_in_promql, string_in_promql
@@ -110,6 +111,28 @@ class Part:
             replace(self, first=at, last=min(at + span_s - step_s, self.last))
             for at in range(self.first, self.last + 1, span_s)
         ]
+
+
+def dump_parts(parts: Iterable[Part]) -> list[dict[str, Any]]:
+    """As JSON."""
+    return [asdict(part) for part in parts]
+
+
+def load_parts(parts: Iterable[Mapping[str, Any]]) -> list[Part]:
+    """From what `dump_parts` made. Raises LookupError, TypeError for what it has not."""
+    return [
+        Part(
+            int(part["first"]),
+            int(part["last"]),
+            ClusterSet(
+                tuple(map(str, part["clusters"]["names"])),
+                bool(part["clusters"]["is_complement"]),
+                tuple(map(str, part["clusters"]["inside"])),
+                tuple(map(str, part["clusters"]["outside"])),
+            ),
+        )
+        for part in parts
+    ]
 
 
 def matcher_bytes(query_bytes: int, selectors: int) -> int:
