@@ -176,7 +176,8 @@ class MimirExporter(ExporterInterface):
             ephemeral_storage_mb=ephemeral_storage_mb,
             timeout=timeout or Duration.minutes(15),
             log_retention_days=log_retention_days,
-            environment=self._variables(log_level),
+            environment=self._variables(log_level)
+            | ({"S3_KMS_KEY_ARN": bucket_key.key_arn} if bucket_key and bucket else {}),
         )
         self._make_functions(function_settings, schedule_enabled=schedule_enabled)
         self.alarms = Alarms(

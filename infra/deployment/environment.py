@@ -5,6 +5,7 @@ with.
 """
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from aws_cdk import Token, Tokenization
 from mimir_exporter.catalog.metrics import load_catalog
 from mimir_exporter.catalog.tables import SETS, read_set
 from mimir_exporter.errors import SettingsError
-from mimir_exporter.settings.settings import Settings, load_settings
+from mimir_exporter.settings.settings import Settings, load_settings, refuse_future
 from mimir_exporter.storage.layout import CHECKPOINT, state_key
 
 from ..errors import (
@@ -91,6 +92,7 @@ def read_environment(
     }
     try:
         settings = load_settings({**plain, **stand_ins})
+        refuse_future(settings, time.time())
         # The function's file is not here: the text is what it will read.
         text = read_set(catalog) if catalog in SETS else catalog
         load_catalog(settings.extra_metrics, rate_range_s=settings.rate_range_s, text=text)

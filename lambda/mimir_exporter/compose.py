@@ -18,7 +18,7 @@ from .runs.context import CommandOptions, RunContext
 from .runs.cycle import Exporter
 from .runs.machine import StateMachine
 from .runs.parts import PartsKeeper
-from .settings.settings import Settings
+from .settings.settings import Settings, refuse_future
 from .source.api import Mimir
 from .source.counts import RawCounter
 from .source.fetch import Fetcher
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 def open_bucket(settings: Settings, config: ClientConfig) -> ObjectStore:
     """The bucket of S3_BUCKET. Its clients are made at the first use, once for each process."""
     role = (settings.role_arn, settings.role_external_id)
-    connection = _s3_connection(settings.bucket, config, *role)
+    connection = _s3_connection(settings.bucket, config, *role, settings.bucket_kms_key_arn)
     if config.by_boto3:
         from .storage.bucket import Bucket  # noqa: PLC0415 - imports boto3
 
@@ -99,6 +99,7 @@ def create_context(
 ) -> Iterator[RunContext]:
     """The context of one run; what it opened is closed at the end. Raises SettingsError."""
     made = dependencies
+    refuse_future(settings, made.clock())
     config = made.interactive_config if interactive else made.client_config
     catalog = made.load_catalog(settings)
     bucket = BoundedStore(made.open_bucket(settings, config), deadline)
@@ -155,9 +156,9 @@ def _open_signer(settings: Settings) -> "Signer | None":
 
 @lru_cache(maxsize=2)
 def _s3_connection(
-    bucket: str, config: ClientConfig, role_arn: str, external_id: str
+    bucket: str, config: ClientConfig, role_arn: str, external_id: str, kms_key_arn: str
 ) -> S3Connection:
-    return S3Connection(bucket, config, role_arn, external_id)
+    return S3Connection(bucket, config, role_arn, external_id, kms_key_arn)
 
 
 @lru_cache(maxsize=2)

@@ -8,6 +8,7 @@ import pytest
 from infra import ROOT
 from infra.deployment.read import Deployment, read_deployment
 from localcloud.certificates import make_authority
+from mimir_exporter.errors import OutOfTimeError, SettingsError, kinds_in, source
 from tests.conftest import NeedProgram
 from tests.infra.given import context
 
@@ -45,3 +46,13 @@ def test_every_source_of_the_table_has_an_example() -> None:
         assert re.search(r"^    -c hostname=", section.partition("\n## ")[0], flags=re.MULTILINE)
     assert len(named) == 11
     assert len(BLOCKS) == len(named) + 2
+
+
+def test_the_table_of_refusals_has_every_code() -> None:
+    """Of what an endpoint says; what is wrong with settings and secrets is said of those."""
+    table = PAGE.partition("\n## What fixes a refusal\n")[2]
+    own = {"secret_unreadable", "signer_role_denied", "no_aws_credentials_to_sign"}
+    own |= {"query_timed_out"}  # check's own patience
+    for kind in kinds_in(vars(source)).values():
+        if not issubclass(kind.error, SettingsError | OutOfTimeError) and kind.code not in own:
+            assert f"`{kind.code}`" in table, kind.code

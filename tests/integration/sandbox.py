@@ -190,7 +190,8 @@ def _open_machine(settings: Settings, config: ClientConfig) -> StateMachine | No
 
 
 def _s3(config: ClientConfig) -> S3Connection:
-    role = (os.environ.get("ROLE_ARN", ""), os.environ.get("ROLE_EXTERNAL_ID", ""))
+    names = ("ROLE_ARN", "ROLE_EXTERNAL_ID", "S3_KMS_KEY_ARN")
+    role = tuple(os.environ.get(name, "") for name in names)
     return _s3_of(os.environ.get("S3_BUCKET", ""), config, role, *_where())
 
 
@@ -199,7 +200,7 @@ def _where() -> tuple[str, str]:
 
 
 @lru_cache
-def _s3_of(bucket: str, config: ClientConfig, role: tuple[str, str], *_where: str) -> S3Connection:
+def _s3_of(bucket: str, config: ClientConfig, role: tuple[str, ...], *_where: str) -> S3Connection:
     """As the function makes it, once for each bucket, endpoint and role: clients take long."""
     return S3Connection(bucket, config, *role)
 

@@ -148,14 +148,6 @@ def test_a_date_to_begin_from_goes_before_the_days(date: str, first: str) -> Non
     assert starts(due_windows(begun(settings), NAMES, settings, NOW))[-1] == unix(first)
 
 
-def test_a_date_in_the_future_begins_now() -> None:
-    settings = configure(INITIAL_BACKFILL_DATE="2027-01-01")
-    assert list(due_windows(begun(settings), NAMES, settings, NOW)) == []
-    assert starts(due_windows(begun(settings), NAMES, settings, NOW + HOUR)) == [
-        unix("2026-10-31T12:00")
-    ]
-
-
 def test_a_metric_that_comes_later_has_a_backfill_of_its_own() -> None:
     settings = configure(BACKFILL_DAYS="1")
     checkpoint = begun(settings)

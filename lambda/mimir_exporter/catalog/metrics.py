@@ -26,6 +26,7 @@ _SELECTOR = re.compile(
     rf"([A-Za-z_:][A-Za-z0-9_:]*)?\s*\{{{re.escape(MATCHERS)}((?:{_STRING}|[^}}\"'`])*)\}}",
     re.DOTALL,
 )
+_WITHOUT = re.compile(r"without \(([^()]*)\)")
 _DURATION = re.compile(r"([0-9]+)(ms|[smhdwy])|(?:[\[:]|offset)\s*([0-9]+)\b")
 _UNIT_S = {"ms": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 # An instant vector looks back five minutes, or as long as the server is told.
@@ -75,18 +76,32 @@ class Metric:
     def promql(self, cluster_label: str, matchers: str = "") -> str:
         """The query to send; `matchers` (PromQL, with a comma behind each) narrow its selectors."""
         # The label's name first: a cluster's value may hold anything, a token too.
-        query = self.query.replace(CLUSTER_LABEL, label_in_promql(cluster_label))
+        query = self._by_label(cluster_label)
         return matchers.join(query.split(MATCHERS)).strip()
 
     def selectors(self, cluster_label: str, matchers: str = "") -> tuple[str, ...]:
         """The selectors that have a place for `matchers`, with these; each once."""
-        query = self.query.replace(CLUSTER_LABEL, label_in_promql(cluster_label))
+        query = self._by_label(cluster_label)
         found = _SELECTOR.findall(query)
         return tuple(
             dict.fromkeys(
                 f"{name}{{{matchers}{others.strip()}}}" for name, others in found if name or others
             )
         )
+
+    def _by_label(self, cluster_label: str) -> str:
+        query = self.query
+        if self.key:
+            # The label of the clusters may be one that the catalogue drops as one of the scrape's,
+            # such as `prometheus`: that would merge all clusters. A user's own query is their own.
+            query = _WITHOUT.sub(lambda found: _keep(found, cluster_label), query)
+        return query.replace(CLUSTER_LABEL, label_in_promql(cluster_label))
+
+
+def _keep(without: re.Match[str], label: str) -> str:
+    """The `without (…)` of a query, but for this label."""
+    names = [name for name in without[1].split(",") if name.strip() != label]
+    return f"without ({','.join(names)})"
 
 
 def label_in_promql(label: str) -> str:

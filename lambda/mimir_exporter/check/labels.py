@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from ..catalog.metrics import label_in_promql
 from ..runs.context import RunContext
 from .findings import Findings, some
 from .probe import Probe
@@ -14,6 +15,7 @@ OTHER_NAMES = (
     "cluster_id",
     "cluster_name",
     "k8s_cluster_name",
+    "k8s.cluster.name",
     "k8s_cluster",
     "kubernetes_cluster",
     "kube_cluster",
@@ -68,7 +70,10 @@ def _other_label(label: str, probe: Probe) -> tuple[str, list[str]] | None:
     sounding = [name for name in present if "cluster" in name and not name.startswith("label_")]
     for name in [*(name for name in OTHER_NAMES if name in present), *sorted(sounding)]:
         # On what every cluster has. A service's cluster_ip, for one, is not there.
-        selector = f'{{__name__=~"kube_node_info|container_memory_working_set_bytes",{name}!=""}}'
+        selector = (
+            '{__name__=~"kube_node_info|container_memory_working_set_bytes",'
+            f'{label_in_promql(name)}!=""}}'
+        )
         values = probe.label_values_now(name, selector)
         if values:
             return name, values
@@ -81,13 +86,14 @@ def _check_node_label(context: RunContext, probe: Probe, findings: Findings) -> 
         findings.add("ok", "node label", "node is on every series of cAdvisor")
         return
     label = context.settings.cluster_label
+    grouped = label_in_promql(label)
     found = (
         f"{sum(without.values())} series of cAdvisor have no label node (of "
         f"{some(cluster or f'those without {label}' for cluster in without)})"
     )
     # Without node, instance is the only thing that tells it: an address, or the node's own name.
     instances = (
-        f'count by ({label},instance_host)(label_replace({USAGE},"instance_host","$1","instance",'
+        f'count by ({grouped},instance_host)(label_replace({USAGE},"instance_host","$1","instance",'
         '"(.*?)(:[0-9]+)?"))'
     )
     nodes = " or ".join(
@@ -95,7 +101,8 @@ def _check_node_label(context: RunContext, probe: Probe, findings: Findings) -> 
         for name in ("internal_ip", "node")
     )
     lost = probe.count(
-        f"{instances} unless on ({label},instance_host) count by ({label},instance_host)({nodes})"
+        f"{instances} unless on ({grouped},instance_host) "
+        f"count by ({grouped},instance_host)({nodes})"
     )
     add = "add node where the kubelets are scraped (relabel __meta_kubernetes_node_name to node)"
     if lost:

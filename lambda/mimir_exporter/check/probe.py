@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from ..catalog.metrics import label_in_promql
 from ..errors import OutOfTimeError
 from ..errors.runs import OUT_OF_TIME
 from ..errors.source import QUERY_TIMED_OUT
@@ -37,7 +38,7 @@ class Probe:
 
     def count(self, promql: str, moment: int | None = None) -> dict[str, int]:
         """How many series `promql` has by cluster; "" has those without the cluster label."""
-        found = self.values(f"count by ({self._label})({promql})", moment)
+        found = self.values(f"count by ({label_in_promql(self._label)})({promql})", moment)
         return {cluster: int(value) for cluster, value in found.items()}
 
     def values(self, promql: str, moment: int | None = None) -> dict[str, float]:
@@ -56,7 +57,9 @@ class Probe:
     def label_values_now(self, label: str, selector: str) -> list[str]:
         """The values of a label in the series selected."""
         found = self._answer(
-            lambda: self._mimir.query(f"count by ({label})({selector})", self.evaluation_time)
+            lambda: self._mimir.query(
+                f"count by ({label_in_promql(label)})({selector})", self.evaluation_time
+            )
         )
         return sorted(one["metric"].get(label, "") for one in found)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ..catalog.metrics import label_in_promql
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.wanted import wanted_windows
 from ..errors import ExportError, TooLargeError, TryLaterError
@@ -57,7 +58,9 @@ def _check_lateness(
     settle_s = context.settings.settle_time_s
     label = context.settings.cluster_label
     ages = probe.values(
-        f"time() - max by ({label})(max_over_time(timestamp(kube_node_info)[1h:1m]))", probe.now
+        f"time() - max by ({label_in_promql(label)})"
+        "(max_over_time(timestamp(kube_node_info)[1h:1m]))",
+        probe.now,
     )
     late = {cluster: age for cluster, age in ages.items() if age > settle_s}
     # The same metrics an hour earlier: what had series then and has half of them now is late too.

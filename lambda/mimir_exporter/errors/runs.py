@@ -179,7 +179,8 @@ STEP_FUNCTIONS_ERROR = ErrorKind(
     "step_functions_error",
     StopRunError,
     "Step Functions failed to {verb} the execution {name} of {state_machine}",
-    "see the error code in the documentation of Step Functions; retried at the next run",
+    "check BACKFILL_STATE_MACHINE_ARN, and see the error code in the documentation of Step "
+    "Functions; retried at the next run",
 )
 EXECUTION_ENDED = ErrorKind(
     "execution_ended",

@@ -54,6 +54,65 @@ S3_ACCESS_DENIED = ErrorKind(
     "bucket's own policy and its KMS key allow it",
     "the role, the bucket's own policy, or its KMS key: [permissions](permissions.md)",
 )
+S3_DENIED_BY_BUCKET_POLICY = ErrorKind(
+    "s3_denied_by_bucket_policy",
+    StopRunError,
+    "The bucket's own policy forbids {who} to {verb} {where}",
+    "change the statement with Deny that applies to it; where that demands an encryption header, "
+    "set s3_kms_key_arn to the key; where it demands a VPC endpoint, let the function use that one",
+    "a Deny of another VPC, of another organization, or of what is not encrypted by a certain key",
+)
+S3_DENIED_BY_ENDPOINT_POLICY = ErrorKind(
+    "s3_denied_by_endpoint_policy",
+    StopRunError,
+    "The policy of the VPC endpoint does not let {who} {verb} {where}",
+    "allow it in the policy of the gateway endpoint for S3 in the function's VPC",
+    "the endpoint's policy names certain buckets, or certain accounts",
+)
+S3_DENIED_BY_ORGANIZATION = ErrorKind(
+    "s3_denied_by_organization",
+    StopRunError,
+    "A policy of the organization, or a permissions boundary, forbids {who} to {verb} {where}",
+    "ask whoever has the service control policies, the resource control policies and the "
+    "permissions boundaries of the account",
+)
+S3_KEY_DENIED = ErrorKind(
+    "s3_key_denied",
+    StopRunError,
+    "KMS denied {who} the use of the bucket's key to {verb} {where}",
+    "set s3_kms_key_arn to the key, and allow the role kms:GenerateDataKey and kms:Decrypt in the "
+    "key's own policy",
+    "the bucket is encrypted by a key of its own, which may be another account's",
+)
+S3_KEY_UNUSABLE = ErrorKind(
+    "s3_key_unusable",
+    StopRunError,
+    "The KMS key of the bucket cannot be used to {verb} {where}",
+    "enable the key, cancel its deletion, or set s3_kms_key_arn and the bucket's default "
+    "encryption to another one",
+    "the key is disabled, about to be deleted, or in another region",
+)
+S3_QUOTA_EXCEEDED = ErrorKind(
+    "s3_quota_exceeded",
+    StopRunError,
+    "The quota of the bucket is used up: it did not {verb} {where}",
+    "raise the quota, or set a smaller RETENTION_DAYS",
+    "a store with quotas of buckets or users, such as Ceph or MinIO",
+)
+S3_CREDENTIALS_EXPIRED = ErrorKind(
+    "s3_credentials_expired",
+    StopRunError,
+    "The AWS credentials have expired: S3 did not {verb} {where}",
+    "no action needed in the function: the next run has fresh ones; on a machine of your own, sign "
+    "in again",
+)
+S3_CREDENTIALS_REFUSED = ErrorKind(
+    "s3_credentials_refused",
+    StopRunError,
+    "S3 does not accept the AWS credentials to {verb} {where}",
+    "check the access key, its secret and AWS_ENDPOINT_URL, and that the clock is right",
+    "keys of another store or account, or a proxy that changes requests",
+)
 S3_UNREACHABLE = ErrorKind(
     "s3_unreachable",
     StopRunError,

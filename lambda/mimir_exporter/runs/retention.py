@@ -59,7 +59,7 @@ def delete_expired(
         listed, done = delete_listed(context, keep, deadline)
         found, finished = delete_expired_files(context.bucket, context.settings, keep, deadline)
         deleted = listed + found
-        context.started.delete_before(keep_from(context.settings, now))
+        context.started.delete_before(keep)
         whole = finished and done
         if whole:
             context.store.update(lambda fresh: setattr(fresh, "retention_done", today))

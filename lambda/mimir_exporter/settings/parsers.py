@@ -16,6 +16,7 @@ T = TypeVar("T")
 Parser = Callable[[str], T]
 
 DAY_S = 86_400
+LABEL_BYTES = 200
 CENTURY_S = 36_500 * DAY_S
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": DAY_S, "w": 7 * DAY_S}
 _METRIC_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
@@ -90,6 +91,22 @@ def matching(pattern: str, expected: str) -> Parser[str]:
         return value
 
     return read
+
+
+def label_name(value: str) -> str:
+    """A label's name: a classic one of Prometheus, or another in UTF-8, as Prometheus 3 takes it.
+
+    Not the metric's own name, by which each metric would be a cluster of its own; and nothing that
+    looks like a selector, as `x="y"` does.
+    """
+    size = len(value.encode("utf-8", "replace"))
+    odd = re.search(r"""[\s"'`\\{}()=,\x00-\x1f\x7f\ud800-\udfff]""", value)
+    if not 0 < size <= LABEL_BYTES or odd or value == "__name__":
+        raise InvalidValueError(
+            f"a label name of {LABEL_BYTES} bytes at most, without spaces, quotes, brackets, "
+            "commas, = and \\, and not __name__"
+        )
+    return value
 
 
 def duration(unit: str) -> Parser[float]:

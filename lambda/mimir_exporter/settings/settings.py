@@ -96,12 +96,11 @@ class Settings:
     )
     cluster_label: str = setting(
         "CLUSTER_LABEL_NAME",
-        parsers.matching(
-            r"[A-Za-z_][A-Za-z0-9_]*", "a label name: letters, digits and _, no digit first"
-        ),
+        parsers.label_name,
         group=FILES,
         default="cluster",
-        meaning="the label whose values are the clusters",
+        meaning="the label whose values are the clusters; a name in UTF-8, such as "
+        "`k8s.cluster.name`, takes a server that knows Prometheus 3's quotes",
         change="new windows follow it; a window that is exported again replaces its older files, a "
         "day after the change",
     )
@@ -277,6 +276,14 @@ class Settings:
         meaning="role to sign as, such as one of the workspace's account; without it the "
         "function's own",
     )
+    bucket_kms_key_arn: str = setting(
+        "S3_KMS_KEY_ARN",
+        parsers.any_text,
+        group=FILES,
+        default="",
+        place=Place.MADE,
+        meaning="the key that encrypts the bucket, named with each write: policies may demand it",
+    )
     state_machine_arn: str = setting(
         "BACKFILL_STATE_MACHINE_ARN",
         parsers.any_text,
@@ -425,6 +432,18 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
             {name: environ.get(name, "") for name in SECRET_NAMES}, "the environment"
         )
     return settings
+
+
+def refuse_future(settings: Settings, now: float) -> None:
+    """A date to begin from that is still to come would be taken for now, and days would be missing
+    that were meant by a slip of the year. `now` is unix seconds. Raises SettingsError."""
+    date = settings.initial_backfill
+    if date is not None and date.timestamp() > now:
+        raise errors.INVALID_VALUE(
+            name=ROWS["INITIAL_BACKFILL_DATE"].spelling,
+            shown=date.isoformat(),
+            expected="a date that is not in the future",
+        )
 
 
 def _check_grid(settings: Settings) -> None:

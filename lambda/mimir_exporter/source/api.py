@@ -144,7 +144,7 @@ class Mimir:
         """The values of a label between two moments (unix seconds), of the series selected."""
         fields = [("start", str(start)), ("end", str(end)), ("partial_response", "false")]
         fields += [("match[]", selector) for selector in selectors]
-        found = self._get(f"/label/{quote(label, safe='')}/values", fields)
+        found = self._get(f"/label/{_label_in_path(label)}/values", fields)
         return [str(value) for value in found or ()]
 
     def build_info(self) -> dict[str, str]:
@@ -216,6 +216,17 @@ class Mimir:
         if missing is not None:
             raise PARTIAL_ANSWER(cause=self.hide(missing))
         return answer.get("data")
+
+
+def _label_in_path(label: str) -> str:
+    """A name with a slash would be two parts of a path, escaped or not: for such there is an
+    encoding of letters, digits and `_`."""
+    if "/" not in label:
+        return quote(label, safe="")
+    return "U__" + "".join(
+        "__" if one == "_" else one if one.isascii() and one.isalnum() else f"_{ord(one):x}_"
+        for one in label
+    )
 
 
 def _range_form(promql: str, first: int, last: int, step_s: int) -> dict[str, str]:

@@ -19,17 +19,47 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
-from ..errors import ExportError, StopRunError
+from ..errors import ErrorKind, ExportError, StopRunError
 from ..errors import storage as errors
 from .objects import Folder, ListedKey, StoredObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# 409 is a race between conditional writes, 412 a condition that does not hold.
-_CONDITION_CODES = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
+# 409 is a race between conditional writes, 412 a condition that does not hold; stores have codes of
+# their own for both.
+_CONDITION_STATUS = (409, 412)
 _MISSING_CODES = ("NoSuchKey", "NotFound", "404")
 _DENIED_CODES = ("AccessDenied", "Forbidden", "403")
+_KINDS = {
+    "RequestTimeTooSkewed": errors.CLOCK_REFUSED,
+    "RequestExpired": errors.CLOCK_REFUSED,
+    "ExpiredToken": errors.S3_CREDENTIALS_EXPIRED,
+    "ExpiredTokenException": errors.S3_CREDENTIALS_EXPIRED,
+    "TokenRefreshRequired": errors.S3_CREDENTIALS_EXPIRED,
+    "InvalidToken": errors.S3_CREDENTIALS_REFUSED,
+    "InvalidAccessKeyId": errors.S3_CREDENTIALS_REFUSED,
+    "SignatureDoesNotMatch": errors.S3_CREDENTIALS_REFUSED,
+    "QuotaExceeded": errors.S3_QUOTA_EXCEEDED,
+    "ServiceQuotaExceededException": errors.S3_QUOTA_EXCEEDED,
+    "XMinioAdminBucketQuotaExceeded": errors.S3_QUOTA_EXCEEDED,
+    "InsufficientCapacity": errors.S3_QUOTA_EXCEEDED,
+    "XMinioStorageFull": errors.S3_QUOTA_EXCEEDED,
+}
+# By what a denial says, in this order: one of a key may name a policy too.
+_DENIED_BY = (
+    (("kms:", "key policy", "ciphertext refers to a customer master key"), errors.S3_KEY_DENIED),
+    (("vpc endpoint policy",), errors.S3_DENIED_BY_ENDPOINT_POLICY),
+    (
+        ("service control policy", "resource control policy", "permissions boundary"),
+        errors.S3_DENIED_BY_ORGANIZATION,
+    ),
+    (
+        ("explicit deny in a resource-based policy", "explicit deny in a bucket policy"),
+        errors.S3_DENIED_BY_BUCKET_POLICY,
+    ),
+    (("request has expired",), errors.CLOCK_REFUSED),
+)
 _BUSY_CODES = ("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "503", "500")
 
 
@@ -157,24 +187,42 @@ class Bucket:
 
     def _explain(self, error: ClientError, verb: str, where: str) -> ExportError:
         code = str(error.response.get("Error", {}).get("Code", ""))
-        if code in _CONDITION_CODES:
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        if status in _CONDITION_STATUS and verb in ("write", "delete"):
             return errors.OBJECT_CHANGED(where=where, cause=code)
         if code in _MISSING_CODES:
             return _MissingError(errors.OBJECT_NOT_FOUND.details(where=where))
+        told = _told(error)
         if code in _DENIED_CODES:
             who = f"the role {self._role_arn}" if self._role_arn else "the function's role"
+            kind = denied_by(told)
+            fields = {"verb": verb, "where": where, "who": who}
             return _DeniedError(
-                errors.S3_ACCESS_DENIED.details(verb=verb, where=where, who=who, cause=_told(error))
+                kind.details(
+                    cause=told, **{name: fields[name] for name in fields if name in kind.fields}
+                )
             )
-        if code == "RequestTimeTooSkewed":
-            return errors.CLOCK_REFUSED(verb=verb, where=where, cause=code)
+        if code in _KINDS:
+            return _KINDS[code](verb=verb, where=where, cause=told)
+        if code.startswith("KMS."):
+            return errors.S3_KEY_UNUSABLE(verb=verb, where=where, cause=told)
         if code == "NoSuchBucket":
             return errors.BUCKET_NOT_FOUND(bucket=self._name)
         if code in ("PermanentRedirect", "AuthorizationHeaderMalformed", "301"):
             return errors.BUCKET_IN_OTHER_REGION(bucket=self._name)
         if code in _BUSY_CODES:
             return errors.S3_BUSY(verb=verb, where=where, cause=code)
-        return errors.S3_ERROR(verb=verb, where=where, cause=_told(error))
+        return errors.S3_ERROR(verb=verb, where=where, cause=told)
+
+
+def denied_by(told: str) -> ErrorKind[StopRunError]:
+    """Which policy it was, as far as S3 says so: the words are those of IAM's access denied errors
+    (https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html)."""
+    text = told.lower()
+    return next(
+        (kind for words, kind in _DENIED_BY if any(word in text for word in words)),
+        (errors.S3_ACCESS_DENIED),
+    )
 
 
 def _told(error: ClientError) -> str:

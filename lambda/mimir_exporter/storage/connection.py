@@ -64,10 +64,13 @@ class S3Connection:
         config: ClientConfig = CLIENT_CONFIG,
         role_arn: str = "",
         external_id: str = "",
+        kms_key_arn: str = "",
     ) -> None:
+        """`kms_key_arn` is named with each write: there are buckets whose policy demands that."""
         self._bucket = bucket
         self._config = config
         self._role = (role_arn, external_id)
+        self._kms_key_arn = kms_key_arn
         self._environ = dict(os.environ)
         self._lock = RLock()
         self.unanswered = 0  # requests in a row that obstore failed at, S3's refusals aside
@@ -81,6 +84,13 @@ class S3Connection:
     @cached_property
     def _client(self) -> "S3Client":
         client: S3Client = self._session.client("s3", config=self._config.of_boto3)
+        if key := self._kms_key_arn:
+            header = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
+
+            def name_key(params: dict[str, Any], **_: object) -> None:
+                params.update(header)
+
+            client.meta.events.register("provide-client-params.s3.PutObject", name_key)
         return client
 
     @cached_property
@@ -122,7 +132,12 @@ class S3Connection:
                 "root_certificate": Path(self.ca_bundle).read_bytes(),
                 "disable_system_certificates": True,
             }
-        return {
+        encryption = (
+            {"server_side_encryption": "aws:kms", "sse_kms_key_id": self._kms_key_arn}
+            if self._kms_key_arn
+            else {}
+        )
+        return encryption | {
             # Both: obstore prefers the second, and takes it from the environment otherwise.
             "endpoint": endpoint.url,
             "aws_endpoint_url_s3": endpoint.url,

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from .. import __version__
 from ..errors.storage import MANIFEST_TOO_NEW, MANIFEST_UNREADABLE
@@ -38,7 +39,10 @@ class Layout:
     @property
     def split_by(self) -> str:
         """The label that files are split by; `-` for none, which no label is named."""
-        return self.cluster_label if self.split_by_cluster else "-"
+        if not self.split_by_cluster:
+            return "-"
+        # Metadata of S3 is ASCII.
+        return "%2D" if self.cluster_label == "-" else quote(self.cluster_label, safe="")
 
 
 @dataclass(frozen=True)
