@@ -372,9 +372,7 @@ TEXT = rb'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))*"'
 INNER = re.compile(
     rb'("metric":\{)'
     rb'(?:(?>(?:(?:"__name__":"[^"\\]*",)?"cluster":"[^"\\]*")?)(?:(?!"cluster":)[^{}\[\\])*'
-    rb"|(?:%(text)s:%(text)s(?:,(?=\")|(?=\})))*"
-    # A cluster whose closing quote is damaged ends at the next one.
-    rb'|"cluster":"[^"\\{}\[]*)'
+    rb"|(?:%(text)s:%(text)s(?:,(?=\")|(?=\})))*)"
     rb'(\},"values":\[\[)[^:]*("\]\]\}(?=,\{"metric":))' % {b"text": TEXT},
     re.DOTALL,
 )

@@ -168,6 +168,26 @@ def test_the_name_of_the_metric_can_be_the_label() -> None:
     assert got.series == {"a": 2, "b": 2}
 
 
+@pytest.mark.parametrize("quote", ["x", " ", "", ",", "}", "]", "\x00", "'", "\\"])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        '"cluster":"b%s',
+        '"cluster":"b%s,"pod":"x"',
+        '"__name__":"up","cluster":"b%s,"pod":"x"',
+        '"__name__":"up%s,"cluster":"b"',
+        '"pod":"x","cluster":"b%s',
+        '"pod":"x%s,"cluster":"b"',
+    ],
+)
+def test_a_closing_quote_that_is_damaged_makes_no_other_cluster(labels: str, quote: str) -> None:
+    """The value would go on to the quote of the next name: a file of a cluster that is none."""
+    one = b'{"metric":{%s},"values":[[1,"2"]]}' % (labels % quote).encode()
+    got = try_split(matrix_of(ONE, one, one, ONE))
+    assert got is None or got.files.keys() <= {"a", "b"}
+    assert got is None or '"cluster":"b"' in labels
+
+
 @pytest.mark.parametrize("broken", ["}x", ',"b":"}","c"', "},{", "{}", '"', "x"])
 def test_damaged_labels_never_reach_another_cluster_s_file(broken: str) -> None:
     one = b'{"metric":{"cluster":"b"%s},"values":[[1,"2"]]}' % broken.encode()

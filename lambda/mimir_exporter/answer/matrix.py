@@ -89,7 +89,8 @@ class SeriesReader:
         self._heads: dict[bytes, Head] = {}
         self._no_head: Head = (default, len(START), _NEXT + b"{", 1)
         self._head = re.compile(
-            rb'\{"metric":\{(?:(?!%(here)s)"__name__":%(name)s,)?%(here)s(%(name)s)'
+            # Behind its closing quote: a damaged one would end at the quote of the next name.
+            rb'\{"metric":\{(?:(?!%(here)s)"__name__":%(name)s,)?%(here)s(%(name)s)(?=[,}])'
             % {b"here": here, b"name": _NAME}
         ).match
         labels = (
