@@ -17,6 +17,7 @@ from .checkpoint.store import CheckpointStore
 from .runs.context import CommandOptions, RunContext
 from .runs.cycle import Exporter
 from .runs.machine import StateMachine
+from .runs.neighbours import Neighbours
 from .runs.parts import PartsKeeper
 from .settings.settings import Settings, refuse_future
 from .source.api import Mimir
@@ -133,6 +134,7 @@ def create_context(
                     counter if settings.audit_after_s else None,
                     made.clock,
                 ),
+                neighbours=Neighbours(writer.manifests, is_audited=settings.audit_after_s > 0),
                 clock=made.clock,
             ),
             deadline=deadline,

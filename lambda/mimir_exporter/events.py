@@ -390,6 +390,7 @@ class StatusResult(TypedDict):
     accepted: NotRequired[list[dict[str, object]]]
     coverage: NotRequired[list[dict[str, object]]]
     changes: NotRequired[list[dict[str, object]]]
+    unconfirmed: NotRequired[list[dict[str, object]]]
     in_part: NotRequired[list[dict[str, object]]]
     failures: NotRequired[list[dict[str, object]]]
     executions: NotRequired[list[dict[str, object]]]

@@ -280,6 +280,22 @@ WINDOW_REPLACED = Message(
     ("window", "metric", "execution"),
     action="whoever has read its files reads them again",
 )
+CLUSTERS_NEW = Message(
+    "clusters new",
+    ("INFO",),
+    "a metric-window has clusters that the window before has not",
+    ("clusters", "cluster_names"),
+    ("window", "metric", "execution"),
+)
+CLUSTERS_VANISHED = Message(
+    "clusters vanished",
+    ("WARNING",),
+    "a metric-window lacks clusters that the window before has, or all of them: the next run "
+    "exports it once more, and it counts as complete once an audit has confirmed it",
+    ("clusters", "cluster_names"),
+    ("window", "metric", "execution"),
+    action="none, unless they should be there: then see whether their agents reach Mimir",
+)
 FILES_KEPT = Message(
     "files kept",
     ("WARNING",),

@@ -113,7 +113,7 @@ def test_a_gap_stays_a_gap_when_the_source_has_forgotten_it(
         function.export({"action": "accept", **gap, "reason": "Prometheus was down"})
     accept = {"action": "accept", **gap, "by": "Ada", "reason": "Prometheus was down"}
     assert (function.export(accept)["outcome"], function.export()["gaps"]) == ("accepted", 0)
-    status = function.export({"action": "status"})
+    status = function.export({**gap, "action": "status", "end": LAST_END})
     assert (status["outcome"], status["accepted"][0]["by"]) == ("complete", "Ada")
     assert "1 metric-window is missing, and accepted" in status["message"]
     with pytest.raises(SettingsError, match="Nothing is missing for good"):

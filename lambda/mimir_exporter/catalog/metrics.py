@@ -43,6 +43,8 @@ class Metric:
     query yields one series for each key. Empty where it is not known, as of EXTRA_METRICS.
     `same_as` names the metric of which it is another name, "" for none: both have one query, and a
     run asks for it once. `pitfalls` says what can be wrong and how one sees it, in Markdown.
+    query yields one series for each key. Empty where it is not known, as of EXTRA_METRICS. Of a
+    `fleeting` one a healthy cluster may have none for a while.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Metric:
     key: tuple[str, ...] = ()
     same_as: str = ""
     pitfalls: str = ""
+    fleeting: bool = False
 
     @property
     def can_cut_by_cluster(self) -> bool:
@@ -202,4 +205,5 @@ def _read_metric(
         key=key,
         same_as=table.get("same_as", ""),
         pitfalls=table.get("pitfalls", ""),
+        fleeting=table.get("fleeting", "") == "true",
     )

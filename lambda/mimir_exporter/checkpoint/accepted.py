@@ -5,6 +5,7 @@ from dataclasses import replace
 from ..errors.settings import TOO_MANY_ACCEPTANCES
 from ..timeline.intervals import subtract
 from ..timeline.windows import Window
+from .doubts import forget_doubts
 from .records import Acceptance, as_json
 from .state import Checkpoint
 
@@ -30,6 +31,8 @@ def accept_missing(checkpoint: Checkpoint, acceptance: Acceptance) -> None:
     for name in acceptance.metrics:
         for start, end in acceptance.ranges:
             checkpoint.forget_failures(name, start, end)
+            if name in checkpoint.metrics:
+                forget_doubts(checkpoint.metrics[name], start, end)
 
 
 def forget_accepted(checkpoint: Checkpoint, name: str, window: Window) -> None:

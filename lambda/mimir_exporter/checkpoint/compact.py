@@ -16,7 +16,7 @@ from ..errors.runs import ERROR_NOT_KEPT
 from ..timeline.intervals import Intervals, intersect, subtract, union
 from ..timeline.windows import DAY_S
 from .document import dump
-from .records import Failure, merge_failures
+from .records import Doubt, Failure, merge_failures
 from .state import Checkpoint
 
 # As large as the document may be before detail goes. Read and written with each change, it then
@@ -45,6 +45,7 @@ def shrink_to_limit(checkpoint: Checkpoint, now: int) -> bytes:
 def _steps(now: int) -> Iterator[Step]:
     yield partial(_forget_errors, now=now)
     yield _forget_in_part
+    yield _forget_vanished
     for forget in (_forget_empty, _forget_audited, _forget_old_outlines):
         for near_s in NEAR_S:
             yield partial(forget, near_s=near_s)
@@ -72,6 +73,20 @@ def _forget_in_part(checkpoint: Checkpoint) -> None:
     missing as any other that failed."""
     for progress in checkpoint.metrics.values():
         progress.in_part = progress.in_part[-PARTS:]
+
+
+def _forget_vanished(checkpoint: Checkpoint) -> None:
+    """Forget which clusters have vanished; what lacks them stays in doubt."""
+    for progress in checkpoint.metrics.values():
+        progress.doubts = tuple(
+            sorted(
+                Doubt(low, high, looked=looked)
+                for looked in (False, True)
+                for low, high in union(
+                    (one.start, one.end) for one in progress.doubts if one.looked == looked
+                )
+            )
+        )
 
 
 def _forget_empty(checkpoint: Checkpoint, near_s: int) -> None:

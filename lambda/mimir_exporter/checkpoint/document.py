@@ -18,6 +18,7 @@ from .ranges import dump_range, dump_ranges, load_moment, load_range, load_range
 from .records import (
     TASK_ACTIONS,
     Acceptance,
+    Doubt,
     Failure,
     Handover,
     MetricProgress,
@@ -133,6 +134,7 @@ def _dump_progress(metrics: Mapping[str, MetricProgress]) -> list[dict[str, Any]
             **({"empty_known_from": iso(one.empty_known_from)} if one.empty_known_from else {}),
             **{name: dump_ranges(ranges) for name in RARE_RANGES if (ranges := getattr(one, name))},
             **({"in_part": _dump_in_part(one.in_part)} if one.in_part else {}),
+            **({"doubts": _dump_doubts(one.doubts)} if one.doubts else {}),
         }
         for one, names in alike
     ]
@@ -146,6 +148,16 @@ def _dump_in_part(parts: Iterable[PartialExport]) -> list[dict[str, Any]]:
             **({} if one.certain else {"certain": False}),
         }
         for one in parts
+    ]
+
+
+def _dump_doubts(doubts: Iterable[Doubt]) -> list[dict[str, Any]]:
+    alike: dict[tuple[tuple[str, ...], bool], list[Interval]] = {}
+    for one in doubts:
+        alike.setdefault((one.clusters, one.looked), []).append((one.start, one.end))
+    return [
+        {"ranges": dump_ranges(ranges), "clusters": list(clusters), "looked": looked}
+        for (clusters, looked), ranges in alike.items()
     ]
 
 
@@ -391,6 +403,13 @@ def _load_progress(group: Mapping[str, Any]) -> MetricProgress:
                     require_type(bool, one.get("certain", True)),
                 )
                 for one in require_type(list, group.get("in_part", []))
+            )
+        ),
+        doubts=tuple(
+            sorted(
+                Doubt(*interval, _load_names(one["clusters"]), require_type(bool, one["looked"]))
+                for one in require_type(list, group.get("doubts", []))
+                for interval in load_ranges(one["ranges"])
             )
         ),
     )

@@ -1,10 +1,15 @@
 """Which answers of the source need a second look before they count. Pure; unix seconds."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from ..timeline.intervals import Intervals, covers, intersect, subtract
 from ..timeline.windows import Window, window_at
+from .records import Doubt, MetricProgress
 from .state import Checkpoint
+
+# Of a doubt, that are kept.
+CLUSTERS = 5
 
 
 @dataclass(frozen=True)
@@ -50,3 +55,28 @@ def doubt_empty(checkpoint: Checkpoint, name: str, window: Window) -> EmptyDoubt
 
 def _with_series(checkpoint: Checkpoint, name: str) -> Intervals:
     return subtract(checkpoint.stored(name), checkpoint.metrics[name].empty)
+
+
+def note_vanished(progress: MetricProgress, window: Window, clusters: Iterable[str]) -> None:
+    """Clusters are not in this window that were in the one before. Noted once more, it has been
+    asked for again."""
+    known = doubt_of(progress, window)
+    names = tuple(sorted(clusters)[:CLUSTERS])
+    forget_doubts(progress, window.start, window.end)
+    noted = Doubt(window.start, window.end, names, looked=known is not None)
+    progress.doubts = tuple(sorted((*progress.doubts, noted)))
+
+
+def doubt_of(progress: MetricProgress, window: Window) -> Doubt | None:
+    """The doubt about a window, if there is one."""
+    found = (one for one in progress.doubts if one.start <= window.start and window.end <= one.end)
+    return next(found, None)
+
+
+def forget_doubts(progress: MetricProgress, start: int, end: int) -> None:
+    """What is exported in [start, end) is confirmed, or of no matter any more."""
+    progress.doubts = tuple(
+        replace(one, start=low, end=high)
+        for one in progress.doubts
+        for low, high in subtract([(one.start, one.end)], [(start, end)])
+    )

@@ -11,6 +11,7 @@ from ..settings.settings import Settings
 from ..timeline.intervals import covers, intersect, subtract, union
 from ..timeline.windows import Window
 from .accepted import forget_accepted
+from .doubts import doubt_of, forget_doubts, note_vanished
 from .in_part import forget_partial, note_partial
 from .records import (
     GAP_ATTEMPTS,
@@ -30,9 +31,17 @@ HANDOVERS = 1
 
 
 def mark_exported(
-    checkpoint: Checkpoint, name: str, window: Window, *, empty: bool, seen: int | None = None
+    checkpoint: Checkpoint,
+    name: str,
+    window: Window,
+    *,
+    empty: bool,
+    seen: int | None = None,
+    vanished: Iterable[str] = (),
 ) -> None:
     """All objects of this metric-window are written. Raises CheckpointError.
+
+    `vanished` are the clusters that it lacks and the window before has.
 
     `seen` is the `requests_made` of the checkpoint that the work began with: requests after that
     stay. None is all of them.
@@ -52,6 +61,10 @@ def mark_exported(
         progress.empty = union(progress.empty, here)
     checkpoint.forget_failures(name, window.start, window.end)
     forget_partial(progress, window.start, window.end)
+    if vanished := tuple(vanished):
+        note_vanished(progress, window, vanished)
+    else:
+        forget_doubts(progress, window.start, window.end)
     settle_requests(checkpoint, name, window.start, window.end, seen=seen)
     forget_accepted(checkpoint, name, window)
 
@@ -78,6 +91,20 @@ def mark_audited(checkpoint: Checkpoint, name: str, window: Window) -> None:
     checkpoint.change(window.start, window.end)
     here = intersect([(window.start, window.end)], progress.exported)
     progress.audited = union(progress.audited, here)
+    forget_doubts(progress, window.start, window.end)
+
+
+def mark_vanished(
+    checkpoint: Checkpoint, name: str, window: Window, clusters: Iterable[str]
+) -> None:
+    """The window before this exported one turns out to have clusters that this one lacks. What an
+    audit has looked at, and what is noted already, stays as it is."""
+    progress = checkpoint.progress_of(name)
+    here = [(window.start, window.end)]
+    audited = union(progress.audited, progress.unauditable)
+    known = doubt_of(progress, window) is not None or intersect(here, audited)
+    if not known and covers(checkpoint.stored(name), window.start, window.end):
+        note_vanished(progress, window, clusters)
 
 
 def forget_audit(checkpoint: Checkpoint, name: str, start: int, end: int) -> None:
@@ -205,6 +232,7 @@ def mark_deleted(checkpoint: Checkpoint, until: int) -> None:
         progress.restored = subtract(progress.restored, [(0, until)])
         progress.empty = subtract(progress.empty, [(0, until)])
         forget_partial(progress, 0, until)
+        forget_doubts(progress, 0, until)
         if progress.empty_known_from <= until:
             progress.empty_known_from = 0
 

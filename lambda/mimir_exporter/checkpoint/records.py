@@ -39,6 +39,7 @@ class MetricProgress:
     unauditable: Intervals = ()  # of `exported`: the source cannot say any more whether it is whole
     unstable: Intervals = ()  # of `unauditable`: the source had more each time that it was asked
     in_part: "tuple[PartialExport, ...]" = ()  # not of `exported`: files are there, and not all
+    doubts: "tuple[Doubt, ...]" = ()  # in order, none overlap
 
 
 @dataclass(frozen=True, order=True)
@@ -54,6 +55,21 @@ class PartialExport:
     end: int
     begins: int = 0
     certain: bool = True
+
+
+@dataclass(frozen=True, order=True)
+class Doubt:
+    """A range of one metric from which clusters have vanished that it had before: it is asked for
+    once more, and is not complete before an audit has confirmed it.
+
+    `clusters` are the first of them; none where there was no room for their names. `looked`: it was
+    asked for again, and they were not there either.
+    """
+
+    start: int
+    end: int
+    clusters: tuple[str, ...] = ()
+    looked: bool = False
 
 
 @dataclass(frozen=True, order=True)

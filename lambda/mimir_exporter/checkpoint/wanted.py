@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator
 
 from ..settings.settings import Settings
-from ..timeline.intervals import Intervals, covers, subtract, union
+from ..timeline.intervals import Intervals, covers, intersect, subtract, union
 from ..timeline.windows import DAY_S, Window, windows_within
 from .changes import first_kept, is_held
 from .reexports import request_for
@@ -64,16 +64,34 @@ def due_windows(
     *,
     cured: Collection[tuple[str, str]] = (),
 ) -> WindowPlan:
-    """What a run may do of what is wanted: nothing that an execution has, nor gaps that were tried
-    within a day, unless the metric's error of that code is known to be `cured`, nor what would
-    rename files within a day after the layout was changed."""
+    """What a run may do of what is wanted, and what it is to ask for once more: nothing that an
+    execution has, nor gaps that were tried within a day, unless the metric's error of that code is
+    known to be `cured`, nor what would rename files within a day after the layout was changed."""
     held = union(*(handover.ranges for handover in checkpoint.handovers))
-    for window, lacking in wanted_windows(checkpoint, names, settings, now):
+    names = tuple(names)
+    plan = dict(wanted_windows(checkpoint, names, settings, now))
+    for window, name in _doubtful(checkpoint, names, settings, now):
+        if name not in plan.get(window, ()):
+            plan[window] = (*plan.get(window, ()), name)
+    for window, lacking in sorted(plan.items(), reverse=True):
         if covers(held, window.start, window.end):
             continue
         due = [name for name in lacking if _is_due(checkpoint, name, window, now, cured)]
         if due:
             yield window, _least_failed_first(checkpoint, due, window)
+
+
+def _doubtful(
+    checkpoint: Checkpoint, names: Iterable[str], settings: Settings, now: int
+) -> Iterator[tuple[Window, str]]:
+    """What is exported, and is asked for once more because clusters have vanished from it."""
+    kept = [(keep_from(settings, now), now - settings.settle_time_s)]
+    for name in names:
+        if progress := checkpoint.metrics.get(name):
+            doubts = ((one.start, one.end) for one in progress.doubts if not one.looked)
+            for low, high in intersect(intersect(doubts, checkpoint.stored(name)), kept):
+                for window in windows_within(checkpoint.schedules, low, high):
+                    yield window, name
 
 
 def due_metrics(

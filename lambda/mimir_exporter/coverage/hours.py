@@ -122,6 +122,15 @@ def _reason(coverage: Coverage, start: int, end: int, state: State, names: tuple
             for name, ranges in coverage.executions.items()
             if any(low < end and start < high for low, high in ranges)
         )
+    if state is State.UNCONFIRMED:
+        found = (
+            one.clusters
+            for name in names
+            for one in coverage.doubts.get(name, ())
+            if one.start < end and start < one.end
+        )
+        clusters = dict.fromkeys(cluster for some in found for cluster in some)
+        return f"vanished: {', '.join(list(clusters)[:NAMES_SHOWN])}" if clusters else ""
     failures = [
         one
         for one in coverage.reasons

@@ -31,6 +31,7 @@ LOOKS = {
     State.NOTHING_LEFT: Look("nothingleft", "#a02060", "#f06fae", "bar"),
     State.MISSED_PAST_RETENTION: Look("lapsed", "#8c3d6b", "#d78cba", "cross"),
     State.IN_PART: Look("inpart", "#d9662b", "#f08a4b", "half"),
+    State.UNCONFIRMED: Look("unconfirmed", "#8fb8a4", "#4f8a70", "ring"),
     State.FAILED: Look("failed", "#ee9a3c", "#e58d35", "slash"),
     State.PENDING: Look("pending", "#f7e3ad", "#7d6a35", "ring"),
     State.IN_WORK: Look("work", "#f3cf73", "#c99f3b", "dot"),

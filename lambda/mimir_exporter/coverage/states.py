@@ -6,17 +6,20 @@ Times are unix seconds, ranges half-open.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
+from typing import TypeVar
 
 from ..checkpoint.changes import expired_before
-from ..checkpoint.records import Failure, PartialExport
+from ..checkpoint.records import Doubt, Failure, MetricProgress, PartialExport
 from ..checkpoint.state import Checkpoint
 from ..settings.settings import Settings
 from ..timeline.intervals import Interval, Intervals, covers, intersect, subtract, union
 from ..timeline.windows import WindowSchedule, count_windows, window_at
+
+T = TypeVar("T", PartialExport, Doubt)
 
 
 class State(StrEnum):
@@ -36,6 +39,7 @@ class State(StrEnum):
     IN_WORK = "in_execution"
     PENDING = "pending"
     FAILED = "failed"  # will be retried
+    UNCONFIRMED = "unconfirmed"  # exported; clusters have vanished, and no audit has confirmed it
     IN_PART = "in_part"  # files are there, and the source had more than they have
     MISSED_PAST_RETENTION = "missed_past_retention"  # never exported, older than RETENTION_DAYS
     NOTHING_LEFT = "nothing_left"  # never exported, and the source has forgotten it
@@ -56,6 +60,7 @@ WORDS = {
     State.IN_WORK: "in Step Functions",
     State.PENDING: "pending",
     State.FAILED: "failed, will be retried",
+    State.UNCONFIRMED: "exported, not confirmed",
     State.IN_PART: "exported in part",
     State.MISSED_PAST_RETENTION: "never exported, past retention",
     State.NOTHING_LEFT: "nothing left to export",
@@ -69,7 +74,11 @@ EXPORTED_STATES = frozenset(
     }
 )
 # Wanted, and not there, or not all of it.
-MISSING = frozenset({State.IN_WORK, State.PENDING, State.FAILED, State.IN_PART, State.GAP})
+MISSING = frozenset(
+    {
+        *(State.IN_WORK, State.PENDING, State.FAILED, State.UNCONFIRMED, State.IN_PART, State.GAP),
+    }
+)
 # Not there, and no run will change that.
 LOST = frozenset({State.MISSED_PAST_RETENTION, State.NOTHING_LEFT})
 # What the exporter has ever had to do: the rest was never wanted, or is not yet.
@@ -103,7 +112,8 @@ class Coverage:
     that each Step Functions execution has of it. Before a metric's moment in `empty_known_from`
     what is EXPORTED may have been EMPTY: the checkpoint had no room for it. Up to `audited_until`
     all that is exported of the range is audited, but for what cannot be. `in_part` are the
-    metric-windows, by metric, of which there are files that lack something.
+    metric-windows, by metric, of which there are files that lack something, `doubts` those from
+    which clusters have vanished.
     """
 
     start: int
@@ -116,6 +126,7 @@ class Coverage:
     empty_known_from: Mapping[str, int]
     audited_until: int
     in_part: Mapping[str, tuple[PartialExport, ...]]
+    doubts: Mapping[str, tuple[Doubt, ...]]
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -196,18 +207,27 @@ def survey(
         },
         empty_known_from={name: checkpoint.metrics[name].empty_known_from for name in known},
         audited_until=_audited_until(checkpoint, known, (start, end)),
-        in_part={
-            name: parts
-            for name in sorted(known)
-            if (
-                parts := tuple(
-                    one
-                    for one in checkpoint.metrics[name].in_part
-                    if one.start < end and start < one.end
-                )
-            )
-        },
+        in_part=_of_range(checkpoint, known, lambda one: one.in_part, (start, end)),
+        doubts=_of_range(checkpoint, known, lambda one: one.doubts, (start, end)),
     )
+
+
+def _of_range(
+    checkpoint: Checkpoint,
+    names: Iterable[str],
+    records: Callable[[MetricProgress], tuple[T, ...]],
+    span: Interval,
+) -> dict[str, tuple[T, ...]]:
+    """The records of each metric that touch the range; of those that have some."""
+    found = {
+        name: tuple(
+            one
+            for one in records(checkpoint.metrics[name])
+            if one.start < span[1] and span[0] < one.end
+        )
+        for name in sorted(names)
+    }
+    return {name: kept for name, kept in found.items() if kept}
 
 
 def _audited_until(checkpoint: Checkpoint, names: Iterable[str], span: Interval) -> int:
@@ -239,6 +259,7 @@ class Facts:
     gaps: Intervals
     nothing_left: Intervals
     in_part: Intervals
+    doubtful: Intervals
     accepted: Intervals
     failed: Intervals
     held: Intervals
@@ -266,6 +287,8 @@ def state_at(facts: Facts, moment: int) -> State:
 def _state_of_exported(facts: Facts, moment: int, *, requested: bool) -> State:
     if requested and moment < facts.due_until:
         return State.GAP if _holds(facts.gaps, moment) else State.AGAIN
+    if _holds(facts.doubtful, moment):
+        return State.UNCONFIRMED
     if _holds(facts.empty, moment):
         return State.EMPTY
     if _holds(facts.audited, moment):
@@ -308,6 +331,7 @@ def _facts_of(
         gaps=union((one.start, one.end) for one in failures if one.is_gap),
         nothing_left=union((one.start, one.end) for one in failures if one.nothing_left),
         in_part=union((one.start, one.end) for one in progress.in_part),
+        doubtful=union((one.start, one.end) for one in progress.doubts),
         accepted=checkpoint.accepted_of(name),
         failed=union((one.start, one.end) for one in failures),
         held=held,
@@ -329,6 +353,7 @@ def _spans(facts: Facts, start: int, end: int) -> Iterator[Span]:
         facts.gaps,
         facts.nothing_left,
         facts.in_part,
+        facts.doubtful,
         facts.accepted,
         facts.failed,
         facts.held,

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from ..checkpoint.changes import Change, changes_of, expired_before
-from ..checkpoint.records import Acceptance, Failure, PartialExport, ReexportRequest
+from ..checkpoint.records import Acceptance, Doubt, Failure, PartialExport, ReexportRequest
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.wanted import lag_s
 from ..errors import settings as errors
@@ -95,6 +95,9 @@ def report_status(context: RunContext, event: StatusEvent) -> StatusResult:
         "in_part": _cut(
             [_partial(name, one) for name, parts in coverage.in_part.items() for one in parts],
             _more,
+        ),
+        "unconfirmed": _cut(
+            [_doubt(name, one) for name, found in coverage.doubts.items() for one in found], _more
         ),
         "failures": _cut([_failure(one) for one in reasons], _more),
         "executions": _cut(
@@ -185,6 +188,7 @@ def _line(line: Line) -> dict[str, object]:
         "source_unstable": State.UNSTABLE,
         "reexport_requested": State.AGAIN,
         "in_part": State.IN_PART,
+        "unconfirmed": State.UNCONFIRMED,
         "gaps": State.GAP,
         "nothing_left": State.NOTHING_LEFT,
         "accepted": State.ACCEPTED,
@@ -239,6 +243,15 @@ def _partial(name: str, one: PartialExport) -> dict[str, object]:
     """What the files lack: all before `from`, or, without it, what the source had more."""
     begins = {"from": iso(one.begins)} if one.begins else {}
     return {"metric": name, "range": iso_range(one.start, one.end), **begins}
+
+
+def _doubt(name: str, one: Doubt) -> dict[str, object]:
+    return {
+        "metric": name,
+        "range": iso_range(one.start, one.end),
+        "vanished_clusters": list(one.clusters),
+        "asked_again": one.looked,
+    }
 
 
 def _failure(one: Failure) -> dict[str, object]:

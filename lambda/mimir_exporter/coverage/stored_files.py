@@ -23,7 +23,14 @@ LISTINGS = 8
 # series has none, one that is asked for again may have been such a window, and the exporter does
 # not count how many clusters one with series has.
 _PROMISED = frozenset(
-    {State.EXPORTED, State.AUDITED, State.UNAUDITABLE, State.UNSTABLE, State.IN_PART}
+    {
+        State.EXPORTED,
+        State.AUDITED,
+        State.UNAUDITABLE,
+        State.UNSTABLE,
+        State.IN_PART,
+        State.UNCONFIRMED,
+    }
 )
 
 

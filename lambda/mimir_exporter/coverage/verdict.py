@@ -32,6 +32,10 @@ _WORDS = {
         "is exported in part: the source had more of it",
         "are exported in part: the source had more of them",
     ),
+    State.UNCONFIRMED: (
+        "is not confirmed: clusters have vanished from it",
+        "are not confirmed: clusters have vanished from them",
+    ),
     State.FAILED: ("failed and will be tried again", "failed and will be tried again"),
     State.PENDING: ("is pending", "are pending"),
     State.IN_WORK: ("is in Step Functions", "are in Step Functions"),

@@ -64,4 +64,7 @@ def accept_gaps(context: RunContext, event: AcceptEvent) -> AcceptResult:
 def _gaps_within(checkpoint: Checkpoint, name: str, low: int, high: int) -> Intervals:
     failures = checkpoint.failures[checkpoint.failures_of(name)]
     gaps = union((one.start, one.end) for one in failures if one.is_gap)
-    return intersect(gaps, [(low, high)])
+    # What no audit can confirm any more is complete by an operator's word only.
+    progress = checkpoint.metrics[name]
+    doubts = intersect(((one.start, one.end) for one in progress.doubts), progress.unauditable)
+    return intersect(union(gaps, doubts), [(low, high)])

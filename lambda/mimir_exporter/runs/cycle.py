@@ -37,6 +37,7 @@ from ..timeline.intervals import covers
 from ..timeline.windows import Window
 from .beginnings import ACCEPT, Beginnings, find_partial, why_partial
 from .failures import FailureJudge
+from .neighbours import Neighbours
 from .parts import PartsKeeper
 from .progress import ProgressRecorder
 from .totals import MetricFailure, Totals
@@ -70,6 +71,7 @@ class Exporter:
         *,
         look: SeriesLook,
         parts: PartsKeeper,
+        neighbours: Neighbours,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._catalog: Mapping[str, Metric] = {metric.name: metric for metric in catalog}
@@ -79,6 +81,7 @@ class Exporter:
         self._parts = parts
         self._look = look
         self._beginnings = Beginnings(self._catalog.values(), look, clock)
+        self._neighbours = neighbours
         self._deadline = deadline
         self.current: tuple[Window, str] | None = None
         self.totals = Totals()
@@ -248,6 +251,7 @@ class Exporter:
                 *(metric.name, window),
                 empty=written.empty,
                 seen=checkpoint.requests_made,
+                vanished=self._neighbours.compare(checkpoint, metric, window, written.files),
             )
         self.totals.add_metric(
             *(metric.name, window, spool, answer.fetched, written), is_whole=part is None

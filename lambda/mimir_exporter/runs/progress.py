@@ -11,11 +11,13 @@ from ..checkpoint.outcomes import (
     mark_in_part,
     mark_nothing_left,
     mark_pending,
+    mark_vanished,
 )
 from ..checkpoint.state import Checkpoint
 from ..checkpoint.store import CheckpointStore
 from ..errors import OutOfTimeError
 from ..timeline.windows import Window
+from .neighbours import Vanished
 from .totals import MetricFailure
 
 # A window that takes long is saved at least this often.
@@ -33,6 +35,7 @@ class _PendingRecord:
     window: Window
     empty: bool
     seen: int
+    vanished: Vanished
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,13 @@ class _Batch:
     def apply(self, checkpoint: Checkpoint) -> None:
         for record in self.exported:
             mark_exported(
-                checkpoint, record.metric, record.window, empty=record.empty, seen=record.seen
+                *(checkpoint, record.metric, record.window),
+                empty=record.empty,
+                seen=record.seen,
+                vanished=record.vanished.here,
             )
+            if record.vanished.after is not None:
+                mark_vanished(checkpoint, record.metric, *record.vanished.after)
         for failure in self.forgotten:
             mark_nothing_left(
                 *(checkpoint, failure.metric, failure.window, failure.error, self.now),
@@ -86,9 +94,11 @@ class ProgressRecorder:
         self._failed: list[MetricFailure] = []
         self._forgotten: list[MetricFailure] = []
 
-    def add_exported(self, metric: str, window: Window, *, empty: bool, seen: int) -> None:
+    def add_exported(
+        self, metric: str, window: Window, *, empty: bool, seen: int, vanished: Vanished
+    ) -> None:
         """All objects of this metric-window are written."""
-        self._exported.append(_PendingRecord(metric, window, empty, seen))
+        self._exported.append(_PendingRecord(metric, window, empty, seen, vanished))
 
     def add_nothing_left(self, failure: MetricFailure) -> None:
         """The source has forgotten this metric-window."""

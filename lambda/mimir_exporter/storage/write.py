@@ -29,7 +29,8 @@ class WriteStats:
     clusters.
 
     `by_cluster` has the bytes of the files that were written. `empty`: the window has no files.
-    `changed`: it had files, and has others now. With `begins` they are only what is from there on.
+    `changed`: it had files, and has others now. `files` are all that it has. With
+    `begins` they are only what is from there on.
     """
 
     objects: int = 0
@@ -42,6 +43,7 @@ class WriteStats:
     changed: bool = False
     revision: int = 0
     begins: int | None = None
+    files: tuple[ManifestFile, ...] = ()
 
 
 class _ChangedError(Exception):
@@ -85,7 +87,7 @@ class Writer:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._bucket = bucket
-        self._manifests = ManifestStore(bucket, prefix, layout.cluster_name)
+        self.manifests = ManifestStore(bucket, prefix, layout.cluster_name)
         self._prefix = prefix
         self._layout = layout
         self._source = quote(layout.cluster_name, safe="")
@@ -105,7 +107,7 @@ class Writer:
                 return self._write(export, spool, attempt)
             except _ChangedError:
                 continue
-        key = self._manifests.key(export.metric.name, export.window.start)
+        key = self.manifests.key(export.metric.name, export.window.start)
         raise FILE_CONFLICTS(count=RACES, key=key)
 
     def _write(self, export: Export, spool: Spool, attempt: _Attempt) -> WriteStats:
@@ -153,6 +155,7 @@ class Writer:
             changed=0 < old.revision < manifest.revision,
             revision=manifest.revision,
             begins=manifest.begins,
+            files=tuple(files),
         )
 
     @staticmethod
@@ -177,7 +180,7 @@ class Writer:
     def _look(self, export: Export, attempt: _Attempt) -> _Before:
         """What the window has: as its manifest says, or where it has none, as a listing does."""
         metric, window, ours = export.metric, export.window, self._layout.split_by
-        found = self._manifests.read(metric.name, window.start)
+        found = self.manifests.read(metric.name, window.start)
         if found is None:
             return self._list(export, attempt)
         old, etag = found
@@ -217,6 +220,7 @@ class Writer:
             empty=not before.files,
             revision=old.revision,
             begins=old.begins,
+            files=tuple(before.files.values()),
         )
 
     def _begin(self, before: _Before, keys: Collection[str]) -> str | None:
@@ -291,10 +295,10 @@ class Writer:
             begins=None if is_old else export.begins,
         )
         try:
-            self._manifests.write(manifest, before.etag)
+            self.manifests.write(manifest, before.etag)
         except ConditionFailedError as error:
             # Another export of the window; where it came to the same, all is done.
-            found = self._manifests.read(manifest.metric, manifest.start)
+            found = self.manifests.read(manifest.metric, manifest.start)
             if found is None or set(found[0].files) != set(files):
                 raise _ChangedError from error
             return found[0]
@@ -302,7 +306,7 @@ class Writer:
 
     def _swap(self, manifest: Manifest, etag: str | None) -> str:
         try:
-            return self._manifests.write(manifest, etag)
+            return self.manifests.write(manifest, etag)
         except ConditionFailedError as error:
             raise _ChangedError from error
 

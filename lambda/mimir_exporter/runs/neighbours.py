@@ -1,0 +1,116 @@
+"""Which clusters a metric-window lacks, held against the manifests of its neighbours."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from .. import log
+from ..catalog.metrics import Metric
+from ..checkpoint.doubts import CLUSTERS, doubt_of
+from ..checkpoint.state import Checkpoint
+from ..errors import QueryError
+from ..storage.manifest import ManifestFile, ManifestStore
+from ..timeline.intervals import covers
+from ..timeline.windows import Window, window_at
+
+# Metric-windows of which a run remembers the clusters: those of a thousand clusters take 10 MB.
+REMEMBERED = 100
+
+
+# A cluster's files, and whether each begins with its window: what lasts for less comes and goes.
+Clusters = Mapping[str, bool]
+
+
+@dataclass(frozen=True)
+class Vanished:
+    """Clusters that the window before has and this one (`here`) lacks; and those that this one has
+    and the exported window `after` it lacks."""
+
+    here: tuple[str, ...] = ()
+    after: tuple[Window, tuple[str, ...]] | None = None
+
+
+class Neighbours:
+    """Compares what a run exports with what lies before and after it."""
+
+    def __init__(self, manifests: ManifestStore, *, is_audited: bool) -> None:
+        """Without an audit a doubt ends once the window was asked for again."""
+        self._manifests = manifests
+        self._is_audited = is_audited
+        self._known: dict[tuple[str, int], Clusters | None] = {}
+
+    def compare(
+        self, checkpoint: Checkpoint, metric: Metric, window: Window, files: Iterable[ManifestFile]
+    ) -> Vanished:
+        """What a metric-window with these files says; logged where it is news.
+
+        A cluster is missed that was there from the first step of the window before, or that the
+        windows on both sides have. Raises StopRunError.
+        """
+        if metric.fleeting:
+            return Vanished()
+        name, here = metric.name, _clusters(window.start, files)
+        self._remember(name, window.start, here)
+        before = window_at(checkpoint.schedules, window.start - 1)
+        after = window_at(checkpoint.schedules, window.end)
+        had = self._clusters_of(checkpoint, name, before)
+        has = self._clusters_of(checkpoint, name, after)
+        vanished = () if had is None else _vanished(had, here, has)
+        known = doubt_of(checkpoint.metrics[name], window)
+        if known is None:
+            _log(vanished, () if had is None else sorted(here.keys() - had.keys()))
+        elif not self._is_audited:
+            vanished = ()
+        if has is None:
+            return Vanished(vanished)
+        later = self._clusters_of(checkpoint, name, window_at(checkpoint.schedules, after.end))
+        gone = _vanished(here, has, later)
+        return Vanished(vanished, (after, gone) if gone else None)
+
+    def _clusters_of(self, checkpoint: Checkpoint, name: str, window: Window) -> Clusters | None:
+        """Of an exported metric-window; None where it is not, or its manifest does not say."""
+        key = (name, window.start)
+        if key not in self._known:
+            if not covers(checkpoint.stored(name), window.start, window.end):
+                return None
+            self._remember(*key, self._read(checkpoint, name, window))
+        return self._known[key]
+
+    def _read(self, checkpoint: Checkpoint, name: str, window: Window) -> Clusters | None:
+        try:
+            found = self._manifests.read(name, window.start)
+        except QueryError:  # the audit names it
+            return None
+        partition = checkpoint.partition
+        if found is None or partition is None:
+            return None
+        manifest, _ = found
+        ours = (partition.cluster_label, partition.split)
+        layout = manifest.layout
+        if layout is None or (layout.cluster_label, layout.split_by_cluster) != ours:
+            return None  # other names than today's
+        return _clusters(window.start, manifest.files)
+
+    def _remember(self, name: str, start: int, clusters: Clusters | None) -> None:
+        self._known.pop((name, start), None)
+        while len(self._known) >= REMEMBERED:
+            del self._known[next(iter(self._known))]
+        self._known[name, start] = clusters
+
+
+def _clusters(start: int, files: Iterable[ManifestFile]) -> Clusters:
+    return {one.cluster: one.first is None or one.first <= start for one in files}
+
+
+def _vanished(before: Clusters, here: Clusters, after: Clusters | None) -> tuple[str, ...]:
+    found = (
+        name
+        for name, from_first_step in before.items()
+        if name not in here and (from_first_step or name in (after or ()))
+    )
+    return tuple(sorted(found))
+
+
+def _log(vanished: Iterable[str], new: Iterable[str]) -> None:
+    for message, names in ((log.CLUSTERS_VANISHED, [*vanished]), (log.CLUSTERS_NEW, [*new])):
+        if names:
+            message(clusters=len(names), cluster_names=names[:CLUSTERS])
