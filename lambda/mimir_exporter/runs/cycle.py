@@ -212,10 +212,10 @@ class Exporter:
         try:
             yield
             return
+        except (QueryError, RefusedError) as error:  # a refusal is a StopRunError, and comes first
+            failure: QueryError | RefusedError = error
         except (StopRunError, OutOfTimeError, SettingsError):
             raise
-        except (QueryError, RefusedError) as error:
-            failure: QueryError | RefusedError = error
         except Exception as error:  # noqa: BLE001 - of this metric-window alone
             failure = self._explain(error)
         for metric in metrics:
