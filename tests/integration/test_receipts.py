@@ -153,7 +153,9 @@ def test_retention_takes_days_out_of_the_receipts(function: Function) -> None:
 
 
 @pytest.mark.parametrize("key", [MARCH, DAY])
-@pytest.mark.parametrize("broken", [b"", b"no gzip", gzip.compress(b"{}")])
+@pytest.mark.parametrize(
+    "broken", [b"", b"no gzip", gzip.compress(b"{}")], ids=["empty", "no gzip", "a part missing"]
+)
 def test_a_receipt_that_is_lost_or_broken_is_written_anew(
     key: str, broken: bytes, function: Function
 ) -> None:

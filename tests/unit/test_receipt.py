@@ -77,16 +77,16 @@ def test_a_month_has_its_days(month: str) -> None:
     assert month_of(start - 1) != month != month_of(end)
 
 
-BROKEN = [
-    b"",
-    b"no gzip",
-    gzip.compress(b"[]"),
-    gzip.compress(json.dumps({"schema_version": 2}).encode()),
-    dump_day(DayReceipt(DAY, finished=True, audited=True))[:-9],
-]
+BROKEN = {
+    "empty": b"",
+    "no gzip": b"no gzip",
+    "a list": gzip.compress(b"[]"),
+    "a part missing": gzip.compress(json.dumps({"schema_version": 2}).encode()),
+    "cut off": dump_day(DayReceipt(DAY, finished=True, audited=True))[:-9],
+}
 
 
-@pytest.mark.parametrize("body", BROKEN)
+@pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN.keys())
 def test_one_that_is_broken_is_not_guessed_at(body: bytes) -> None:
     for load in (load_day, load_month):
         with pytest.raises(QueryError, match="Invalid receipt k8s/x"):
