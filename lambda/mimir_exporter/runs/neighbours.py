@@ -111,6 +111,7 @@ def _vanished(before: Clusters, here: Clusters, after: Clusters | None) -> tuple
 
 
 def _log(vanished: Iterable[str], new: Iterable[str]) -> None:
-    for message, names in ((log.CLUSTERS_VANISHED, [*vanished]), (log.CLUSTERS_NEW, [*new])):
-        if names:
-            message(clusters=len(names), cluster_names=names[:CLUSTERS])
+    if gone := [*vanished]:
+        log.CLUSTERS_VANISHED(clusters=len(gone), cluster_names=gone[:CLUSTERS])
+    if came := [*new]:
+        log.CLUSTERS_NEW(clusters=len(came), cluster_names=came[:CLUSTERS])
