@@ -85,6 +85,17 @@ def test_retention_by_hand_deletes_what_came_after_the_days_own(function: Functi
     assert function.export({"action": "retention"})["deleted"] == 1
 
 
+@pytest.mark.parametrize("days", ["2", "0"])
+def test_retention_by_hand_keeps_what_a_longer_setting_keeps(days: str, function: Function) -> None:
+    """Also before a regular run has seen the setting."""
+    function.export()
+    before = function.file_keys()
+    function.clock.advance(13 * HOUR_S)
+    longer = function.with_env(RETENTION_DAYS=days)
+    assert longer.export({"action": "retention"})["deleted"] == 0
+    assert before.items() <= longer.file_keys().items()
+
+
 @pytest.mark.parametrize("days", ["1", "2d", "0"])
 def test_what_is_not_too_old_stays(days: str, function: Function) -> None:
     """A day goes as a whole, once all of it is too old; 0 keeps everything."""

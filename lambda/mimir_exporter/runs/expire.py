@@ -6,6 +6,7 @@ from threading import Lock
 from typing import BinaryIO
 
 from ..checkpoint.changes import expired_before
+from ..checkpoint.state import Checkpoint
 from ..errors.runs import OUT_OF_TIME
 from ..errors.settings import RETENTION_BY_COMMAND
 from ..events import DryRunResult, RetentionEvent, RetentionResult
@@ -28,7 +29,8 @@ def run_retention(context: RunContext, event: RetentionEvent) -> RetentionResult
         return _dry_run(context)
     if context.command is not None:
         raise RETENTION_BY_COMMAND(event='{"action": "retention"}')
-    checkpoint, keep = context.store.read(), _keep(context)
+    checkpoint = context.store.read()
+    keep = _keep(context, checkpoint)
     result = delete_expired(context, checkpoint, share=0.9, at_once=True)
     if result.error is not None:
         raise result.error
@@ -40,9 +42,9 @@ def run_retention(context: RunContext, event: RetentionEvent) -> RetentionResult
     }
 
 
-def _keep(context: RunContext) -> int:
-    """Before this moment (unix seconds) files are deleted; 0 where none are."""
-    checkpoint = context.store.read()
+def _keep(context: RunContext, checkpoint: Checkpoint) -> int:
+    """Before this moment (unix seconds) files are deleted by today's settings, which `checkpoint`
+    takes in; 0 where none are."""
     context.adopt(checkpoint, read_only=True)
     return expired_before(checkpoint, context.settings, context.now())
 
@@ -57,7 +59,7 @@ def _dry_run(context: RunContext) -> DryRunResult:
     store = _CountingStore(context.bucket)
     settings = context.settings
     finished = True
-    keep = _keep(context)
+    keep = _keep(context, context.store.read())
     if keep:
         counting = replace(
             context,
