@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from ..settings.settings import Settings
 from ..timeline.intervals import covers, union
 from ..timeline.windows import DAY_S, Window
+from .in_part import partial_ranges
 from .records import PartitionConfig, RetentionInForce
 from .state import Checkpoint
 
@@ -84,8 +85,8 @@ def is_held(checkpoint: Checkpoint, name: str, window: Window, now: int) -> bool
     partition = checkpoint.partition
     if partition is None or partition.relabel_from <= now or window.start >= partition.since:
         return False
-    parts = [(one.start, one.end) for one in checkpoint.metrics[name].in_part]
-    return covers(union(checkpoint.stored(name), parts), window.start, window.end)
+    there = union(checkpoint.stored(name), partial_ranges(checkpoint.metrics[name]))
+    return covers(there, window.start, window.end)
 
 
 def held_until(

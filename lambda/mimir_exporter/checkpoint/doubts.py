@@ -45,15 +45,16 @@ def doubt_empty(checkpoint: Checkpoint, name: str, window: Window) -> EmptyDoubt
         if covers(progress.empty, older.start, older.end):
             return None
         return EmptyDoubt(name, older, was_gap)
-    if not was_gap or not _with_series(checkpoint, name):
+    if not was_gap or not with_series(checkpoint, name):
         return None
     for other in checkpoint.metrics:
-        if covers(_with_series(checkpoint, other), window.start, window.end):
+        if covers(with_series(checkpoint, other), window.start, window.end):
             return EmptyDoubt(other, window, was_gap)
     return EmptyDoubt("", None, was_gap)
 
 
-def _with_series(checkpoint: Checkpoint, name: str) -> Intervals:
+def with_series(checkpoint: Checkpoint, name: str) -> Intervals:
+    """When a metric is exported, and had series."""
     return subtract(checkpoint.stored(name), checkpoint.metrics[name].empty)
 
 

@@ -1,5 +1,6 @@
 """Metric-windows whose files are known to lack something. Pure; times are unix seconds."""
 
+from ..timeline.intervals import Intervals, union
 from ..timeline.windows import Window
 from .records import MetricProgress, PartialExport
 from .state import Checkpoint
@@ -22,6 +23,11 @@ def partial_of(progress: MetricProgress, window: Window) -> PartialExport | None
         if (one.start, one.end) == (window.start, window.end):
             return one
     return None
+
+
+def partial_ranges(progress: MetricProgress) -> Intervals:
+    """When a metric has files that lack something."""
+    return union((one.start, one.end) for one in progress.in_part)
 
 
 def forgotten_until(checkpoint: Checkpoint) -> int:

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import TypeVar
 
 from ..checkpoint.changes import expired_before
+from ..checkpoint.in_part import partial_ranges
 from ..checkpoint.records import Doubt, Failure, MetricProgress, PartialExport
 from ..checkpoint.state import Checkpoint
 from ..settings.settings import Settings
@@ -330,7 +331,7 @@ def _facts_of(
         again=union((one.start, one.end) for one in checkpoint.reexports if name in one.metrics),
         gaps=union((one.start, one.end) for one in failures if one.is_gap),
         nothing_left=union((one.start, one.end) for one in failures if one.nothing_left),
-        in_part=union((one.start, one.end) for one in progress.in_part),
+        in_part=partial_ranges(progress),
         doubtful=union((one.start, one.end) for one in progress.doubts),
         accepted=checkpoint.accepted_of(name),
         failed=union((one.start, one.end) for one in failures),

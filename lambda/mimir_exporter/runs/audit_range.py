@@ -9,7 +9,7 @@ from ..events import AuditEvent
 from ..timeline.windows import iso_range
 from ..words import counted
 from .audit import Findings, audit_task
-from .by_day import DAYS_SHOWN
+from .by_day import Reports
 from .context import RunContext
 from .plan import ExportScope
 from .reexport import check_range, known_metrics, whole_windows
@@ -55,23 +55,20 @@ def audit_range(context: RunContext, event: AuditEvent) -> Summary:
     summary.message = f"{_sentence(task, found)}; {summary.message}"
     if not found.finished and summary.outcome == "complete":
         summary.outcome = "unfinished"
-    summary.days = [day.as_dict() for day in found.days[:DAYS_SHOWN]]
+    summary.days = Reports(found.days).as_list()
     return summary
 
 
 def _sentence(task: RangeTask, found: Findings) -> str:
     """What was found, and how far it was looked."""
-    sums = {
-        name: sum(day.found[name] for day in found.days)
-        for name in ("audited", "incomplete", "fewer", "unauditable")
-    }
-    parts = [f"{counted(sums['audited'], 'metric-window')} audited"]
+    reports = Reports(found.days)
+    parts = [f"{counted(reports.total('audited'), 'metric-window')} audited"]
     for name, what in (
         ("incomplete", "had more samples at the source"),
         ("fewer", "have fewer there now"),
         ("unauditable", "cannot be audited"),
     ):
-        if sums[name]:
-            parts.append(f"{sums[name]:,} {what}")
+        if count := reports.total(name):
+            parts.append(f"{count:,} {what}")
     rest = "" if found.finished else "; the next run continues"
     return f"{', '.join(parts)} in {iso_range(*task.asked)}{rest}"

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from ..answer.spool import Amount
 from ..catalog.metrics import Metric
-from ..checkpoint.in_part import forgotten_until, partial_of
+from ..checkpoint.doubts import with_series
+from ..checkpoint.in_part import forgotten_until, partial_of, partial_ranges
 from ..checkpoint.records import PartialExport
 from ..checkpoint.state import Checkpoint
 from ..errors import ErrorDetails
@@ -23,7 +24,7 @@ from ..errors.source import (
 )
 from ..source.look import SeriesLook
 from ..storage.write import WriteStats
-from ..timeline.intervals import Intervals, intersect, subtract, union
+from ..timeline.intervals import Intervals, intersect, union
 from ..timeline.windows import Window, is_off_grid, iso, window_at
 
 # A border that moves on has moved by several steps after this.
@@ -122,7 +123,7 @@ class Beginnings:
             found = [
                 (ranges[-1][1], one)
                 for one in names
-                if (ranges := intersect(_with_series(checkpoint, one), [(0, window.start)]))
+                if (ranges := intersect(_with_files(checkpoint, one), [(0, window.start)]))
             ]
             if found:
                 end, newest = max(found)
@@ -143,10 +144,8 @@ class Beginnings:
         return self._clock() - failure.at >= SECOND_LOOK_S
 
 
-def _with_series(checkpoint: Checkpoint, name: str) -> Intervals:
-    progress = checkpoint.metrics[name]
-    parts = [(one.start, one.end) for one in progress.in_part]
-    return union(subtract(checkpoint.stored(name), progress.empty), parts)
+def _with_files(checkpoint: Checkpoint, name: str) -> Intervals:
+    return union(with_series(checkpoint, name), partial_ranges(checkpoint.metrics[name]))
 
 
 def find_partial(

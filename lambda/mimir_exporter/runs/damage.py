@@ -8,13 +8,13 @@ as exported and there is no manifest. Broken ones are requested again, as a reex
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from urllib.parse import quote
 
 from .. import log
 from ..checkpoint.records import RangeTask, ReexportRequest
 from ..checkpoint.reexports import open_request, request_reexport
 from ..checkpoint.state import Checkpoint
 from ..errors import ExportError, OutOfTimeError, QueryError, StopRunError
+from ..storage.layout import source_name
 from ..storage.manifest import Manifest
 from ..storage.objects import StoredKey
 from ..timeline.deadline import Deadline
@@ -77,7 +77,7 @@ def look_for_damage(
 ) -> Reports:
     """Look at the files of the task's range, in a share of the time that is left; what is broken is
     requested again. Raises StopRunError."""
-    source = quote(context.settings.cluster_name, safe="")
+    source = source_name(context.settings.cluster_name)
 
     def look_at(
         pool: ThreadPoolExecutor, part: RangeTask, metric: str, etags: Mapping[int, str]

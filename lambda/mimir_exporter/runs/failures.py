@@ -112,8 +112,7 @@ class FailureJudge:
         # The same in one window after the other is one finding: each begins where the last ended.
         everywhere = _is_for_good(error) or self.is_given_up(name)
         least = _most_attempts(checkpoint, name, error.details) + 1 if everywhere else 0
-        before = checkpoint.failure_of(name, window)
-        attempts = min(max((before.attempts if before else 0) + 1, least), GAP_ATTEMPTS)
+        attempts = _attempts(checkpoint, name, window, least)
         failure = MetricFailure(name, window, error.details, checkpoint.requests_made, least=least)
         self._totals.failures.append(failure)
         self._unproven.append(_Unproven(failure, error, attempts))
@@ -127,8 +126,7 @@ class FailureJudge:
         part: PartialExport,
     ) -> None:
         """It was answered, and exported, but not all of it: nothing is wrong with the query."""
-        before = checkpoint.failure_of(name, window)
-        attempts = min((before.attempts if before else 0) + 1, GAP_ATTEMPTS)
+        attempts = _attempts(checkpoint, name, window)
         failure = MetricFailure(name, window, error, checkpoint.requests_made, part)
         self._totals.failures.append(failure)
         _log(_Unproven(failure, None, attempts), counted=True)
@@ -226,6 +224,12 @@ class FailureJudge:
 def _is_for_good(error: ExportError | None) -> bool:
     """Whether waiting alone does not fix it."""
     return isinstance(error, (RejectedError, RefusedError))
+
+
+def _attempts(checkpoint: Checkpoint, name: str, window: Window, least: int = 0) -> int:
+    """How often a metric-window has failed, with this time; `least` at least."""
+    before = checkpoint.failure_of(name, window)
+    return min(max((before.attempts if before else 0) + 1, least), GAP_ATTEMPTS)
 
 
 def _most_attempts(checkpoint: Checkpoint, name: str, error: ErrorDetails) -> int:

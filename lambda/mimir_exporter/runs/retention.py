@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from urllib.parse import quote
 
 from .. import log
 from ..checkpoint.changes import expired_before
@@ -14,7 +13,7 @@ from ..checkpoint.outcomes import mark_deleted
 from ..checkpoint.state import Checkpoint
 from ..errors import ConditionFailedError, OutOfTimeError, QueryError, StopRunError
 from ..settings.settings import Settings
-from ..storage.layout import parse_key
+from ..storage.layout import parse_key, source_name
 from ..storage.objects import Folder, ObjectStore
 from ..timeline.deadline import Deadline
 from ..timeline.windows import iso
@@ -160,7 +159,7 @@ def _clear_folder(
     bucket: ObjectStore, settings: Settings, folder: str, deadline: Deadline
 ) -> tuple[int, bool]:
     """Delete this exporter's files of a folder; how many, and whether all of them."""
-    source = quote(settings.cluster_name, safe="")
+    source = source_name(settings.cluster_name)
     deleted = 0
     try:
         deadline.check()

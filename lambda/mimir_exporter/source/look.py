@@ -50,39 +50,30 @@ class SeriesLook:
         StopRunError, OutOfTimeError."""
         promql = self._promql(metric)
         steps = (window.last - window.start) // window.step_s
-        for part in range(LOOKS + 1):
-            moment = window.start + steps * part // LOOKS * window.step_s
-
-            def look(moment: int = moment) -> bool:
-                self._mimir.wait_for_turn()
-                return bool(self._mimir.query(promql, moment))
-
-            try:
-                found = with_retries(look, self._deadline, sleep=self._sleep, jitter=self._jitter)
-            except (TooLargeError, TooManySeriesError):
-                return True
-            if found:
-                return True
-        return False
+        moments = (
+            window.start + steps * part // LOOKS * window.step_s for part in range(LOOKS + 1)
+        )
+        return any(self._finds(promql, moment) for moment in moments)
 
     def has_any(self, metrics: Iterable[Metric], moment: int) -> bool:
         """Whether the server has anything at a moment (unix seconds) of what these metrics are made
         of. Raises as `has_series` does."""
         label = self._settings.cluster_label
         reads = [one for each in metrics for one in each.selectors(label) or (each.promql(label),)]
-        for asked in _packed(f"group({one})" for one in dict.fromkeys(reads)):
+        asked = _packed(f"group({one})" for one in dict.fromkeys(reads))
+        return any(self._finds(" or ".join(queries), moment) for queries in asked)
 
-            def look(promql: str = " or ".join(asked)) -> bool:
-                self._mimir.wait_for_turn()
-                return bool(self._mimir.query(promql, moment))
+    def _finds(self, promql: str, moment: int) -> bool:
+        """Whether the answer has series, or would have more than there may be."""
 
-            try:
-                found = with_retries(look, self._deadline, sleep=self._sleep, jitter=self._jitter)
-            except (TooLargeError, TooManySeriesError):
-                return True
-            if found:
-                return True
-        return False
+        def look() -> bool:
+            self._mimir.wait_for_turn()
+            return bool(self._mimir.query(promql, moment))
+
+        try:
+            return with_retries(look, self._deadline, sleep=self._sleep, jitter=self._jitter)
+        except (TooLargeError, TooManySeriesError):
+            return True
 
     def is_answered(self, metric: Metric | None, window: Window) -> bool:
         """Whether the server answers a range query of the last step, with series or without; where

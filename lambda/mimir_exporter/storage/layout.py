@@ -99,6 +99,11 @@ def _is_cluster_folder(folder: str) -> bool:
     return folder == cluster_folder(value)
 
 
+def source_name(cluster_name: str) -> str:
+    """Whose a file is, as `source` in its metadata says, which takes ASCII alone."""
+    return quote(cluster_name, safe="")
+
+
 def manifest_day_folder(prefix: str, cluster_name: str, moment: int | None = None) -> str:
     """The folder of the manifests of a UTC day; without a moment, the folder of all days."""
     top = state_key(prefix, cluster_name, "_manifests/")

@@ -152,21 +152,16 @@ class ReceiptStore:
 
 def listed(manifest: Manifest, key: str, etag: str, sha256: str) -> ListedManifest:
     """A manifest as a receipt lists it."""
-    samples: dict[str, int] = {}
-    for file in manifest.files:
-        samples[file.cluster] = samples.get(file.cluster, 0) + file.samples
-    source: dict[str, int] | None = None
+    source: Samples | None = None
     if manifest.raw is not None:
         home = manifest.layout.cluster_name if manifest.layout else ""
-        source = {}
-        for counts in manifest.raw.values():
-            for cluster, count in counts.items():
-                source[cluster or home] = source.get(cluster or home, 0) + count
+        counts = (one for by_cluster in manifest.raw.values() for one in by_cluster.items())
+        source = add({cluster or home: count} for cluster, count in counts)
     return ListedManifest(
         *(manifest.metric, manifest.start, manifest.end, key, etag, sha256, manifest.revision),
         files=len(manifest.files),
         size=sum(file.size for file in manifest.files),
-        samples=samples,
+        samples=add({file.cluster: file.samples} for file in manifest.files),
         source=source,
     )
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
-from urllib.parse import quote
 
 from .. import __version__
 from ..answer.spool import ClusterFile
@@ -11,7 +10,7 @@ from ..catalog.metrics import Metric
 from ..errors import ConditionFailedError
 from ..timeline.deadline import Deadline
 from ..timeline.windows import Window
-from .layout import object_key
+from .layout import object_key, source_name
 from .manifest import Layout, ManifestFile, RawCounts
 from .objects import ObjectStore
 from .parallel import send_files
@@ -97,7 +96,7 @@ class Uploader:
             "step": str(window.step_s),
             "split-by": self._layout.split_by,
             "exporter": f"mimir-exporter/{__version__}",
-            "source": quote(self._layout.cluster_name, safe=""),
+            "source": source_name(self._layout.cluster_name),
         }
 
     def _put(

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from urllib.parse import quote
 
 from ..answer.spool import Amount, Spool
 from ..errors import ConditionFailedError
@@ -18,6 +17,7 @@ from ..errors.storage import FILE_CONFLICTS
 from ..timeline.deadline import Deadline
 from .adopt import REQUESTS, file_of, find_files
 from .covering import has_not_fallen, has_risen, uncovered
+from .layout import source_name
 from .manifest import Layout, Manifest, ManifestFile, ManifestStore
 from .objects import ObjectStore
 from .upload import RACES, Export, Uploader
@@ -90,7 +90,7 @@ class Writer:
         self.manifests = ManifestStore(bucket, prefix, layout.cluster_name)
         self._prefix = prefix
         self._layout = layout
-        self._source = quote(layout.cluster_name, safe="")
+        self._source = source_name(layout.cluster_name)
         self._clock = clock
         self._uploader = Uploader(bucket, prefix, layout, deadline)
 
