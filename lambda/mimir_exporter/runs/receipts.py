@@ -5,9 +5,10 @@ manifests that are new or other ones are read, so a run that exports a window re
 metric.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from typing import TypeVar
 
 from .. import log
 from ..checkpoint.state import Checkpoint
@@ -31,6 +32,8 @@ from ..timeline.deadline import Deadline
 from ..timeline.intervals import Interval, Intervals, covers, subtract, union
 from ..timeline.windows import DAY_S
 from .context import RunContext
+
+T = TypeVar("T")
 
 # Reading waits for the network: so many at once.
 READS = 8
@@ -97,37 +100,59 @@ def _write_day(
     context: RunContext, checkpoint: Checkpoint, receipts: ReceiptStore, day: int
 ) -> ListedDay | None:
     """Write a day's receipt; None where it has no windows, and so no receipt."""
+
+    def make(before: DayReceipt | None) -> DayReceipt | None:
+        known = {(one.metric, one.start): one for one in before.manifests} if before else {}
+        manifests = _manifests(context, checkpoint, day, known)
+        if not manifests:
+            return None
+        end = day + DAY_S
+        return DayReceipt(
+            day,
+            finished=_covered(context, checkpoint, day, end, audited=False) >= end,
+            audited=_covered(context, checkpoint, day, end, audited=True) >= end,
+            manifests=tuple(manifests),
+        )
+
     key = receipts.day_key(day)
+    written = _replace(receipts, key, lambda: receipts.read_day(day), make, dump_day)
+    if written is None:
+        return None
+    receipt, body, etag = written
+    return ListedDay(
+        *(day, key, etag, sha256(body).hexdigest(), receipt.finished, receipt.audited),
+        manifests=len(receipt.manifests),
+        samples=add(one.samples for one in receipt.manifests),
+        source=add(one.source for one in receipt.manifests),
+    )
+
+
+def _replace(
+    receipts: ReceiptStore,
+    key: str,
+    read: Callable[[], tuple[T, bytes, str] | None],
+    make: Callable[[T | None], T | None],
+    dump: Callable[[T], bytes],
+) -> tuple[T, bytes, str] | None:
+    """Write what `make` makes of the receipt before over it, or delete it where that is None; the
+    receipt, its bytes and its ETag. One that cannot be read counts as none."""
     for _ in range(RACES):
         try:
-            before = receipts.read_day(day)
+            before = read()
         except QueryError:
             receipts.delete(key)
             before = None
-        known = {(one.metric, one.start): one for one in before[0].manifests} if before else {}
-        manifests = _manifests(context, checkpoint, day, known)
-        if not manifests:
+        made = make(before[0] if before else None)
+        if made is None:
             receipts.delete(key)
             return None
-        receipt = DayReceipt(
-            day,
-            finished=_covered(context, checkpoint, day, day + DAY_S, audited=False) >= day + DAY_S,
-            audited=_covered(context, checkpoint, day, day + DAY_S, audited=True) >= day + DAY_S,
-            manifests=tuple(manifests),
-        )
-        body = dump_day(receipt)
+        body = dump(made)
+        if before is not None and before[1] == body:
+            return made, body, before[2]
         try:
-            etag = before[2] if before else None
-            if before is None or before[1] != body:
-                etag = receipts.write(key, body, etag)
+            return made, body, receipts.write(key, body, before[2] if before else None)
         except ConditionFailedError:
             continue
-        return ListedDay(
-            *(day, key, etag or "", sha256(body).hexdigest(), receipt.finished, receipt.audited),
-            manifests=len(manifests),
-            samples=add(one.samples for one in manifests),
-            source=add(one.source for one in manifests),
-        )
     raise RECEIPT_CONFLICTS(count=RACES, key=key)
 
 
@@ -174,26 +199,14 @@ def _write_month(
     written: Mapping[int, ListedDay | None],
 ) -> None:
     """Write a month's receipt with these days as they are now, None being those without one."""
-    key = receipts.month_key(month)
-    for _ in range(RACES):
-        try:
-            before = receipts.read_month(month)
-        except QueryError:
-            receipts.delete(key)
-            before = None
-        days = {**(before[0].days if before else {}), **written}
+
+    def make(before: MonthReceipt | None) -> MonthReceipt | None:
+        days = {**(before.days if before else {}), **written}
         left = {day: one for day, one in days.items() if one is not None}
-        if not left:
-            receipts.delete(key)
-            return
-        body = dump_month(_month(context, checkpoint, month, left))
-        try:
-            if before is None or before[1] != body:
-                receipts.write(key, body, before[2] if before else None)
-        except ConditionFailedError:
-            continue
-        return
-    raise RECEIPT_CONFLICTS(count=RACES, key=key)
+        return _month(context, checkpoint, month, left) if left else None
+
+    key = receipts.month_key(month)
+    _replace(receipts, key, lambda: receipts.read_month(month), make, dump_month)
 
 
 def _month(
