@@ -14,9 +14,9 @@ from mimir_exporter.checkpoint.outcomes import mark_exported, mark_failed, recor
 from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover
 from mimir_exporter.checkpoint.state import Checkpoint
 from mimir_exporter.checkpoint.wanted import wanted_windows
+from mimir_exporter.coverage.compute import compute_coverage
 from mimir_exporter.coverage.map import draw_map
-from mimir_exporter.coverage.states import survey
-from mimir_exporter.coverage.verdict import judge
+from mimir_exporter.coverage.summary import summarize
 from mimir_exporter.errors.source import MIMIR_UNAVAILABLE, QUERY_EXCEEDS_LIMITS
 from mimir_exporter.settings.parsers import parse_month
 from mimir_exporter.settings.settings import load_settings
@@ -70,9 +70,9 @@ def draw() -> str:
                 mark_exported(checkpoint, name, window, empty=window in silent)
     ranges = ((held[0].start, held[-1].end),)
     record_handover(checkpoint, Handover("backfill-7-2026-10-24T18-8-windows", ranges, NOW - 600))
-    coverage = survey(checkpoint, names, settings, NOW, parse_month("month", "2026-10"))
+    coverage = compute_coverage(checkpoint, names, settings, NOW, parse_month("month", "2026-10"))
     return draw_map(
-        coverage, judge(coverage), width=WIDTH, height=HEIGHT, theme="light", paper=True
+        coverage, summarize(coverage), width=WIDTH, height=HEIGHT, theme="light", paper=True
     )
 
 

@@ -20,10 +20,10 @@ from .catalog.metrics import Metric
 from .checkpoint.adopt import adopt_settings
 from .checkpoint.store import CheckpointStore
 from .compose import DEPENDENCIES, Dependencies
+from .coverage.compute import Coverage, compute_coverage
 from .coverage.map import draw_map
 from .coverage.map_style import FONT
-from .coverage.states import Coverage, survey
-from .coverage.verdict import MONTHS, judge
+from .coverage.summary import MONTHS, summarize
 from .errors import ExportError
 from .settings.parsers import parse_month
 from .settings.settings import Settings, load_settings
@@ -95,7 +95,7 @@ def read_coverage(
     names = tuple(metric.name for metric in catalog)
     # Only in memory: what the next run will take in counts already.
     adopt_settings(checkpoint, settings, names, now)
-    return survey(checkpoint, names, settings, now, span)
+    return compute_coverage(checkpoint, names, settings, now, span)
 
 
 def widget_html(found: Coverage, shown: Mapping[str, Any], function_arn: str) -> str:
@@ -105,7 +105,7 @@ def widget_html(found: Coverage, shown: Mapping[str, Any], function_arn: str) ->
     named = width >= NAMED_FROM
     picture = draw_map(
         found,
-        judge(found),
+        summarize(found),
         width=width,
         height=height,
         theme=str(shown.get("theme", "auto")),

@@ -22,7 +22,8 @@ from mimir_exporter.checkpoint.records import Handover, ReexportRequest
 from mimir_exporter.checkpoint.reexports import request_reexport
 from mimir_exporter.checkpoint.state import Checkpoint
 from mimir_exporter.checkpoint.wanted import due_metrics, due_windows, keep_from, wanted_windows
-from mimir_exporter.coverage.states import MISSING, State, survey
+from mimir_exporter.coverage.compute import compute_coverage
+from mimir_exporter.coverage.states import MISSING, State
 from mimir_exporter.settings.settings import Settings
 from mimir_exporter.timeline.intervals import intersect, subtract, union
 from mimir_exporter.timeline.windows import DAY_S, Window, window_at, windows_within
@@ -145,10 +146,10 @@ class World:
         seen = load(compact.shrink_to_limit(self.checkpoint, self.now), "x")
         adopt_settings(seen, self.settings, NAMES, self.now)
         span = (BEGIN - 12 * DAY_S, self.now)
-        coverage = survey(seen, NAMES, self.settings, self.now, span)
+        coverage = compute_coverage(seen, NAMES, self.settings, self.now, span)
         wanted = list(wanted_windows(seen, NAMES, self.settings, self.now))
         kept = keep_from(self.settings, self.now)
-        for line in coverage.lines:
+        for line in coverage.groups:
             for name in line.metrics:
                 own = union((one.start, one.end) for one, lacking in wanted if name in lacking)
                 files = union(self.bucket[name].items())

@@ -41,7 +41,8 @@ from mimir_exporter.checkpoint.wanted import (
     lag_s,
     wanted_windows,
 )
-from mimir_exporter.coverage.states import State, survey
+from mimir_exporter.coverage.compute import compute_coverage
+from mimir_exporter.coverage.states import State
 from mimir_exporter.errors import CheckpointError, ErrorDetails
 from mimir_exporter.errors.runs import EXECUTION_ENDED
 from mimir_exporter.settings.settings import Settings
@@ -598,7 +599,7 @@ def test_a_window_before_the_beginning_is_wanted_until_it_is_exported() -> None:
     make_gap(checkpoint, "cpu", window, NOW + HOUR)
     assert list(wanted_windows(checkpoint, NAMES, settings, NOW)) == [(window, ("cpu",))]
     assert [gap.metric for gap in checkpoint.gaps()] == ["cpu"]
-    assert survey(
+    assert compute_coverage(
         checkpoint, ("cpu",), settings, NOW, (window.start, window.end)
     ).counts() == Counter({State.GAP: 1})
     mark_exported(checkpoint, "cpu", window, empty=False)
@@ -742,7 +743,7 @@ def deleted_before_today() -> Checkpoint:
 
 
 def states_of(checkpoint: Checkpoint, name: str, window: Window) -> Counter[State]:
-    return survey(checkpoint, (name,), LONG, NOW, (window.start, window.end)).counts()
+    return compute_coverage(checkpoint, (name,), LONG, NOW, (window.start, window.end)).counts()
 
 
 def test_what_was_deleted_is_not_wanted_when_retention_is_longer_and_stands_as_deleted() -> None:

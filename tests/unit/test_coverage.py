@@ -17,14 +17,8 @@ from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover, ReexportRe
 from mimir_exporter.checkpoint.reexports import request_reexport
 from mimir_exporter.checkpoint.state import Checkpoint
 from mimir_exporter.checkpoint.wanted import due_windows, keep_from, wanted_windows
-from mimir_exporter.coverage.states import (
-    EXPORTED_STATES,
-    IN_SCOPE_STATES,
-    MISSING,
-    Coverage,
-    State,
-    survey,
-)
+from mimir_exporter.coverage.compute import Coverage, compute_coverage
+from mimir_exporter.coverage.states import EXPORTED_STATES, IN_SCOPE_STATES, MISSING, State
 from mimir_exporter.settings.settings import Settings
 from mimir_exporter.timeline.intervals import Intervals, covers, subtract, union
 from mimir_exporter.timeline.windows import (
@@ -42,7 +36,7 @@ NAMES = ("cpu", "memory", "labels")
 
 def state_of(coverage: Coverage, name: str, window: Window) -> State:
     """The state of a window, which must lie in one span as a whole."""
-    (line,) = (line for line in coverage.lines if name in line.metrics)
+    (line,) = (line for line in coverage.groups if name in line.metrics)
     (span,) = (span for span in line.spans if span.start <= window.start < span.end)
     assert window.end <= span.end
     return span.state
@@ -119,10 +113,10 @@ def test_the_states_are_those_of_the_checkpoint_s_own_rules(
     history: tuple[Checkpoint, Settings, dict[str, Intervals]], span: tuple[int, int]
 ) -> None:
     checkpoint, settings, files = history
-    coverage = survey(checkpoint, NAMES, settings, NOW, span)
+    coverage = compute_coverage(checkpoint, NAMES, settings, NOW, span)
     assert coverage.start <= span[0]
     assert span[1] <= coverage.end
-    for line in coverage.lines:
+    for line in coverage.groups:
         edges = [span.start for span in line.spans] + [line.spans[-1].end]
         assert (edges[0], edges[-1]) == (coverage.start, coverage.end)
         assert edges == sorted(set(edges))
@@ -147,12 +141,12 @@ def test_the_states_are_those_of_the_checkpoint_s_own_rules(
             state = state_of(coverage, name, window)
             counted[state] += 1
             one = (name, window)
-            assert (state in MISSING | {State.AGAIN}) == (one in wanted)
+            assert (state in MISSING | {State.REEXPORT_REQUESTED}) == (one in wanted)
             if state in (State.PENDING, State.FAILED):
                 assert one in planned
             if one in planned:
-                assert state in (State.PENDING, State.FAILED, State.GAP, State.AGAIN)
-            assert (state is State.IN_WORK) <= covers(held, window.start, window.end)
+                assert state in (State.PENDING, State.FAILED, State.GAP, State.REEXPORT_REQUESTED)
+            assert (state is State.IN_EXECUTION) <= covers(held, window.start, window.end)
             failure = checkpoint.failure_of(name, window)
             if state in (State.GAP, State.FAILED):
                 assert failure is not None
@@ -165,7 +159,7 @@ def test_the_states_are_those_of_the_checkpoint_s_own_rules(
             )
             if state is State.DELETED:
                 assert exported
-            if state is State.BEFORE:
+            if state is State.BEFORE_BEGINNING:
                 assert window.start < checkpoint.metrics[name].since
             if state is State.NOT_DUE:
                 assert window.end > NOW - settings.settle_time_s
@@ -178,7 +172,7 @@ def test_side_by_side_each_metric_stands_once_at_every_moment(
     history: tuple[Checkpoint, Settings, dict[str, Intervals]], span: tuple[int, int]
 ) -> None:
     checkpoint, settings, _ = history
-    coverage = survey(checkpoint, NAMES, settings, NOW, span)
+    coverage = compute_coverage(checkpoint, NAMES, settings, NOW, span)
     pieces = list(coverage.side_by_side())
     assert union(piece for piece, _ in pieces) == ((coverage.start, coverage.end),)
     counted: Counter[State] = Counter()
@@ -200,8 +194,8 @@ def test_a_year_is_no_more_work_than_a_day() -> None:
     for progress in checkpoint.metrics.values():
         progress.exported = ((unix("2025-10-01"), unix("2026-10-31")),)
     year = (unix("2025-10-01"), unix("2026-11-01"))
-    coverage = survey(checkpoint, NAMES, settings, NOW, year)
-    assert [len(line.spans) for line in coverage.lines] == [3]
+    coverage = compute_coverage(checkpoint, NAMES, settings, NOW, year)
+    assert [len(line.spans) for line in coverage.groups] == [3]
     counts = coverage.counts()
     assert counts[State.EXPORTED] == 395 * 1440 * len(NAMES)
     assert sum(counts.values()) == 396 * 1440 * len(NAMES)
@@ -218,7 +212,7 @@ def test_what_is_asked_for_again_and_not_due_stands_as_it_is() -> None:
     span = (unix("2026-10-31T09:00"), unix("2026-10-31T12:00"))
     request_reexport(checkpoint, ReexportRequest(*span, NAMES))
     later = configure(BACKFILL_DAYS="3h", SETTLE_TIME="2h")
-    assert survey(checkpoint, NAMES, later, NOW, span).counts() == {
-        State.AGAIN: 3,
+    assert compute_coverage(checkpoint, NAMES, later, NOW, span).counts() == {
+        State.REEXPORT_REQUESTED: 3,
         State.EXPORTED: 6,
     }

@@ -15,11 +15,12 @@ from mimir_exporter.checkpoint.outcomes import mark_exported, mark_failed
 from mimir_exporter.checkpoint.records import GAP_ATTEMPTS
 from mimir_exporter.checkpoint.state import Checkpoint
 from mimir_exporter.checkpoint.wanted import wanted_windows
+from mimir_exporter.coverage.compute import Coverage, compute_coverage
 from mimir_exporter.coverage.hours import absences_of, day_and_hours, hours_of
 from mimir_exporter.coverage.map import draw_map
 from mimir_exporter.coverage.map_style import LOOKS
-from mimir_exporter.coverage.states import LOST, MISSING, Coverage, State, survey
-from mimir_exporter.coverage.verdict import judge
+from mimir_exporter.coverage.states import LOST, MISSING, State
+from mimir_exporter.coverage.summary import summarize
 from mimir_exporter.settings.parsers import parse_month
 from mimir_exporter.settings.settings import load_settings
 from mimir_exporter.timeline.windows import windows_within
@@ -62,7 +63,7 @@ def covered(time_frame: str = "1h") -> Coverage:
     for window in gap:
         for attempt in range(GAP_ATTEMPTS):
             mark_failed(checkpoint, "labels", window, refused(HOSTILE), NOW + attempt)
-    return survey(checkpoint, NAMES, settings, NOW, OCTOBER)
+    return compute_coverage(checkpoint, NAMES, settings, NOW, OCTOBER)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ def coverage() -> Coverage:
 
 
 def draw(coverage: Coverage, width: int = 1200, height: int = 560) -> ElementTree.Element:
-    picture = draw_map(coverage, judge(coverage), width=width, height=height, theme="light")
+    picture = draw_map(coverage, summarize(coverage), width=width, height=height, theme="light")
     return ElementTree.fromstring(picture)  # noqa: S314 - our own
 
 
@@ -105,7 +106,7 @@ def test_what_is_missing_is_named_with_its_reason(coverage: Coverage) -> None:
 
 def test_nothing_in_it_can_run_or_reach_out(coverage: Coverage) -> None:
     for theme in ("light", "dark", "auto"):
-        picture = draw_map(coverage, judge(coverage), width=900, height=500, theme=theme)
+        picture = draw_map(coverage, summarize(coverage), width=900, height=500, theme=theme)
         tags = {element.tag.removeprefix(SVG) for element in ElementTree.fromstring(picture).iter()}  # noqa: S314
         assert tags <= {"svg", "style", "g", "title", "rect", "path", "circle", "text"}
         assert not re.search(r"href|url\(|@import|\son[a-z]+=", picture)
@@ -124,7 +125,9 @@ def test_each_state_can_be_told_without_its_colour() -> None:
     for theme in ("light", "dark"):
         colours = Counter(getattr(look, theme) for look in LOOKS.values())
         assert [colour for colour, count in colours.items() if count > 1] == [
-            LOOKS[State.AGAIN].light if theme == "light" else LOOKS[State.AGAIN].dark
+            LOOKS[State.REEXPORT_REQUESTED].light
+            if theme == "light"
+            else LOOKS[State.REEXPORT_REQUESTED].dark
         ]
 
 
@@ -133,7 +136,7 @@ def test_an_hour_shows_the_worst_of_the_windows_that_touch_it(time_frame: str) -
     coverage = covered(time_frame)
     shown = {hour.start: hour.state for hour in hours_of(coverage)}
     assert list(shown) == list(range(*OCTOBER, 3600))
-    for line in coverage.lines:
+    for line in coverage.groups:
         for span in line.spans:
             if span.state in MISSING:
                 for start in range(span.start - span.start % 3600, span.end, 3600):
@@ -175,7 +178,9 @@ def survey_of_september(coverage: Coverage) -> Coverage:
     settings = load_settings({"S3_BUCKET": "bucket", "S3_PREFIX": "k8s", "CLUSTER_NAME": "prod"})
     checkpoint = Checkpoint()
     adopt_settings(checkpoint, settings, NAMES, coverage.now)
-    return survey(checkpoint, NAMES, settings, coverage.now, parse_month("month", "2026-09"))
+    return compute_coverage(
+        checkpoint, NAMES, settings, coverage.now, parse_month("month", "2026-09")
+    )
 
 
 def milliseconds(text: str) -> int:

@@ -20,8 +20,9 @@ from mimir_exporter.checkpoint.records import PartialExport, ReexportRequest
 from mimir_exporter.checkpoint.reexports import request_reexport
 from mimir_exporter.checkpoint.state import Checkpoint
 from mimir_exporter.checkpoint.wanted import wanted_windows
-from mimir_exporter.coverage.states import State, survey
-from mimir_exporter.coverage.verdict import judge
+from mimir_exporter.coverage.compute import compute_coverage
+from mimir_exporter.coverage.states import State
+from mimir_exporter.coverage.summary import summarize
 from mimir_exporter.storage.covering import uncovered
 from mimir_exporter.storage.manifest import ManifestFile
 from mimir_exporter.timeline.windows import Window
@@ -40,7 +41,7 @@ def in_part(part: PartialExport = PART) -> Checkpoint:
 
 def state_of(checkpoint: Checkpoint, name: str = "cpu") -> State:
     span = (WINDOW.start, WINDOW.end)
-    ((state, _),) = survey(checkpoint, [name], configure(), NOW, span).counts().items()
+    ((state, _),) = compute_coverage(checkpoint, [name], configure(), NOW, span).counts().items()
     return state
 
 
@@ -63,9 +64,11 @@ def test_it_is_tried_again_and_missing_until_then() -> None:
     assert "cpu" in wanted[WINDOW]
     assert state_of(checkpoint) is State.IN_PART
     export_all(checkpoint, configure(), ["memory"], NOW)
-    verdict = judge(survey(checkpoint, ["cpu"], configure(), NOW, (WINDOW.start, WINDOW.end)))
-    assert verdict.outcome == "incomplete"
-    assert "1 is exported in part: the source had more of it" in verdict.answer
+    summary = summarize(
+        compute_coverage(checkpoint, ["cpu"], configure(), NOW, (WINDOW.start, WINDOW.end))
+    )
+    assert summary.outcome == "incomplete"
+    assert "1 is exported in part: the source had more of it" in summary.answer
     mark_exported(checkpoint, "cpu", WINDOW, empty=False)
     assert state_of(checkpoint) is State.EXPORTED
     assert (checkpoint.metrics["cpu"].in_part, checkpoint.failures) == ((), [])

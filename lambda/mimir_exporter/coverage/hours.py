@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from ..timeline.windows import DAY_S
-from .states import LOST, MISSING, SEVERITY, WORDS, Coverage, State
+from .compute import Coverage
+from .states import LOST, MISSING, SEVERITY, WORDS, State
 
 HOUR_S = 3600
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -116,7 +117,7 @@ def _named(names: tuple[str, ...], of: int) -> str:
 
 def _reason(coverage: Coverage, start: int, end: int, state: State, names: tuple[str, ...]) -> str:
     """Why: the last failure of one of the metrics, or the execution that has it."""
-    if state is State.IN_WORK:
+    if state is State.IN_EXECUTION:
         return ", ".join(
             name
             for name, ranges in coverage.executions.items()

@@ -11,18 +11,17 @@ from datetime import UTC, datetime
 from html import escape
 
 from ..timeline.windows import DAY_S
+from .compute import Coverage
 from .hours import HOUR_S, WEEKDAYS, Absence, Hour, absences_of, day_and_hours, hours_of
 from .map_style import LOOKS, style_sheet
-from .states import WORDS, Coverage, State
-from .verdict import Verdict
+from .map_text import text, text_width, wrapped
+from .states import WORDS, State
+from .summary import CoverageSummary
 
 # Below this a map cannot be read.
 LEAST_WIDTH, LEAST_HEIGHT = 360, 240
 # A widget wider than this has what is missing beside the map, a narrower one below it.
 SIDE_FROM, SIDE_WIDTH = 820, 330
-# Characters are no wider than this part of their size on average, in any font that may be there.
-CHARACTER = 0.58
-BOLD_CHARACTER = 0.64
 SHORT_PX = 500  # with less height the words above the map are fewer
 LINE_PX = 17
 AXIS_PX = 16
@@ -46,7 +45,7 @@ class Box:
 
 def draw_map(
     coverage: Coverage,
-    verdict: Verdict,
+    summary: CoverageSummary,
     *,
     width: int,
     height: int,
@@ -63,7 +62,7 @@ def draw_map(
     margin = 16 if paper else 2
     inner = Box(margin, margin, width - 2 * margin, height - 2 * margin)
     absences = absences_of(coverage)
-    head, head_px = _head(verdict, inner, spare=spare)
+    head, head_px = _head(summary, inner, spare=spare)
     legend, legend_px = _legend(coverage, inner)
     body = Box(inner.x, inner.y + head_px, inner.width, inner.height - head_px - legend_px)
     down = body.y + body.height - inner.y
@@ -82,26 +81,26 @@ def draw_map(
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="cov" role="img" width="{width}" '
         f'height="{height}" viewBox="0 0 {width} {height}" '
-        f'aria-label="{escape(verdict.answer)}">'
+        f'aria-label="{escape(summary.answer)}">'
         f"<style>{style_sheet(theme)}</style>{ground}{''.join(parts)}</svg>"
     )
 
 
-def _head(verdict: Verdict, box: Box, *, spare: float) -> tuple[str, float]:
-    """The verdict and its notes, and the height that they took; `spare` stays free at the right."""
-    parts = [_badge(verdict.outcome, box.x + 10, box.y + 13)]
+def _head(summary: CoverageSummary, box: Box, *, spare: float) -> tuple[str, float]:
+    """The summary and its notes, and the height that they took; `spare` stays free at the right."""
+    parts = [_badge(summary.outcome, box.x + 10, box.y + 13)]
     y = box.y + 19
-    for line in _wrapped(verdict.headline, box.width - 30 - spare, 18, most=3, bold=True):
-        parts.append(_text(box.x + 30, y, line, 18, bold=True))
+    for line in wrapped(summary.headline, box.width - 30 - spare, 18, most=3, bold=True):
+        parts.append(text(box.x + 30, y, line, 18, bold=True))
         y += 22
-    detail = f"{verdict.detail[:1].upper()}{verdict.detail[1:]}." if verdict.detail else ""
-    for line in _wrapped(detail, box.width - 30, 13, most=3 if box.height > SHORT_PX else 2):
-        parts.append(_text(box.x + 30, y, line, 13))
+    detail = f"{summary.detail[:1].upper()}{summary.detail[1:]}." if summary.detail else ""
+    for line in wrapped(detail, box.width - 30, 13, most=3 if box.height > SHORT_PX else 2):
+        parts.append(text(box.x + 30, y, line, 13))
         y += LINE_PX
-    for line in _wrapped(
-        " ".join(verdict.notes), box.width - 30, 12, most=2 if box.height > SHORT_PX else 1
+    for line in wrapped(
+        " ".join(summary.notes), box.width - 30, 12, most=2 if box.height > SHORT_PX else 1
     ):
-        parts.append(_text(box.x + 30, y, line, 12, muted=True))
+        parts.append(text(box.x + 30, y, line, 12, muted=True))
         y += LINE_PX
     return "".join(parts), y - box.y - 4
 
@@ -148,9 +147,9 @@ def _grid(coverage: Coverage, box: Box) -> str:
 
 def _hour_axis(box: Box, pitch: float) -> Iterator[str]:
     every = 1 if pitch >= 34 else 3 if pitch >= 11 else 6
-    yield _text(box.x + LABEL_PX - 8, box.y + 10, "UTC", 11, muted=True, end=True)
+    yield text(box.x + LABEL_PX - 8, box.y + 10, "UTC", 11, muted=True, end=True)
     for hour in range(0, 24, every):
-        yield _text(box.x + LABEL_PX + hour * pitch, box.y + 10, f"{hour:02}", 11, muted=True)
+        yield text(box.x + LABEL_PX + hour * pitch, box.y + 10, f"{hour:02}", 11, muted=True)
 
 
 def _day_label(x: float, y: float, start: int, *, today: bool) -> str:
@@ -158,7 +157,7 @@ def _day_label(x: float, y: float, start: int, *, today: bool) -> str:
     words = f"{WEEKDAYS[day.weekday()]} {day.day}"
     weekend = day.weekday() >= 5
     mark = f'<path class="cov-here" d="M{x} {y - 7.5}l5 3.7l-5 3.7z"/>' if today else ""
-    label = _text(x + LABEL_PX - 8, y, words, 11, bold=today, muted=weekend and not today, end=True)
+    label = text(x + LABEL_PX - 8, y, words, 11, bold=today, muted=weekend and not today, end=True)
     return mark + label
 
 
@@ -214,92 +213,48 @@ def _legend(coverage: Coverage, box: Box) -> tuple[str, float]:
         if not counts[state]:
             continue
         words = WORDS[state] + ("" if state is State.NOT_DUE else f" {counts[state]:,}")
-        needs = 19 + _width(words, 12)
+        needs = 19 + text_width(words, 12)
         if x > box.x and x + needs > box.x + box.width:
             x, y = box.x, y + LINE_PX + 1
         parts.append(
             f'<rect class="cov-{LOOKS[state].slug}" x="{x + 0.5:.1f}" y="{y + 0.5:.1f}" width="12" '
             f'height="11" rx="2"/>{_sign(state, Box(x, y, 13, 12))}'
         )
-        parts.append(_text(x + 19, y + 10, words, 12, muted=True))
+        parts.append(text(x + 19, y + 10, words, 12, muted=True))
         x += needs + 16
     return "".join(parts), y + 14 - box.y
 
 
 def _absences(absences: Sequence[Absence], box: Box) -> str:
     """What is missing, named, as far as the place suffices; then how much more there is."""
-    parts = [_text(box.x, box.y + 11, "What is missing", 13, bold=True)]
+    parts = [text(box.x, box.y + 11, "What is missing", 13, bold=True)]
     y = box.y + 11 + LINE_PX + 4
     bottom = box.y + box.height
     for number, one in enumerate(absences):
         what = f"{day_and_hours(one.start, one.end)}: {one.metrics}"
-        lines = _wrapped(what, box.width - 20, 12, most=2, bold=True)
+        lines = wrapped(what, box.width - 20, 12, most=2, bold=True)
         left = len(absences) - number
         room = int((bottom - y - (LINE_PX if left > 1 else 0)) / (LINE_PX - 2)) + 1
         if number and room <= len(lines):
             parts.append(
-                _text(box.x + 20, y, f"and {left} more; ask for the status", 12, muted=True)
+                text(box.x + 20, y, f"and {left} more; ask for the status", 12, muted=True)
             )
             break
         why = f"{WORDS[one.state]} {one.reason}".strip()
-        reasons = _wrapped(why, box.width - 20, 12, most=min(max(room - len(lines), 1), 5))
+        reasons = wrapped(why, box.width - 20, 12, most=min(max(room - len(lines), 1), 5))
         look = Box(box.x, y - 10, 12, 12)
         parts.append(
             f'<rect class="cov-{LOOKS[one.state].slug}" x="{look.x:.1f}" y="{look.y:.1f}" '
             f'width="12" height="12" rx="2"/>{_sign(one.state, look)}'
         )
         for line in lines:
-            parts.append(_text(box.x + 20, y, line, 12, bold=True))
+            parts.append(text(box.x + 20, y, line, 12, bold=True))
             y += LINE_PX - 2
         for line in reasons:
-            parts.append(_text(box.x + 20, y, line, 12, muted=True))
+            parts.append(text(box.x + 20, y, line, 12, muted=True))
             y += LINE_PX - 2
         y += 5
     return f'<g class="cov-missing">{"".join(parts)}</g>'
-
-
-def _text(
-    x: float,
-    y: float,
-    words: str,
-    size: int,
-    *,
-    bold: bool = False,
-    muted: bool = False,
-    end: bool = False,
-) -> str:
-    look = ' font-weight="600"' if bold else ""
-    look += ' text-anchor="end"' if end else ""
-    kind = ' class="cov-muted"' if muted else ""
-    return f'<text{kind} x="{x:.1f}" y="{y:.1f}" font-size="{size}"{look}>{escape(words)}</text>'
-
-
-def _width(words: str, size: int, *, bold: bool = False) -> float:
-    return len(words) * size * (BOLD_CHARACTER if bold else CHARACTER)
-
-
-def _cut(words: str, width: float, size: int, *, bold: bool = False) -> str:
-    most = int(width / (size * (BOLD_CHARACTER if bold else CHARACTER)))
-    return words if len(words) <= most else words[: max(most - 1, 0)].rstrip() + "…"
-
-
-def _wrapped(text: str, width: float, size: int, *, most: int, bold: bool = False) -> list[str]:
-    """Lines of words; what does not fit into `most` of them ends in an ellipsis."""
-    lines: list[str] = []
-    longest = max(int(width / (size * (BOLD_CHARACTER if bold else CHARACTER))), 1)
-    rest = [
-        word[first : first + longest]
-        for word in text.split()
-        for first in range(0, len(word), longest)
-    ]
-    while rest and len(lines) < most:
-        line = rest.pop(0)
-        while rest and _width(f"{line} {rest[0]}", size, bold=bold) <= width:
-            line += f" {rest.pop(0)}"
-        lines.append(line)
-    if rest:
-        lines[-1] = " ".join((lines[-1], *rest))
-    return [_cut(line, width, size, bold=bold) for line in lines]
 
 
 def _weekday(moment: int) -> int:

@@ -24,9 +24,9 @@ LOOKS = {
     State.EXPORTED: Look("exported", "#4795cf", "#3d83bb"),
     State.AUDITED: Look("audited", "#2f74ab", "#62a5d8"),
     State.UNAUDITABLE: Look("unauditable", "#7f9bb3", "#587a99", "dot"),
-    State.UNSTABLE: Look("unstable", "#6f7fc4", "#8d9be0", "slash"),
+    State.SOURCE_UNSTABLE: Look("unstable", "#6f7fc4", "#8d9be0", "slash"),
     State.EMPTY: Look("empty", "#c4dff2", "#27587d"),
-    State.AGAIN: Look("again", "#4795cf", "#3d83bb", "ring"),
+    State.REEXPORT_REQUESTED: Look("again", "#4795cf", "#3d83bb", "ring"),
     State.GAP: Look("gap", "#c5351b", "#ff6d55", "cross"),
     State.NOTHING_LEFT: Look("nothingleft", "#a02060", "#f06fae", "bar"),
     State.MISSED_PAST_RETENTION: Look("lapsed", "#8c3d6b", "#d78cba", "cross"),
@@ -34,10 +34,10 @@ LOOKS = {
     State.UNCONFIRMED: Look("unconfirmed", "#8fb8a4", "#4f8a70", "ring"),
     State.FAILED: Look("failed", "#ee9a3c", "#e58d35", "slash"),
     State.PENDING: Look("pending", "#f7e3ad", "#7d6a35", "ring"),
-    State.IN_WORK: Look("work", "#f3cf73", "#c99f3b", "dot"),
+    State.IN_EXECUTION: Look("work", "#f3cf73", "#c99f3b", "dot"),
     State.ACCEPTED: Look("accepted", "#b9a3b2", "#6f5a68", "dash"),
     State.DELETED: Look("deleted", "#cfd4db", "#424b57", "dash"),
-    State.BEFORE: Look("before", "#eef0f3", "#222b37"),
+    State.BEFORE_BEGINNING: Look("before", "#eef0f3", "#222b37"),
     State.NOT_DUE: Look("notdue", "transparent", "transparent"),
 }
 
@@ -64,7 +64,7 @@ def _rules(theme: str) -> str:
         f".cov-{look.slug}{{fill:{look.dark if theme == 'dark' else look.light}}}"
         for look in LOOKS.values()
     )
-    pale = ",".join(f".cov-on-{LOOKS[state].slug}" for state in (State.PENDING, State.IN_WORK))
+    pale = ",".join(f".cov-on-{LOOKS[state].slug}" for state in (State.PENDING, State.IN_EXECUTION))
     return (
         f".cov text{{font-family:{FONT};fill:{_INK[theme]}}}"
         f".cov .cov-muted{{fill:{_MUTED[theme]}}}"

@@ -15,7 +15,8 @@ from ..storage.manifest import Manifest, ManifestStore
 from ..storage.objects import ObjectStore, StoredKey
 from ..timeline.deadline import Deadline
 from ..timeline.windows import DAY_S, windows_within
-from .states import Coverage, State
+from .compute import Coverage
+from .states import State
 
 # A listing waits for the network: so many at once.
 LISTINGS = 8
@@ -27,7 +28,7 @@ _PROMISED = frozenset(
         State.EXPORTED,
         State.AUDITED,
         State.UNAUDITABLE,
-        State.UNSTABLE,
+        State.SOURCE_UNSTABLE,
         State.IN_PART,
         State.UNCONFIRMED,
     }
@@ -215,10 +216,10 @@ def _day_folders(coverage: Coverage) -> dict[str, int]:
 
 def _promised(coverage: Coverage, start: int, end: int) -> Iterator[tuple[str, int]]:
     """Metric and window start of all in [start, end) that was exported with series."""
-    for line in coverage.lines:
-        for span in line.spans:
+    for group in coverage.groups:
+        for span in group.spans:
             low, high = max(span.start, start), min(span.end, end)
             if span.state in _PROMISED and low < high:
                 for window in windows_within(coverage.schedules, low, high):
-                    for metric in line.metrics:
+                    for metric in group.metrics:
                         yield metric, window.start

@@ -20,8 +20,9 @@ from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Acceptance, Handover
 from mimir_exporter.checkpoint.reexports import request_reexport
 from mimir_exporter.checkpoint.state import Checkpoint
 from mimir_exporter.checkpoint.wanted import wanted_windows
-from mimir_exporter.coverage.states import WORDS, State, survey
-from mimir_exporter.coverage.verdict import Verdict, judge, range_name, spoken
+from mimir_exporter.coverage.compute import compute_coverage
+from mimir_exporter.coverage.states import WORDS, State
+from mimir_exporter.coverage.summary import CoverageSummary, range_name, spoken, summarize
 from mimir_exporter.settings.parsers import parse_month
 from mimir_exporter.settings.settings import Settings, load_settings
 from mimir_exporter.timeline.intervals import subtract
@@ -65,20 +66,20 @@ def ask(
     span: tuple[int, int] = OCTOBER,
     now: int = NOVEMBER_5,
     names: tuple[str, ...] = NAMES,
-) -> Verdict:
+) -> CoverageSummary:
     adopt_settings(checkpoint, settings, names, now)
-    return judge(survey(checkpoint, names, settings, now, span))
+    return summarize(compute_coverage(checkpoint, names, settings, now, span))
 
 
 UNAUDITED = "None of it is audited."
 
 
-def said(found: Verdict) -> str:
+def said(found: CoverageSummary) -> str:
     """Without the note on the audit, which has tests of its own."""
     return f"{found.outcome}. {found.message}".removesuffix(f" {UNAUDITED}")
 
 
-def on_the_page(found: Verdict) -> bool:
+def on_the_page(found: CoverageSummary) -> bool:
     """Whether docs/coverage.md has this answer as its example."""
     return f"| `{found.outcome}` | {found.answer} |" in PAGE
 
@@ -417,8 +418,8 @@ def test_the_answer_names_what_cannot_be_audited() -> None:
             f"The source is unstable for 1 metric-window ({where}).",
         ),
     )
-    coverage = survey(checkpoint, NAMES, settings, NOVEMBER_5, OCTOBER)
-    assert coverage.counts()[State.UNAUDITABLE] == coverage.counts()[State.UNSTABLE] == 1
+    coverage = compute_coverage(checkpoint, NAMES, settings, NOVEMBER_5, OCTOBER)
+    assert coverage.counts()[State.UNAUDITABLE] == coverage.counts()[State.SOURCE_UNSTABLE] == 1
     mark_exported(checkpoint, "metric_2", gone, empty=False)
     mark_audited(checkpoint, "metric_2", gone)
     assert len(ask(checkpoint, settings).notes) == 2

@@ -11,7 +11,8 @@ from ..events import StatusOutcome
 from ..timeline.intervals import Intervals, subtract, union
 from ..timeline.windows import DAY_S
 from ..words import counted
-from .states import EXPORTED_STATES, IN_SCOPE_STATES, LOST, MISSING, Coverage, State
+from .compute import Coverage
+from .states import EXPORTED_STATES, IN_SCOPE_STATES, LOST, MISSING, State
 
 MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",
@@ -38,12 +39,12 @@ _WORDS = {
     ),
     State.FAILED: ("failed and will be tried again", "failed and will be tried again"),
     State.PENDING: ("is pending", "are pending"),
-    State.IN_WORK: ("is in Step Functions", "are in Step Functions"),
+    State.IN_EXECUTION: ("is in Step Functions", "are in Step Functions"),
 }
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CoverageSummary:
     """`outcome` is for programs, `headline` and `detail` make a sentence, `notes` go with it."""
 
     outcome: StatusOutcome
@@ -62,7 +63,7 @@ class Verdict:
         return " ".join((self.answer, *self.notes))
 
 
-def judge(coverage: Coverage) -> Verdict:
+def summarize(coverage: Coverage) -> CoverageSummary:
     """Whether the range is complete, and if not, what about it."""
     name = range_name(coverage.start, coverage.end)
     counts = coverage.counts()
@@ -75,7 +76,7 @@ def judge(coverage: Coverage) -> Verdict:
         return _deleted(name, counts)
     figures = _figures(coverage, counts)
     if there == counts[State.EMPTY] and there and not missing:
-        return Verdict(
+        return CoverageSummary(
             "empty",
             f"{name} is exported but empty",
             f"Mimir had no series of any metric in {figures}; check the tenant and the data "
@@ -99,7 +100,7 @@ def judge(coverage: Coverage) -> Verdict:
         what = ", ".join(
             f"{count:,} {_WORDS[state][count != 1]}" for state, count in missing.items()
         )
-        return Verdict(
+        return CoverageSummary(
             "incomplete",
             f"{name} is not complete{so_far}",
             f"{figures}; {what}",
@@ -111,17 +112,17 @@ def judge(coverage: Coverage) -> Verdict:
             f"from {spoken(low)} on{until}" if high == to_date else _from_to(low, high)
             for low, high in subtract(wanted, mixed)
         ]
-        return Verdict(
+        return CoverageSummary(
             "partial",
             f"{name} is complete only {_listed(stretches) or 'in part'}",
             f"{figures}; {cut[0].lower()}{cut[1:]}",
             notes,
         )
     if to_come:
-        return Verdict(
+        return CoverageSummary(
             "complete_so_far", f"{name} is complete so far, up to {spoken(ends)}", figures, notes
         )
-    return Verdict("complete", f"{name} is complete", figures, notes)
+    return CoverageSummary("complete", f"{name} is complete", figures, notes)
 
 
 def range_name(start: int, end: int) -> str:
@@ -162,32 +163,34 @@ def _figures(coverage: Coverage, counts: Counter[State]) -> str:
             of += begun
             whole += begun if live <= EXPORTED_STATES else 0
     metrics = sum(
-        len(line.metrics)
-        for line in coverage.lines
-        if any(span.state in IN_SCOPE_STATES and span.state != State.DELETED for span in line.spans)
+        len(group.metrics)
+        for group in coverage.groups
+        if any(
+            span.state in IN_SCOPE_STATES and span.state != State.DELETED for span in group.spans
+        )
     )
     there, due = _sum(counts, EXPORTED_STATES), _sum(counts, IN_SCOPE_STATES - {State.DELETED})
     windows, of_metrics = counted(of, "window"), counted(metrics, "metric")
     return f"{whole:,} of {windows} of {of_metrics}, {there:,} of {due:,} metric by metric"
 
 
-def _nothing_due(coverage: Coverage, name: str, counts: Counter[State]) -> Verdict:
-    if counts[State.BEFORE] and not counts[State.NOT_DUE]:
-        return Verdict(
+def _nothing_due(coverage: Coverage, name: str, counts: Counter[State]) -> CoverageSummary:
+    if counts[State.BEFORE_BEGINNING] and not counts[State.NOT_DUE]:
+        return CoverageSummary(
             "not_wanted",
             f"{name} is not exported",
             "it lies before the beginning of the export; export the range by hand if Mimir still "
             "has it",
         )
     if coverage.start > coverage.now:
-        return Verdict("not_due", f"{name} is still to come")
-    return Verdict("not_due", f"{name} has begun, and nothing of it is due yet")
+        return CoverageSummary("not_due", f"{name} is still to come")
+    return CoverageSummary("not_due", f"{name} has begun, and nothing of it is due yet")
 
 
-def _deleted(name: str, counts: Counter[State]) -> Verdict:
+def _deleted(name: str, counts: Counter[State]) -> CoverageSummary:
     had = counts[State.DELETED]
     of = had + _sum(counts, LOST)
-    return Verdict(
+    return CoverageSummary(
         "deleted",
         f"{name} is no longer here",
         f"RETENTION_DAYS has deleted its files; {had:,} of {of:,} windows of metrics had been "
@@ -205,7 +208,7 @@ def _to_date(coverage: Coverage) -> int:
 def _partly_deleted(coverage: Coverage) -> Intervals:
     """Where some metrics were exported again after retention had deleted them, and others not."""
     deleted = coverage.ranges_where(any_of=[State.DELETED])
-    return subtract(deleted, coverage.ranges_where(all_of=[State.DELETED, State.BEFORE]))
+    return subtract(deleted, coverage.ranges_where(all_of=[State.DELETED, State.BEFORE_BEGINNING]))
 
 
 def _cut(coverage: Coverage, holes: Intervals, mixed: Intervals) -> str:
@@ -230,10 +233,10 @@ def _began_late(coverage: Coverage) -> tuple[str, ...]:
     """Metrics that were not wanted yet while others were."""
     wanted = coverage.ranges_where(any_of=IN_SCOPE_STATES)
     late: list[str] = []
-    for line in coverage.lines:
-        before = [span for span in line.spans if span.state is State.BEFORE]
+    for group in coverage.groups:
+        before = [span for span in group.spans if span.state is State.BEFORE_BEGINNING]
         if any(_overlaps(wanted, span.start, span.end) for span in before):
-            late += line.metrics
+            late += group.metrics
     if not late:
         return ()
     return (f"Wanted only later, and not counted before that: {_listed(late)}.",)
@@ -242,7 +245,7 @@ def _began_late(coverage: Coverage) -> tuple[str, ...]:
 def _without_any_series(coverage: Coverage) -> tuple[str, ...]:
     # Where a single metric is exported, its being empty says nothing of the source.
     ranges = coverage.ranges_where(
-        any_of=[State.EMPTY], all_of=[State.EMPTY, State.BEFORE, State.NOT_DUE]
+        any_of=[State.EMPTY], all_of=[State.EMPTY, State.BEFORE_BEGINNING, State.NOT_DUE]
     )
     count = sum(coverage.windows(*one) for one in ranges)
     if not count or len(coverage.metrics) < 2:
@@ -253,7 +256,7 @@ def _without_any_series(coverage: Coverage) -> tuple[str, ...]:
 
 
 def _again(counts: Counter[State]) -> tuple[str, ...]:
-    count = counts[State.AGAIN]
+    count = counts[State.REEXPORT_REQUESTED]
     return (f"A reexport of {counted(count, 'metric-window')} is requested.",) if count else ()
 
 
@@ -271,7 +274,7 @@ def _audited(coverage: Coverage) -> tuple[str, ...]:
     ]
     for state, what in (
         (State.UNAUDITABLE, "{} cannot be audited"),
-        (State.UNSTABLE, "The source is unstable for {}"),
+        (State.SOURCE_UNSTABLE, "The source is unstable for {}"),
     ):
         if count := coverage.counts()[state]:
             where = _listed([_from_to(*one) for one in coverage.ranges_where(any_of=[state])])
