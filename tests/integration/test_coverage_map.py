@@ -122,7 +122,7 @@ def test_the_map_fits_its_widget_and_names_the_gap(
     assert seen["outside"] == []
     assert seen["contrast"] > 4.5
     words = " ".join(seen["words"])
-    assert words.startswith("March 2025 is not complete so far, up to 1 March 2025, 12:00 UTC")
+    assert words.startswith("March 2025 is incomplete as of 1 March 2025, 12:00 UTC")
     assert "Sat 1, 07:00 to 09:00: pod_info" in words
     assert "gap (5 tries): " in words
     assert size[0] < 800 or "The query exceeds Mimir's limits" in words

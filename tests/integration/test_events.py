@@ -462,14 +462,14 @@ def test_status_answers_for_a_month(small: Function) -> None:
     small.export()
     february = small.export({"action": "status", "month": "2025-02"})
     assert february["message"] == (
-        "February 2025 is complete only from 28 February 2025, 23:00 UTC on: 1 of 1 window of "
-        "3 metrics, 3 of 3 metric by metric; the export begins on 28 February 2025, 23:00 UTC. "
+        "February 2025 is complete only from 28 February 2025, 23:00 UTC on: 1/1 window (3/3 "
+        "metric-windows); the export begins on 28 February 2025, 23:00 UTC. "
         "None of it is audited."
     )
     march = small.export({"action": "status", "month": "2025-03", "files": True})
     assert march["message"] == (
-        "March 2025 is complete so far, up to 1 March 2025, 12:00 UTC: 12 of 12 windows of "
-        "3 metrics, 36 of 36 metric by metric. None of it is audited."
+        "March 2025 is complete as of 1 March 2025, 12:00 UTC: 12/12 windows (36/36 "
+        "metric-windows). None of it is audited."
     )
     assert march["files"]["counted_whole"]
 

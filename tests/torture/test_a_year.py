@@ -94,7 +94,7 @@ def test_a_year_of_runs_is_complete_and_says_so(
         found = ask_for_month(last, start)
         assert found["outcome"] == "deleted", found["message"]
         assert not found["pending_windows"]
-        assert re.search(r" (\d+) of \1 windows of metrics had been exported", found["message"])
+        assert re.search(r" (\d+) of \1 metric-windows had been exported", found["message"])
     assert ask_for_month(last, months[11])["outcome"] == "complete"
     kept_since = BEGIN + (DAYS - 40) * DAY_S
     assert min(map(start_of, last.file_keys())) == kept_since

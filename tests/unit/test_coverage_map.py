@@ -101,7 +101,7 @@ def test_what_is_missing_is_named_with_its_reason(coverage: Coverage) -> None:
     assert "What is missing" in words
     assert "Tue 20, 03:00 to 06:00: labels" in words
     assert "gap (5 tries): Mimir rejects the query (HTTP 500: <script>" in words
-    assert "October 2026 is not complete so far" in words
+    assert "October 2026 is incomplete as of" in words
 
 
 def test_nothing_in_it_can_run_or_reach_out(coverage: Coverage) -> None:

@@ -117,8 +117,7 @@ def test_a_complete_month() -> None:
     settings = configure()
     found = ask(exported(settings), settings)
     assert said(found) == (
-        "complete. October 2026 is complete: 744 of 744 windows of 20 metrics, 14,880 of 14,880 "
-        "metric by metric."
+        "complete. October 2026 is complete: 744/744 windows (14,880/14,880 metric-windows)."
     )
     assert found.message == f"{found.answer} {UNAUDITED}"
 
@@ -137,8 +136,7 @@ def test_a_month_with_gaps_and_what_else_can_be_missing() -> None:
     assert on_the_page(ask(checkpoint, settings))
     assert said(ask(checkpoint, settings)) == (
         "incomplete. "
-        "October 2026 is not complete: 738 of 744 windows of 20 metrics, 14,873 of 14,880 metric "
-        "by metric; "
+        "October 2026 is incomplete: 738/744 windows (14,873/14,880 metric-windows); "
         "3 are gaps, 1 failed and will be tried again, 2 are pending, 1 is in Step Functions."
     )
 
@@ -148,8 +146,8 @@ def test_a_month_in_which_the_export_began() -> None:
     found = ask(exported(settings), settings)
     assert said(found) == (
         "partial. "
-        "October 2026 is complete only from 10 October 2026, 12:00 UTC on: 516 of 516 windows of "
-        "20 metrics, 10,320 of 10,320 metric by metric; the export begins on 10 October 2026, "
+        "October 2026 is complete only from 10 October 2026, 12:00 UTC on: 516/516 windows "
+        "(10,320/10,320 metric-windows); the export begins on 10 October 2026, "
         "12:00 UTC."
     )
     before = ask(exported(settings), settings, parse_month("month", "2026-09"))
@@ -164,14 +162,14 @@ def test_a_month_that_is_not_over() -> None:
     found = ask(checkpoint, settings, now=now)
     assert said(found) == (
         "complete_so_far. "
-        "October 2026 is complete so far, up to 15 October 2026, 10:00 UTC: 346 of 346 windows of "
-        "20 metrics, 6,920 of 6,920 metric by metric."
+        "October 2026 is complete as of 15 October 2026, 10:00 UTC: 346/346 windows (6,920/6,920 "
+        "metric-windows)."
     )
     forget(checkpoint, "metric_0", "2026-10-15T09:00", 1)
     found = ask(checkpoint, settings, now=now)
     assert found.outcome == "incomplete"
     assert found.answer.startswith(
-        "October 2026 is not complete so far, up to 15 October 2026, 10:00 UTC: 345 of 346"
+        "October 2026 is incomplete as of 15 October 2026, 10:00 UTC: 345/346"
     )
     later = ask(checkpoint, settings, parse_month("month", "2026-11"), now=now)
     assert said(later) == ("not_due. November 2026 is still to come.")
@@ -185,7 +183,7 @@ def test_a_month_that_began_and_is_not_over() -> None:
     now = unix("2026-10-15T10:20")
     assert ask(exported(settings, now), settings, now=now).answer == (
         "October 2026 is complete only from 10 October 2026 on and up to 15 October 2026, 10:00 "
-        "UTC: 130 of 130 windows of 20 metrics, 2,600 of 2,600 metric by metric; the export "
+        "UTC: 130/130 windows (2,600/2,600 metric-windows); the export "
         "begins on 10 October "
         "2026."
     )
@@ -197,14 +195,15 @@ def test_a_month_that_retention_deletes() -> None:
     gone = configure(RETENTION_DAYS="30")
     assert said(ask(checkpoint, gone, now=unix("2026-12-10"))) == (
         "deleted. "
-        "October 2026 is no longer here: RETENTION_DAYS has deleted its files; 14,880 of 14,880 "
-        "windows of metrics had been exported."
+        "October 2026 was deleted by retention: RETENTION_DAYS has deleted its files; 14,880 of "
+        "14,880 "
+        "metric-windows had been exported."
     )
     half = ask(checkpoint, gone, now=unix("2026-11-15T01:00"))
     assert said(half) == (
         "partial. "
-        "October 2026 is complete only from 16 October 2026 on: 384 of 384 windows of 20 metrics, "
-        "7,680 of 7,680 metric by metric; the files before 16 October 2026 were deleted by "
+        "October 2026 is complete only from 16 October 2026 on: 384/384 windows (7,680/7,680 "
+        "metric-windows); the files before 16 October 2026 were deleted by "
         "RETENTION_DAYS."
     )
 
@@ -223,18 +222,18 @@ def test_what_was_deleted_is_not_back_when_retention_is_raised() -> None:
         (
             NAMES,
             (
-                "from 5 October 2026 to 6 October 2026, from 16 October 2026 on: 408 of 408 "
-                "windows of 20 metrics, 8,160 of 8,160 metric by metric; what lies from 1 October "
-                "2026 to 5 October 2026, from 6 October 2026 to 16 October 2026 was never wanted, "
-                "or deleted by RETENTION_DAYS."
+                "from 5 October 2026 to 6 October 2026, from 16 October 2026 on: 408/408 windows "
+                "(8,160/8,160 metric-windows); what lies from 1 October "
+                "2026 to 5 October 2026, from 6 October 2026 to 16 October 2026 was never in "
+                "scope, or was deleted by RETENTION_DAYS."
             ),
         ),
         (
             NAMES[:1],
             (
-                "from 16 October 2026 on: 408 of 408 windows of 20 metrics, 7,704 of 7,704 "
-                "metric by metric; what lies from 1 October 2026 to 16 October 2026 was never "
-                "wanted, or deleted by RETENTION_DAYS, of some metrics."
+                "from 16 October 2026 on: 408/408 windows (7,704/7,704 metric-windows); what lies "
+                "from 1 October 2026 to 16 October 2026 was never in scope, or was deleted by "
+                "RETENTION_DAYS, of some metrics."
             ),
         ),
     ],
@@ -254,9 +253,9 @@ def test_a_month_is_not_complete_by_a_single_metric_that_was_exported_again() ->
     for day in range(1, 32):
         export_by_hand(checkpoint, f"2026-10-{day:02}", NAMES[:1])
     assert said(ask(checkpoint, settings)) == (
-        "partial. October 2026 is complete only in part: 744 of 744 windows of 1 metric, 744 of "
-        "744 metric by metric; what lies from 1 October 2026 to 1 November 2026 was never wanted, "
-        "or deleted by RETENTION_DAYS, of some metrics."
+        "partial. October 2026 is complete only in part: 744/744 windows (744/744 metric-windows); "
+        "what lies from 1 October 2026 to 1 November 2026 was never in scope, or was deleted by "
+        "RETENTION_DAYS, of some metrics."
     )
 
 
@@ -277,9 +276,8 @@ def test_a_metric_that_came_later_takes_nothing_from_the_month() -> None:
     later = configure(INITIAL_BACKFILL_DATE="", BACKFILL_DAYS="1")
     found = ask(checkpoint, later, names=(*NAMES, "mine"))
     assert said(found) == (
-        "complete. October 2026 is complete: 744 of 744 windows of 20 metrics, 14,880 of 14,880 "
-        "metric by metric. "
-        "Wanted only later, and not counted before that: mine."
+        "complete. October 2026 is complete: 744/744 windows (14,880/14,880 metric-windows). "
+        "Excluded until they were added to the catalogue: mine."
     )
 
 
@@ -290,19 +288,20 @@ def test_a_metric_that_came_later_takes_nothing_from_the_month() -> None:
             "2026-10-01",
             (
                 "from 1 October 2026 to 2 October 2026, from 10 October 2026, 12:00 UTC on: "
-                "540 of 540 windows of 20 metrics, 10,800 of 10,800 metric by metric; what lies "
+                "540/540 windows (10,800/10,800 metric-windows); what lies "
                 "from 2 October 2026 "
-                "to 10 October 2026, 12:00 UTC was never wanted, or deleted by RETENTION_DAYS."
+                "to 10 October 2026, 12:00 UTC was never in scope, or was deleted by "
+                "RETENTION_DAYS."
             ),
         ),
         (
             "2026-10-05",
             (
                 "from 5 October 2026 to 6 October 2026, from 10 October 2026, 12:00 UTC on: "
-                "540 of 540 windows of 20 metrics, 10,800 of 10,800 metric by metric; what lies "
+                "540/540 windows (10,800/10,800 metric-windows); what lies "
                 "from 1 October 2026 "
-                "to 5 October 2026, from 6 October 2026 to 10 October 2026, 12:00 UTC was never "
-                "wanted, or deleted by RETENTION_DAYS."
+                "to 5 October 2026, from 6 October 2026 to 10 October 2026, 12:00 UTC was never in "
+                "scope, or was deleted by RETENTION_DAYS."
             ),
         ),
     ],
@@ -321,10 +320,10 @@ def test_nor_does_it_a_month_that_lies_before_the_beginning_as_a_whole() -> None
     checkpoint = exported(settings)
     export_by_hand(checkpoint, "2026-10-05")
     assert said(ask(checkpoint, settings)) == (
-        "partial. October 2026 is complete only from 5 October 2026 to 6 October 2026: 24 of 24 "
-        "windows of 20 metrics, 480 of 480 metric by metric; what lies from 1 October 2026 to 5 "
+        "partial. October 2026 is complete only from 5 October 2026 to 6 October 2026: 24/24 "
+        "windows (480/480 metric-windows); what lies from 1 October 2026 to 5 "
         "October 2026, from "
-        "6 October 2026 to 1 November 2026 was never wanted, or deleted by RETENTION_DAYS."
+        "6 October 2026 to 1 November 2026 was never in scope, or was deleted by RETENTION_DAYS."
     )
 
 
@@ -339,8 +338,8 @@ def test_a_month_without_any_series_is_no_success() -> None:
     found = ask(exported(settings, empty=True), settings)
     assert found.outcome == "empty"
     assert found.answer == (
-        "October 2026 is exported but empty: Mimir had no series of any metric in 744 of 744 "
-        "windows of 20 metrics, 14,880 of 14,880 metric by metric; check the tenant and the data "
+        "October 2026 is exported but empty: Mimir had no series of any metric in 744/744 windows "
+        "(14,880/14,880 metric-windows); check the tenant and the data "
         "source, then "
         "reexport it."
     )
@@ -368,15 +367,15 @@ def test_what_the_source_has_forgotten_is_missing_until_it_is_accepted() -> None
     for window in forget(checkpoint, "metric_3", "2026-10-20T03:00", 2):
         mark_nothing_left(checkpoint, "metric_3", window, refused("nothing"), NOVEMBER_5)
     assert said(ask(checkpoint, settings)) == (
-        "incomplete. October 2026 is not complete: 742 of 744 windows of 20 metrics, 14,878 of "
-        "14,880 metric by metric; 2 are missing for good: the source has nothing left of them."
+        "incomplete. October 2026 is incomplete: 742/744 windows (14,878/14,880 metric-windows); 2 "
+        "are missing for good: the source has nothing left of them."
     )
     start = unix("2026-10-20T03:00")
     ranges = ((start, start + 2 * HOUR_S),)
     accept_missing(checkpoint, Acceptance(ranges, ("metric_3",), "Ada", "was down", NOVEMBER_5))
     assert said(ask(checkpoint, settings)) == (
-        "complete. October 2026 is complete: 742 of 744 windows of 20 metrics, 14,878 of 14,880 "
-        "metric by metric. 2 metric-windows are missing, and accepted."
+        "complete. October 2026 is complete: 742/744 windows (14,878/14,880 metric-windows). 2 "
+        "metric-windows are missing, and accepted."
     )
 
 

@@ -109,8 +109,8 @@ def test_all_that_is_due_being_there_is_complete() -> None:
     span = "2026-10-28T12:00:00Z/2026-10-31T12:00:00Z"
     assert found["outcome"] == "complete"
     assert found["message"] == (
-        "28 October 2026, 12:00 UTC to 31 October 2026, 12:00 UTC is complete: 72 of 72 windows of "
-        "2 metrics, 144 of 144 metric by metric. None of it is audited."
+        "28 October 2026, 12:00 UTC to 31 October 2026, 12:00 UTC is complete: 72/72 windows "
+        "(144/144 metric-windows). None of it is audited."
     )
     assert found["covered"] == [span]
     assert found["metric_windows"] == {"exported": 144}
@@ -133,7 +133,7 @@ def test_what_lacks_is_told_by_metric_with_what_is_in_work_and_what_is_given_up(
     record_handover(checkpoint, Handover("elsewhere", ((0, 3600),), NOW))
     found = status(checkpoint, settings)
     assert found["outcome"] == "incomplete"
-    assert "72 of 76 windows of 2 metrics, 145 of 152 metric by metric" in found["message"]
+    assert "72/76 windows (145/152 metric-windows)" in found["message"]
     assert "1 is a gap, 2 are pending, 4 are in Step Functions." in found["message"]
     assert found["metric_windows"] == {
         "empty": 1,
@@ -210,8 +210,8 @@ def test_a_month_can_be_asked_for_by_its_name() -> None:
     found = status(checkpoint, settings, {"month": "2026-09"})
     assert found["range"] == "2026-09-01T00:00:00Z/2026-10-01T00:00:00Z"
     assert found["message"] == (
-        "September 2026 is complete: 720 of 720 windows of 2 metrics, 1,440 of 1,440 metric by "
-        "metric. None of it is audited."
+        "September 2026 is complete: 720/720 windows (1,440/1,440 metric-windows). None of it is "
+        "audited."
     )
     (october,) = status(checkpoint, settings, {"month": "2026-10"})["coverage"]
     assert october == {
@@ -229,10 +229,7 @@ def test_a_metric_that_no_run_has_taken_up_yet_stands_as_the_next_run_will_see_i
     del checkpoint.metrics["memory"]
     found = status(checkpoint, settings)
     assert found["outcome"] == "incomplete"
-    assert (
-        "0 of 72 windows of 2 metrics, 72 of 144 metric by metric; 72 are pending"
-        in found["message"]
-    )
+    assert "0/72 windows (72/144 metric-windows); 72 are pending" in found["message"]
 
 
 def test_a_year_with_much_amiss_stays_small() -> None:

@@ -183,7 +183,7 @@ def _with_files(summary: CoverageSummary, name: str, files: Files) -> CoverageSu
         return summary
     return CoverageSummary(
         "incomplete",
-        f"{name} is not complete",
+        f"{name} is incomplete",
         f"{' and '.join(faults)}; reexport that range",
         (f"The checkpoint alone says: {summary.message}",),
     )

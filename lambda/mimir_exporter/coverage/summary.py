@@ -96,13 +96,13 @@ def summarize(coverage: Coverage) -> CoverageSummary:
     ends = coverage.ranges_where(any_of=IN_SCOPE_STATES)[-1][1]
     to_come = ends < coverage.end and counts[State.NOT_DUE] > 0
     if missing:
-        so_far = f" so far, up to {spoken(ends)}" if to_come else ""
+        as_of = f" as of {spoken(ends)}" if to_come else ""
         what = ", ".join(
             f"{count:,} {_WORDS[state][count != 1]}" for state, count in missing.items()
         )
         return CoverageSummary(
             "incomplete",
-            f"{name} is not complete{so_far}",
+            f"{name} is incomplete{as_of}",
             f"{figures}; {what}",
             (*((f"{cut}.",) if cut else ()), *notes),
         )
@@ -120,7 +120,7 @@ def summarize(coverage: Coverage) -> CoverageSummary:
         )
     if to_come:
         return CoverageSummary(
-            "complete_so_far", f"{name} is complete so far, up to {spoken(ends)}", figures, notes
+            "complete_so_far", f"{name} is complete as of {spoken(ends)}", figures, notes
         )
     return CoverageSummary("complete", f"{name} is complete", figures, notes)
 
@@ -151,27 +151,20 @@ def _from_to(start: int, end: int) -> str:
 
 
 def _figures(coverage: Coverage, counts: Counter[State]) -> str:
-    """`744 of 744 windows of 20 metrics, 14,880 of 14,880 metric by metric`.
+    """`744/744 windows (14,880/14,880 metric-windows)`, exported of those in scope.
 
     What retention has deleted is in neither.
     """
-    whole = of = 0
+    exported = in_scope = 0
     for (start, end), states in coverage.side_by_side():
         live = (states.keys() & IN_SCOPE_STATES) - {State.DELETED}
         if live:
-            begun = coverage.windows(start, end)
-            of += begun
-            whole += begun if live <= EXPORTED_STATES else 0
-    metrics = sum(
-        len(group.metrics)
-        for group in coverage.groups
-        if any(
-            span.state in IN_SCOPE_STATES and span.state != State.DELETED for span in group.spans
-        )
-    )
+            windows = coverage.windows(start, end)
+            in_scope += windows
+            exported += windows if live <= EXPORTED_STATES else 0
     there, due = _sum(counts, EXPORTED_STATES), _sum(counts, IN_SCOPE_STATES - {State.DELETED})
-    windows, of_metrics = counted(of, "window"), counted(metrics, "metric")
-    return f"{whole:,} of {windows} of {of_metrics}, {there:,} of {due:,} metric by metric"
+    of_metrics = f"{there:,}/{counted(due, 'metric-window')}"
+    return f"{exported:,}/{counted(in_scope, 'window')} ({of_metrics})"
 
 
 def _nothing_due(coverage: Coverage, name: str, counts: Counter[State]) -> CoverageSummary:
@@ -192,9 +185,8 @@ def _deleted(name: str, counts: Counter[State]) -> CoverageSummary:
     of = had + _sum(counts, LOST)
     return CoverageSummary(
         "deleted",
-        f"{name} is no longer here",
-        f"RETENTION_DAYS has deleted its files; {had:,} of {of:,} windows of metrics had been "
-        "exported",
+        f"{name} was deleted by retention",
+        f"RETENTION_DAYS has deleted its files; {had:,} of {of:,} metric-windows had been exported",
     )
 
 
@@ -217,13 +209,13 @@ def _cut(coverage: Coverage, holes: Intervals, mixed: Intervals) -> str:
     others."""
     if mixed:
         where = _listed([_from_to(low, high) for low, high in union(holes, mixed)])
-        return f"What lies {where} was never wanted, or deleted by RETENTION_DAYS, of some metrics"
+        return f"What lies {where} was never in scope, or was deleted by RETENTION_DAYS, of some metrics"
     if not holes:
         return ""
     (first, begins), *others = holes
     if others or first > coverage.start:
         where = _listed([_from_to(low, high) for low, high in holes])
-        return f"What lies {where} was never wanted, or deleted by RETENTION_DAYS"
+        return f"What lies {where} was never in scope, or was deleted by RETENTION_DAYS"
     if coverage.ranges_where(any_of=[State.DELETED]):
         return f"The files before {spoken(begins)} were deleted by RETENTION_DAYS"
     return f"The export begins on {spoken(begins)}"
@@ -239,7 +231,7 @@ def _began_late(coverage: Coverage) -> tuple[str, ...]:
             late += group.metrics
     if not late:
         return ()
-    return (f"Wanted only later, and not counted before that: {_listed(late)}.",)
+    return (f"Excluded until they were added to the catalogue: {_listed(late)}.",)
 
 
 def _without_any_series(coverage: Coverage) -> tuple[str, ...]:
