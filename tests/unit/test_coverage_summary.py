@@ -232,8 +232,8 @@ def test_what_was_deleted_is_not_back_when_retention_is_raised() -> None:
             NAMES[:1],
             (
                 "from 16 October 2026 on: 408/408 windows (7,704/7,704 metric-windows); what lies "
-                "from 1 October 2026 to 16 October 2026 was never in scope, or was deleted by "
-                "RETENTION_DAYS, of some metrics."
+                "from 1 October 2026 to 16 October 2026 was out of scope for some metrics, or was "
+                "deleted by RETENTION_DAYS."
             ),
         ),
     ],
@@ -254,8 +254,8 @@ def test_a_month_is_not_complete_by_a_single_metric_that_was_exported_again() ->
         export_by_hand(checkpoint, f"2026-10-{day:02}", NAMES[:1])
     assert said(ask(checkpoint, settings)) == (
         "partial. October 2026 is complete only in part: 744/744 windows (744/744 metric-windows); "
-        "what lies from 1 October 2026 to 1 November 2026 was never in scope, or was deleted by "
-        "RETENTION_DAYS, of some metrics."
+        "what lies from 1 October 2026 to 1 November 2026 was out of scope for some metrics, or "
+        "was deleted by RETENTION_DAYS."
     )
 
 

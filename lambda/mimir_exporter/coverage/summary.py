@@ -209,7 +209,9 @@ def _cut(coverage: Coverage, holes: Intervals, mixed: Intervals) -> str:
     others."""
     if mixed:
         where = _listed([_from_to(low, high) for low, high in union(holes, mixed)])
-        return f"What lies {where} was never in scope, or was deleted by RETENTION_DAYS, of some metrics"
+        return (
+            f"What lies {where} was out of scope for some metrics, or was deleted by RETENTION_DAYS"
+        )
     if not holes:
         return ""
     (first, begins), *others = holes
