@@ -33,7 +33,7 @@ from localcloud.aws import running_cloud
 from localcloud.processes import leave_on_sigterm
 
 # These have their own date on the page.
-REPLACED_ALONE = ("windows", "queries")
+REPLACED_ALONE = ("start", "windows", "queries")
 PROJECT = Path(__file__).resolve().parents[1]
 
 

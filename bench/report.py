@@ -351,6 +351,7 @@ def _start(results: Results) -> str:
     start = results.start
     rows = [
         ("`import boto3` and one client", f"{start.boto3_s:.2f}", f"{start.boto3_wall_s:.2f}"),
+        ("powertools, urllib3 and obstore imported", f"{start.libraries_s:.2f}", ""),
         ("the handler's module imported", f"{start.import_s:.2f}", ""),
         ("imported, first query answered", f"{start.function_s:.2f}",
          f"{start.function_wall_s:.2f}"),

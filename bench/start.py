@@ -22,6 +22,8 @@ with handler.create_context(
     context.mimir.query("vector(1)")
 """
 IMPORT = "from mimir_exporter import handler"
+# What of it is not ours.
+LIBRARIES = "import aws_lambda_powertools.metrics, obstore.store, urllib3"
 # The package that ships has no bytecode: what a start compiles, once more.
 COMPILE = """
 from mimir_exporter import handler
@@ -42,6 +44,7 @@ class Start:
     """
 
     boto3_s: float
+    libraries_s: float
     import_s: float
     function_s: float
     boto3_wall_s: float
@@ -76,6 +79,7 @@ def measure_start(server: str) -> Start:
 
     contenders = {
         "boto3": lambda: contender(BOTO3),
+        "libraries": lambda: contender(LIBRARIES),
         "import": lambda: contender(IMPORT),
         "function": lambda: contender(FUNCTION),
         "compile": lambda: contender(COMPILE),
@@ -84,6 +88,7 @@ def measure_start(server: str) -> Start:
     runs = interleave(contenders, ROUNDS)
     return Start(
         cpu_s(runs["boto3"]),
+        cpu_s(runs["libraries"]),
         cpu_s(runs["import"]),
         cpu_s(runs["function"]),
         wall_s(runs["boto3"]),

@@ -71,8 +71,10 @@ def running_server() -> Iterator[str]:
 
 
 def python_environment() -> dict[str, str]:
-    """For programs of this project: its packages on the path."""
-    return clean_environment() | {"PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'lambda'}"}
+    """For programs of this project: its packages on the path, and bytecode kept between runs."""
+    env = clean_environment() | {"PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'lambda'}"}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    return env
 
 
 def run_client(server: str, path: str, env: dict[str, str], *, gzip: bool = True) -> dict[str, Any]:
