@@ -17,7 +17,7 @@ def main() -> None:
     from mimir_exporter import handler  # what a function has in memory  # noqa: F401, PLC0415
     from mimir_exporter.answer.spool import Spool  # noqa: PLC0415
     from mimir_exporter.catalog.metrics import Metric  # noqa: PLC0415
-    from mimir_exporter.settings.settings import load_settings  # noqa: PLC0415
+    from mimir_exporter.settings.load import load_settings  # noqa: PLC0415
     from mimir_exporter.source.api import Mimir  # noqa: PLC0415
     from mimir_exporter.source.fetch import Fetcher  # noqa: PLC0415
     from mimir_exporter.source.secret import credential_source  # noqa: PLC0415

@@ -18,8 +18,8 @@ from mimir_exporter.coverage.compute import compute_coverage
 from mimir_exporter.coverage.map import draw_map
 from mimir_exporter.coverage.summary import summarize
 from mimir_exporter.errors.source import MIMIR_UNAVAILABLE, QUERY_EXCEEDS_LIMITS
+from mimir_exporter.settings.load import load_settings
 from mimir_exporter.settings.parsers import parse_month
-from mimir_exporter.settings.settings import load_settings
 from mimir_exporter.timeline.windows import Window, windows_within
 
 PICTURE = ROOT / "docs" / "coverage.svg"

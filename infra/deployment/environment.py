@@ -14,7 +14,8 @@ from aws_cdk import Token, Tokenization
 from mimir_exporter.catalog.metrics import load_catalog
 from mimir_exporter.catalog.tables import SETS, read_set
 from mimir_exporter.errors import SettingsError
-from mimir_exporter.settings.settings import Settings, load_settings, refuse_future
+from mimir_exporter.settings.load import load_settings, refuse_future
+from mimir_exporter.settings.settings import Settings
 from mimir_exporter.storage.layout import CHECKPOINT, state_key
 
 from ..errors import (

@@ -28,8 +28,8 @@ from .errors import settings as errors
 from .events import Json, parse_moment, parse_names
 from .runs.context import CommandOptions
 from .runs.summary import Summary
+from .settings.load import load_settings
 from .settings.parsers import duration_s
-from .settings.settings import load_settings
 from .timeline.deadline import Deadline
 
 logger = Logger()

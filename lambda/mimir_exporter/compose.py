@@ -19,7 +19,8 @@ from .runs.cycle import Exporter
 from .runs.machine import StateMachine
 from .runs.neighbours import Neighbours
 from .runs.parts import PartsKeeper
-from .settings.settings import Settings, refuse_future
+from .settings.load import refuse_future
+from .settings.settings import Settings
 from .source.api import Mimir
 from .source.counts import RawCounter
 from .source.fetch import Fetcher

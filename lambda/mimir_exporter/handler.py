@@ -19,7 +19,7 @@ from .runs.context import RunContext
 from .runs.item import backfill_window
 from .runs.summary import Summary
 from .runs.totals import Totals
-from .settings.settings import load_settings
+from .settings.load import load_settings
 from .timeline.deadline import Deadline
 
 metrics = Metrics()

@@ -25,8 +25,9 @@ from .coverage.map import draw_map
 from .coverage.map_style import FONT
 from .coverage.summary import MONTHS, summarize
 from .errors import ExportError
+from .settings.load import load_settings
 from .settings.parsers import parse_month
-from .settings.settings import Settings, load_settings
+from .settings.settings import Settings
 from .storage.objects import ObjectStore
 from .timeline.intervals import Interval
 

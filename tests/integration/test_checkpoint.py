@@ -16,7 +16,7 @@ from mimir_exporter.checkpoint.state import Checkpoint
 from mimir_exporter.checkpoint.store import CheckpointStore
 from mimir_exporter.errors import CheckpointError
 from mimir_exporter.errors import runs as errors
-from mimir_exporter.settings.settings import load_settings
+from mimir_exporter.settings.load import load_settings
 from mimir_exporter.storage.bucket import Bucket
 from mimir_exporter.timeline.windows import Window
 from tests.integration import faults

@@ -13,7 +13,7 @@ from mimir_exporter.checkpoint.store import CheckpointStore
 from mimir_exporter.errors.runs import STEP_FUNCTIONS_DENIED
 from mimir_exporter.runs.handover import MAX_ITEMS, hand_over
 from mimir_exporter.runs.machine import StateMachine
-from mimir_exporter.settings.settings import load_settings
+from mimir_exporter.settings.load import load_settings
 from mimir_exporter.storage.bucket import Bucket
 from mimir_exporter.timeline.windows import Window
 from tests.integration import faults

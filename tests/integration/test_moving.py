@@ -12,7 +12,7 @@ import pytest
 
 from localcloud.prometheus import Prometheus
 from mimir_exporter.runs.retention import delete_expired_files
-from mimir_exporter.settings.settings import load_settings
+from mimir_exporter.settings.load import load_settings
 from mimir_exporter.storage.bucket import Bucket
 from mimir_exporter.storage.layout import object_key
 from mimir_exporter.timeline.deadline import Deadline

@@ -23,7 +23,7 @@ from mimir_exporter.catalog.metrics import load_catalog
 from mimir_exporter.compose import Dependencies, create_context
 from mimir_exporter.events import ExportEvent
 from mimir_exporter.runs.reexport import export_missing
-from mimir_exporter.settings.settings import load_settings
+from mimir_exporter.settings.load import load_settings
 from mimir_exporter.storage.folder import LocalFolder
 from mimir_exporter.timeline.deadline import Deadline
 from tests.integration.deployment import CENTRAL, HOUR_S, LAST_END, NOW

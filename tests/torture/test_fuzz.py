@@ -7,9 +7,11 @@ from urllib.parse import unquote_to_bytes
 
 from hypothesis import strategies as st
 
-from mimir_exporter.checkpoint.document import VERSION, dump, load
+from mimir_exporter.checkpoint.document import VERSION, dump
+from mimir_exporter.checkpoint.loading import load
 from mimir_exporter.errors import CheckpointError, ExportError, SettingsError
-from mimir_exporter.settings.settings import ROWS, load_settings
+from mimir_exporter.settings.load import load_settings
+from mimir_exporter.settings.settings import ROWS
 from mimir_exporter.source.refusals import RETRY_AFTER_CAP_S, classify
 from mimir_exporter.storage.layout import cluster_folder, object_key, parse_key
 from tests.torture import hostile

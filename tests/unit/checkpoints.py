@@ -8,7 +8,8 @@ from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover
 from mimir_exporter.checkpoint.state import Checkpoint
 from mimir_exporter.checkpoint.wanted import wanted_windows
 from mimir_exporter.errors import ErrorDetails
-from mimir_exporter.settings.settings import Settings, load_settings
+from mimir_exporter.settings.load import load_settings
+from mimir_exporter.settings.settings import Settings
 from mimir_exporter.timeline.intervals import union
 from mimir_exporter.timeline.windows import Window
 from tests.clocks import unix

@@ -10,7 +10,7 @@ import pytest
 
 from mimir_exporter.checkpoint import compact
 from mimir_exporter.checkpoint.adopt import adopt_settings
-from mimir_exporter.checkpoint.document import load
+from mimir_exporter.checkpoint.loading import load
 from mimir_exporter.checkpoint.outcomes import (
     mark_deleted,
     mark_exported,

@@ -24,7 +24,7 @@ from mimir_exporter.runs.handover import (
     reconcile_executions,
 )
 from mimir_exporter.runs.machine import StateMachine
-from mimir_exporter.settings.settings import load_settings
+from mimir_exporter.settings.load import load_settings
 from mimir_exporter.timeline.intervals import union
 from mimir_exporter.timeline.windows import Window
 

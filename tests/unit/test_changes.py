@@ -11,7 +11,8 @@ from mimir_exporter.checkpoint.changes import (
     expired_before,
     is_held,
 )
-from mimir_exporter.checkpoint.document import dump, load
+from mimir_exporter.checkpoint.document import dump
+from mimir_exporter.checkpoint.loading import load
 from mimir_exporter.checkpoint.outcomes import mark_exported, mark_pending
 from mimir_exporter.checkpoint.records import ReexportRequest
 from mimir_exporter.checkpoint.reexports import request_reexport

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from mimir_exporter.checkpoint.accepted import accept_missing
 from mimir_exporter.checkpoint.adopt import adopt_settings
-from mimir_exporter.checkpoint.document import dump, load
+from mimir_exporter.checkpoint.document import dump
 from mimir_exporter.checkpoint.doubts import EmptyDoubt, doubt_empty
+from mimir_exporter.checkpoint.loading import load
 from mimir_exporter.checkpoint.outcomes import (
     mark_audited,
     mark_deleted,

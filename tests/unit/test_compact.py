@@ -14,7 +14,8 @@ from mimir_exporter.catalog.metrics import METRICS
 from mimir_exporter.checkpoint import compact
 from mimir_exporter.checkpoint.adopt import GONE_METRICS, MAX_SCHEDULES, adopt_settings
 from mimir_exporter.checkpoint.compact import ERRORS, MOST_BYTES, shrink_to_limit
-from mimir_exporter.checkpoint.document import dump, load
+from mimir_exporter.checkpoint.document import dump
+from mimir_exporter.checkpoint.loading import load
 from mimir_exporter.checkpoint.outcomes import (
     mark_all_failed,
     mark_exported,

@@ -21,8 +21,8 @@ from mimir_exporter.coverage.map import draw_map
 from mimir_exporter.coverage.map_style import LOOKS
 from mimir_exporter.coverage.states import LOST, MISSING, State
 from mimir_exporter.coverage.summary import summarize
+from mimir_exporter.settings.load import load_settings
 from mimir_exporter.settings.parsers import parse_month
-from mimir_exporter.settings.settings import load_settings
 from mimir_exporter.timeline.windows import windows_within
 from mimir_exporter.widget import widget_html
 from tests.clocks import unix

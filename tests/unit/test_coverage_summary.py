@@ -23,8 +23,9 @@ from mimir_exporter.checkpoint.wanted import wanted_windows
 from mimir_exporter.coverage.compute import compute_coverage
 from mimir_exporter.coverage.states import WORDS, State
 from mimir_exporter.coverage.summary import CoverageSummary, range_name, spoken, summarize
+from mimir_exporter.settings.load import load_settings
 from mimir_exporter.settings.parsers import parse_month
-from mimir_exporter.settings.settings import Settings, load_settings
+from mimir_exporter.settings.settings import Settings
 from mimir_exporter.timeline.intervals import subtract
 from mimir_exporter.timeline.windows import DAY_S, Window, windows_within
 from tests.clocks import unix

@@ -1,6 +1,6 @@
 """What an answer must have to take the place of files."""
 
-from mimir_exporter.answer.spool import Amount
+from mimir_exporter.answer.cluster_file import Amount
 from mimir_exporter.checkpoint.outcomes import mark_audited, mark_exported, mark_pending
 from mimir_exporter.checkpoint.wanted import wanted_windows
 from mimir_exporter.storage.covering import has_not_fallen, has_risen, uncovered

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mimir_exporter.checkpoint.accepted import accept_missing
-from mimir_exporter.checkpoint.document import dump, load
+from mimir_exporter.checkpoint.document import dump
+from mimir_exporter.checkpoint.loading import load
 from mimir_exporter.checkpoint.outcomes import mark_exported
 from mimir_exporter.checkpoint.records import (
     TASK_ACTIONS,

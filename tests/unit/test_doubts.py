@@ -3,8 +3,9 @@
 import pytest
 
 from mimir_exporter.checkpoint.compact import _steps
-from mimir_exporter.checkpoint.document import dump, load
+from mimir_exporter.checkpoint.document import dump
 from mimir_exporter.checkpoint.doubts import doubt_of
+from mimir_exporter.checkpoint.loading import load
 from mimir_exporter.checkpoint.outcomes import (
     mark_audited,
     mark_deleted,

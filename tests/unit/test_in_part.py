@@ -4,10 +4,11 @@ import dataclasses
 
 import pytest
 
-from mimir_exporter.answer.spool import Amount
+from mimir_exporter.answer.cluster_file import Amount
 from mimir_exporter.checkpoint.compact import PARTS, _steps
-from mimir_exporter.checkpoint.document import dump, load
+from mimir_exporter.checkpoint.document import dump
 from mimir_exporter.checkpoint.in_part import forgotten_until, partial_of
+from mimir_exporter.checkpoint.loading import load
 from mimir_exporter.checkpoint.outcomes import (
     mark_deleted,
     mark_exported,

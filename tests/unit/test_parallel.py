@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import pytest
 
-from mimir_exporter.answer.spool import ClusterFile
+from mimir_exporter.answer.cluster_file import ClusterFile
 from mimir_exporter.errors import OutOfTimeError
 from mimir_exporter.storage import parallel
 from mimir_exporter.storage.parallel import send_files

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mimir_exporter.checkpoint.document import dump, load
+from mimir_exporter.checkpoint.document import dump
+from mimir_exporter.checkpoint.loading import load
 from mimir_exporter.checkpoint.rebuilt import fit_schedule, note_exported, note_layout
 from mimir_exporter.checkpoint.records import PartitionConfig
 from mimir_exporter.checkpoint.state import Checkpoint

@@ -8,7 +8,7 @@ import pytest
 
 from mimir_exporter.checkpoint.wanted import keep_from
 from mimir_exporter.runs.retention import delete_expired_files
-from mimir_exporter.settings.settings import load_settings
+from mimir_exporter.settings.load import load_settings
 from mimir_exporter.storage.layout import object_key, state_key
 from mimir_exporter.storage.objects import Folder, ListedKey, ObjectStore, StoredObject
 from mimir_exporter.timeline.deadline import Deadline

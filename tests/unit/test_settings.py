@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mimir_exporter.errors import SettingsError
+from mimir_exporter.settings.load import load_settings, refuse_future
 from mimir_exporter.settings.parsers import parse_time
-from mimir_exporter.settings.settings import ROWS, Settings, load_settings, refuse_future
+from mimir_exporter.settings.settings import ROWS, Settings
 from tests.clocks import unix
 
 REQUIRED = {"S3_BUCKET": "cur-bucket", "S3_PREFIX": "k8s/prometheus", "CLUSTER_NAME": "prod"}

@@ -9,7 +9,8 @@ import pytest
 
 from mimir_exporter.checkpoint.adopt import adopt_settings
 from mimir_exporter.checkpoint.compact import _forget_empty
-from mimir_exporter.checkpoint.document import dump, load
+from mimir_exporter.checkpoint.document import dump
+from mimir_exporter.checkpoint.loading import load
 from mimir_exporter.checkpoint.outcomes import mark_exported, mark_failed, record_handover
 from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover, ReexportRequest
 from mimir_exporter.checkpoint.reexports import request_reexport
@@ -20,7 +21,8 @@ from mimir_exporter.coverage.status import report_status
 from mimir_exporter.errors import SettingsError
 from mimir_exporter.events import StatusEvent, parse_event
 from mimir_exporter.runs.context import RunContext
-from mimir_exporter.settings.settings import Settings, load_settings
+from mimir_exporter.settings.load import load_settings
+from mimir_exporter.settings.settings import Settings
 from mimir_exporter.storage.layout import object_key
 from mimir_exporter.storage.objects import Folder, ListedKey
 from mimir_exporter.timeline.deadline import Deadline

@@ -8,18 +8,17 @@ their cluster has enough of them or all together pin too much of the answer. Wha
 lies in one place, piece by piece: in memory up to a bound, in a temporary file past it.
 """
 
-import io
 import struct
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
 from isal import isal_zlib
 
+from .cluster_file import Amount, ClusterFile, FileBody, Piece
 from .extent import find_extent, has_first, has_last
 
 Buffer = bytes | memoryview
@@ -28,7 +27,6 @@ HEAD = b'{"status":"success","data":{"resultType":"matrix","result":['
 TAIL = b"]}}"
 LEVEL = 1  # ISA-L's levels 2 and 3 cost much and save little on this text
 MEM_LEVEL = 9  # 0.6 MB for the compressor, there once: 1 to 2 % faster than its default
-GZIP_HEAD = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"  # RFC 1952: deflate, no name, no time, any system
 LAST_BLOCK = b"\x03\0"  # of deflate: empty, and the last
 
 # A run of this length is compressed from where it lies; shorter ones are joined first. Below it,
@@ -37,9 +35,6 @@ RUN_BYTES = 64 * 1024
 GATHER_BYTES = 128 * 1024  # of one cluster's series: a longer piece saves nothing
 PINNED_BYTES = 16 * 1024 * 1024  # of the answer, whose blocks stay for the series in them
 MEMORY_BYTES = 8 * 1024 * 1024  # of compressed pieces, before the file
-
-# A piece of a cluster's file: where in the store it begins, and its length.
-Piece = tuple[int, int]
 
 
 @dataclass
@@ -56,34 +51,6 @@ class _Cluster:
     last: float | None = None
     spans_all: bool = False  # from the first step to the last: nothing can widen it
     finished: bool = False
-
-
-@dataclass(frozen=True)
-class ClusterFile:
-    """One cluster's finished gzip file. `size` is compressed bytes.
-
-    `first` and `last` are its first and last sample, unix seconds; None where its text is no JSON
-    that says so.
-    """
-
-    cluster: str
-    series: int
-    samples: int
-    raw_bytes: int
-    size: int
-    body: BinaryIO
-    first: float | None = None
-    last: float | None = None
-
-
-@dataclass(frozen=True)
-class Amount:
-    """What a cluster has so far; as in ClusterFile."""
-
-    series: int
-    samples: int
-    first: float | None
-    last: float | None
 
 
 # Of a cluster at a mark: pieces, series, samples, raw_bytes, text_bytes, crc.
@@ -233,7 +200,7 @@ class Spool:
                 self._store.flush()  # that there is no room left is found here, not by a reader
                 one.finished = True
             trailer = LAST_BLOCK + struct.pack("<II", one.crc, one.text_bytes & 0xFFFFFFFF)
-            body = _Body(self._store, one.pieces, trailer)
+            body = FileBody(self._store, one.pieces, trailer)
             yield ClusterFile(
                 *(name, one.series, one.samples, one.raw_bytes, body.size),
                 *(body, one.first, one.last),
@@ -363,56 +330,3 @@ def _history_bits(series_bytes: int) -> int:
         while bits < 15 and series_bytes * 5 // 4 > 1 << bits:
             bits += 1
     return bits
-
-
-class _Body(io.RawIOBase, BinaryIO):
-    """Reads a cluster's file from the store; seekable, so that an upload can be resent."""
-
-    def __init__(
-        self, store: "SpooledTemporaryFile[bytes]", pieces: list[Piece], end: bytes
-    ) -> None:
-        super().__init__()
-        self._store = store
-        self._pieces = pieces
-        self._end = end
-        self._starts = [len(GZIP_HEAD)]
-        for _, size in pieces:
-            self._starts.append(self._starts[-1] + size)
-        self.size = self._starts[-1] + len(end)
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def read(self, size: int | None = -1) -> bytes:
-        want = self.size - self._position if size is None or size < 0 else size
-        found: list[bytes] = []
-        while want > 0 and (part := self._part(want)):
-            found.append(part)
-            self._position += len(part)
-            want -= len(part)
-        return b"".join(found)
-
-    def _part(self, want: int) -> bytes:
-        """Up to `want` bytes at the position, of one piece, or of what stands around the pieces."""
-        # An upload reads 16 KiB at a time: looking through all pieces each time would add up.
-        at = bisect_right(self._starts, self._position) - 1
-        if at < 0:
-            return GZIP_HEAD[self._position :][:want]
-        skip = self._position - self._starts[at]
-        if at == len(self._pieces):
-            return self._end[skip:][:want]
-        begin, size = self._pieces[at]
-        self._store.seek(begin + skip)
-        return self._store.read(min(want, size - skip))

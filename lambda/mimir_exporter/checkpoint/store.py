@@ -10,7 +10,7 @@ from ..errors.runs import CHECKPOINT_CONFLICTS
 from ..storage.layout import CHECKPOINT, state_key
 from ..storage.objects import ObjectStore
 from .compact import shrink_to_limit
-from .document import load
+from .loading import load
 from .state import Checkpoint
 
 T = TypeVar("T")

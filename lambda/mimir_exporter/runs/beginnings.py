@@ -9,7 +9,7 @@ there. Then the source is asked whether it still has what is older.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from ..answer.spool import Amount
+from ..answer.cluster_file import Amount
 from ..catalog.metrics import Metric
 from ..checkpoint.doubts import with_series
 from ..checkpoint.in_part import forgotten_until, partial_of, partial_ranges

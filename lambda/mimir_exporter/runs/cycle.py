@@ -1,8 +1,6 @@
 """The cycle: for each window, for each metric, from Mimir's bytes to the bucket."""
 
 import errno
-import heapq
-import json
 import os
 import time
 from collections import deque
@@ -27,15 +25,17 @@ from ..errors import (
 )
 from ..errors import runs as errors
 from ..errors.source import EMPTY_UNCONFIRMED, NO_TEMPORARY_SPACE, NOTHING_LEFT
-from ..source.fetch import Fetcher, FetchStats
+from ..source.fetch import Fetcher
 from ..source.look import SeriesLook
+from ..source.splitting import FetchStats
 from ..storage.manifest import RawCounts
 from ..storage.upload import Export
-from ..storage.write import Writer, WriteStats
+from ..storage.write import Writer
 from ..timeline.deadline import Deadline
 from ..timeline.intervals import covers
 from ..timeline.windows import Window
 from .beginnings import ACCEPT, Beginnings, find_partial, why_partial
+from .cycle_log import log_metric, log_window
 from .failures import FailureJudge
 from .neighbours import Neighbours
 from .parts import PartsKeeper
@@ -44,8 +44,6 @@ from .totals import MetricFailure, Totals
 
 # What the system says where a file finds no room.
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# The largest clusters, which a metric's log line names with their bytes.
-TOP_CLUSTERS = 5
 
 
 @dataclass(frozen=True)
@@ -148,37 +146,13 @@ class Exporter:
         finally:
             self._progress.save_in_time()
             failed = [failure.metric for failure in self.totals.failures[failures:]]
-            self._log_window(window, done, failed, before, time.monotonic() - started)
+            log_window(
+                self._catalog, self.totals, window, done, failed, before, time.monotonic() - started
+            )
         if len(done) == len(self._catalog) and before.samples == self.totals.samples:
             self.totals.empty_windows.append(window)
             log.WINDOW_EMPTY(metric_windows=len(done))
         return tuple(put_off)
-
-    def _log_window(
-        self,
-        window: Window,
-        done: list[str],
-        failed: list[str],
-        before: Totals,
-        seconds: float,
-    ) -> None:
-        """One line of how the window stands; `before` are the totals without it."""
-        totals = self.totals
-        fields: log.Fields = {
-            "metric_windows": len(done),
-            "objects": totals.objects - before.objects,
-            "series": totals.series - before.series,
-            "samples": totals.samples - before.samples,
-            "bytes": totals.bytes - before.bytes,
-            "seconds": round(seconds, 3),
-        }
-        remaining = [name for name in self._catalog if name in totals.remaining[window]]
-        if not remaining and done:
-            log.WINDOW_EXPORTED(**fields)
-        elif remaining:
-            untried = [name for name in remaining if name not in failed]
-            fields |= {"failed_metrics": failed, "remaining_metrics": untried}
-            log.WINDOW_INCOMPLETE(**fields)
 
     def _export_answer(
         self, checkpoint: Checkpoint, window: Window, metrics: Sequence[Metric], done: list[str]
@@ -256,7 +230,7 @@ class Exporter:
         self.totals.add_metric(
             *(metric.name, window, spool, answer.fetched, written), is_whole=part is None
         )
-        _log_metric(spool, answer.fetched, written, time.monotonic() - answer.started)
+        log_metric(spool, answer.fetched, written, time.monotonic() - answer.started)
         if part is not None:
             self._judge.add_partial(checkpoint, metric.name, window, why_partial(part), part)
         return part is None
@@ -329,36 +303,3 @@ def _is_forced(checkpoint: Checkpoint, name: str, window: Window) -> bool:
     """Whether a reexport lets files get fewer samples."""
     repeat = request_for(checkpoint, name, window)
     return repeat is not None and repeat.force
-
-
-def _log_metric(spool: Spool, fetched: FetchStats, written: WriteStats, seconds: float) -> None:
-    largest = heapq.nlargest(
-        TOP_CLUSTERS, written.by_cluster.items(), key=lambda item: (item[1], item[0])
-    )
-    fields: log.Fields = {
-        "clusters": len(spool.clusters),
-        "series": spool.series,
-        "samples": spool.samples,
-        "bytes": written.bytes,
-        "raw_bytes": spool.raw_bytes,
-        "objects": written.objects,
-        "query_s": round(fetched.query_s, 3),
-        "seconds": round(seconds, 3),
-        "parts": fetched.parts,
-        "retries": fetched.retries,
-        "splits": fetched.cuts,
-        # A list, because Logs Insights groups by a value and not by a field's name.
-        "top_clusters": [{"cluster": name, "bytes": size} for name, size in largest],
-    }
-    if fetched.infos:
-        fields["annotations"] = sorted(set(fetched.infos))[:5]
-    log.METRIC_EXPORTED(**fields)
-    if written.kept:
-        event = json.dumps({"action": "reexport", "force": True, "start": "…", "end": "…"})
-        log.FILES_KEPT(
-            objects=written.kept,
-            cluster_names=list(written.lost[:TOP_CLUSTERS]),
-            error=errors.FEWER_SAMPLES.details(event=event),
-        )
-    if written.changed:
-        log.WINDOW_REPLACED(revision=written.revision, deleted=written.removed)

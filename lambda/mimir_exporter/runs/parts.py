@@ -10,8 +10,9 @@ from ..checkpoint.reexports import request_for
 from ..checkpoint.state import Checkpoint
 from ..errors import ConditionFailedError, ExportError, OutOfTimeError, TryLaterError
 from ..source.counts import RawCounter
-from ..source.fetch import Fetcher, FetchStats, Remaining
+from ..source.fetch import Fetcher
 from ..source.parts import dump_parts, load_parts
+from ..source.splitting import FetchStats, Remaining
 from ..storage.manifest import Layout
 from ..storage.started import Started, StartedStore
 from ..timeline.windows import Window

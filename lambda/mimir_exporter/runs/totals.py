@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ..answer.spool import Spool
 from ..checkpoint.records import PartialExport
 from ..errors import ErrorDetails
-from ..source.fetch import FetchStats
+from ..source.splitting import FetchStats
 from ..storage.write import WriteStats
 from ..timeline.windows import Window
 

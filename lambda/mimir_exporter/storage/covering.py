@@ -7,7 +7,7 @@ less data, as when 3 series of 45 samples come in the place of 2 of 60.
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from ..answer.spool import Amount
+from ..answer.cluster_file import Amount
 from ..timeline.windows import Window, is_off_grid
 from .manifest import ManifestFile, RawCounts, first_of, last_of
 

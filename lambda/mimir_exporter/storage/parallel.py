@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from typing import BinaryIO, TypeVar
 
-from ..answer.spool import ClusterFile
+from ..answer.cluster_file import ClusterFile
 from ..timeline.bounded import result_within
 from ..timeline.deadline import Deadline
 from ..timeline.workers import SHARED, WORKERS

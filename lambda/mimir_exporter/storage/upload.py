@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from .. import __version__
-from ..answer.spool import ClusterFile
+from ..answer.cluster_file import ClusterFile
 from ..catalog.metrics import Metric
 from ..errors import ConditionFailedError
 from ..timeline.deadline import Deadline

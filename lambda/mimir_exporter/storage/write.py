@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from ..answer.spool import Amount, Spool
+from ..answer.cluster_file import Amount
+from ..answer.spool import Spool
 from ..errors import ConditionFailedError
 from ..errors.storage import FILE_CONFLICTS
 from ..timeline.deadline import Deadline
