@@ -103,13 +103,13 @@ def sick(module_function: MakeFunction, make_prometheus: MakePrometheus) -> Even
 def test_each_cause_is_one_finding(sick: Event) -> None:
     assert sick["outcome"] == "ready"
     assert levels(sick) == {
-        "cluster label": "warning",
-        "clusters lacking": "warning",
+        "cluster_label": "warning",
+        "lacking_clusters": "warning",
         "requests": "warning",
-        "node label": "warning",
-        "Kubernetes labels": "warning",
+        "node_label": "warning",
+        "kubernetes_labels": "warning",
         "kubelet": "warning",
-        "late data": "warning",
+        "late_data": "warning",
         "history": "warning",
     }
     assert sick["message"].startswith("Ready, 8 warnings: ")
@@ -127,26 +127,26 @@ def test_requests_without_phases_are_explained(sick: Event) -> None:
 
 
 def test_a_cluster_without_kube_state_metrics_is_named(sick: Event) -> None:
-    one = found(sick, "clusters lacking")
+    one = found(sick, "lacking_clusters")
     assert one["summary"].startswith("staging have no series of kube-state-metrics (")
     assert "scrape kube-state-metrics" in one["remedy"]
 
 
 def test_cadvisor_without_node_is_joined_by_instance_where_that_is_a_node(sick: Event) -> None:
-    one = found(sick, "node label")
+    one = found(sick, "node_label")
     assert "(of prod-us)" in one["summary"]  # prod-eu has ended
     assert "values of instance are no node of kube_node_info" in one["summary"]
     assert "__meta_kubernetes_node_name" in one["remedy"]
 
 
 def test_missing_kubernetes_labels_name_the_flag(sick: Event) -> None:
-    one = found(sick, "Kubernetes labels")
+    one = found(sick, "kubernetes_labels")
     assert "kube_pod_labels, kube_namespace_labels without any label_*" in one["summary"]
     assert one["remedy"].endswith("--metric-labels-allowlist=pods=[*],namespaces=[*]")
 
 
 def test_a_late_cluster_says_how_late(sick: Event) -> None:
-    one = found(sick, "late data")
+    one = found(sick, "late_data")
     assert "600 s old (prod-eu)" in one["summary"]
     late_s = int(one["summary"].rpartition(" is ")[2].split()[0])
     assert 40 * 60 <= late_s <= 42 * 60
@@ -188,23 +188,23 @@ def test_another_name_of_the_cluster_label_is_suggested(
     push(prometheus, change)
     function = make_function(PORT=str(prometheus.port), BACKFILL_DAYS="2h")
     result = check(function)
-    one = found(result, "cluster label")
+    one = found(result, "cluster_label")
     assert one["level"] == "warning"
     assert one["remedy"] == (
         "set CLUSTER_LABEL_NAME to k8s_cluster_name, which has the values prod-eu, prod-us, staging"
     )
     # With that done it is well, but for the cluster that has no such label.
     better = check(function.with_env(CLUSTER_LABEL_NAME="k8s_cluster_name"))
-    assert levels(better) == {"cluster label": "warning"}
+    assert levels(better) == {"cluster_label": "warning"}
     assert better["metrics"]["node_info"]["clusters"] == 3
-    node = found(better, "node label")
+    node = found(better, "node_label")
     assert "instance is a node of kube_node_info" in node["summary"]
     # And where all goes into one folder anyway, it need not be there at all.
-    assert "cluster label" not in levels(check(function.with_env(SPLIT_BY_CLUSTER="false")))
+    assert "cluster_label" not in levels(check(function.with_env(SPLIT_BY_CLUSTER="false")))
 
 
 @pytest.mark.parametrize(
-    ("gone", "source"), [("kube_", "kube-state-metrics"), ("container_", "cAdvisor")]
+    ("gone", "source"), [("kube_", "kube_state_metrics"), ("container_", "cadvisor")]
 )
 def test_a_source_that_is_missing_is_one_finding(
     gone: str, source: str, make_function: MakeFunction, make_prometheus: MakePrometheus
@@ -213,7 +213,7 @@ def test_a_source_that_is_missing_is_one_finding(
     push(prometheus, lambda labels: None if is_from(labels, gone) else labels)
     result = check(make_function(PORT=str(prometheus.port), BACKFILL_DAYS="2h"))
     assert result["outcome"] == "ready"
-    assert levels(result) == {source: "warning", "cluster label": "warning"}
+    assert levels(result) == {source: "warning", "cluster_label": "warning"}
     assert f"metrics of {source} has a series" in found(result, source)["summary"]
 
 
@@ -292,7 +292,7 @@ def test_without_a_single_answer_it_is_not_fit(through: Function, proxy: Proxy) 
     result = ready.export({"action": "check"}, seconds=11)
     assert (result["outcome"], found(result, "metrics")["level"]) == ("not_ready", "error")
     assert "none of the 2 metrics could be counted" in found(result, "metrics")["summary"]
-    assert found(result, "bucket delete")["level"] == "ok"
+    assert found(result, "bucket_delete")["level"] == "ok"
 
 
 @races_the_clock
@@ -348,7 +348,7 @@ def test_the_probe_goes_though_it_cannot_be_read(function: Function, make_proxy:
     )
     result = check(function)
     assert result["outcome"] == "not_ready"
-    assert levels(result)["bucket read"] == "error"
+    assert levels(result)["bucket_read"] == "error"
     assert function.keys() == {}
 
 
@@ -362,7 +362,7 @@ def test_the_probe_goes_though_its_write_had_no_answer(
         on_probe("PUT"),
     )
     result = check(function)
-    assert levels(result)["bucket write"] == "error"
+    assert levels(result)["bucket_write"] == "error"
     assert function.keys() == {}
 
 
@@ -380,12 +380,12 @@ def test_an_s3_that_takes_connections_and_never_answers_is_said_and_not_waited_f
     )
     result = check(function)
     assert levels(result) == {
-        "bucket write": "error",
-        "bucket delete": "error",
-        "state machine start": "error",
-        "cluster label": "warning",
+        "bucket_write": "error",
+        "bucket_delete": "error",
+        "state_machine_start": "error",
+        "cluster_label": "warning",
     }
-    one = found(result, "bucket write")
+    one = found(result, "bucket_write")
     assert one["code"] == "s3_timed_out"
     assert "a proxy, a firewall" in one["remedy"]
     assert [request.method for request in aws.requests] == ["PUT"] * 2 + ["DELETE"] * 2 + [
@@ -407,8 +407,8 @@ def test_a_store_without_conditional_writes_is_not_fit(
 
     aws.spoil(forget_condition, lambda request: "if-none-match" in request.headers)
     result = check(function.with_env(AWS_ENDPOINT_URL=aws.url))
-    assert levels(result)["bucket conditions"] == "error"
-    assert "conditional writes" in found(result, "bucket conditions")["remedy"]
+    assert levels(result)["bucket_conditions"] == "error"
+    assert "conditional writes" in found(result, "bucket_conditions")["remedy"]
     assert function.keys() == {}
 
 
@@ -417,8 +417,8 @@ def test_starting_and_asking_of_the_machine_are_tried(
 ) -> None:
     machine = make_machine(PASSING)
     result = check(single.with_env(BACKFILL_STATE_MACHINE_ARN=machine))
-    assert found(result, "state machine start")["level"] == "ok"
-    assert found(result, "state machine ask")["level"] == "ok"
+    assert found(result, "state_machine_start")["level"] == "ok"
+    assert found(result, "state_machine_read")["level"] == "ok"
     (name,) = executions(single.cloud, machine)
     assert name.startswith("check-")
     told = single.cloud.stepfunctions.describe_execution(

@@ -106,10 +106,10 @@ def test_check_recommends_a_label_in_utf_8_that_settings_take(
     in_utf_8(proxy, label)
     wrong = through.with_env(CLUSTER_LABEL_NAME="no_such_label")
     result = wrong.export({"action": "check"})
-    (found,) = [one for one in result["findings"] if one["what"] == "cluster label"]
+    (found,) = [one for one in result["findings"] if one["what"] == "cluster_label"]
     assert f"set CLUSTER_LABEL_NAME to {label}" in found["remedy"]
     right = wrong.with_env(CLUSTER_LABEL_NAME=label).export({"action": "check"})
-    (found,) = [one for one in right["findings"] if one["what"] == "cluster label"]
+    (found,) = [one for one in right["findings"] if one["what"] == "cluster_label"]
     # One cluster has no label at all; another name would not help it.
     assert f"have no label {label}" in found["summary"]
     assert "CLUSTER_LABEL_NAME" not in found["remedy"]

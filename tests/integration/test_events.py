@@ -335,7 +335,7 @@ def test_check_finds_nothing_wrong_with_what_is_well(small: Function) -> None:
     assert finding(result, "endpoint")["summary"].endswith(
         "/prometheus/api/v1/query says so; before it /-/ready answered 404, /ready answered 404"
     )
-    assert "have no label cluster" in finding(result, "cluster label")["summary"]
+    assert "have no label cluster" in finding(result, "cluster_label")["summary"]
     nodes = result["metrics"]["node_info"]
     assert (nodes["series"], nodes["clusters"]) == (10, 3)
     assert nodes["by_cluster"]["prod-eu"] == 4
@@ -354,8 +354,8 @@ def test_check_says_what_is_wrong_with_a_metric(small: Function) -> None:
     assert result["outcome"] == "not_ready"
     assert "parse error" in finding(result, "metric broken")["cause"]
     assert finding(result, "metric broken")["level"] == "error"
-    assert finding(result, "your own metrics")["level"] == "warning"
-    assert finding(result, "your own metrics")["summary"] == "no series of nothing"
+    assert finding(result, "own_metrics")["level"] == "warning"
+    assert finding(result, "own_metrics")["summary"] == "no series of nothing"
     assert result["metrics"]["node_info"]["series"] == 10
 
 
@@ -387,7 +387,7 @@ UNHEALTHY: list[tuple[Callable[[Function, Proxy], Function], str, str, str]] = [
     (nobody_there, "endpoint", "cannot_connect", "Connection refused"),
     (refuses, "endpoint", "authentication_failed", "Authentication failed"),
     (not_ready, "endpoint", "endpoint_not_ready", "not ready"),
-    (no_machine, "state machine start", "step_functions_error", "failed to start the execution"),
+    (no_machine, "state_machine_start", "step_functions_error", "failed to start the execution"),
 ]
 
 
@@ -413,8 +413,8 @@ def test_check_says_what_is_wrong_and_what_to_change(
     assert found["remedy"]
     # The other things were looked at all the same.
     looked_at = {one["what"] for one in result["findings"]}
-    assert {"login", "bucket list", "bucket delete"} <= looked_at
-    assert any(name.startswith("state machine") for name in looked_at)
+    assert {"credentials", "bucket_list", "bucket_delete"} <= looked_at
+    assert any(name.startswith("state_machine") for name in looked_at)
     assert through.keys() == {}
 
 
@@ -422,7 +422,7 @@ def test_a_bucket_that_is_not_there_is_said_once(small: Function) -> None:
     result = small.with_env(S3_BUCKET="nobodys-bucket").export({"action": "check"})
     errors = [one for one in result["findings"] if one["level"] == "error"]
     assert [(one["what"], one["summary"]) for one in errors] == [
-        ("bucket write", "The bucket nobodys-bucket does not exist")
+        ("bucket_write", "The bucket nobodys-bucket does not exist")
     ]
     assert finding(result, "bucket")["summary"] == "remaining bucket checks skipped"
     assert result["metrics"]["node_info"]["series"] == 10

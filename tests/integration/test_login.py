@@ -192,13 +192,13 @@ def test_a_check_knows_what_the_secret_is_now(
         return {one["what"]: (one["level"], one["summary"] + one["remedy"]) for one in findings}
 
     empty = look("{}")
-    assert empty["login"][0] == "warning"
-    assert "is empty" in empty["login"][1]
-    assert "SecretCommand" in empty["login"][1]
+    assert empty["credentials"][0] == "warning"
+    assert "is empty" in empty["credentials"][1]
+    assert "SecretCommand" in empty["credentials"][1]
     assert "Authentication failed" in empty["endpoint"][1]
-    assert "it is not JSON" in look("a-token")["login"][1]
+    assert "it is not JSON" in look("a-token")["credentials"][1]
     right = look(json.dumps(RIGHT))
-    assert (right["login"][0], right["endpoint"][0]) == ("ok", "ok")
+    assert (right["credentials"][0], right["endpoint"][0]) == ("ok", "ok")
 
 
 def test_a_secret_that_is_not_there_is_named(small: Function) -> None:

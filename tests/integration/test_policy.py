@@ -149,7 +149,7 @@ def test_a_bucket_of_somebody_else_is_named(function: Function, strict: Cloud) -
     check = function.export({"action": "check"})
     assert check["outcome"] == "not_ready"
     assert {one["what"] for one in check["findings"] if one["level"] == "error"} >= {
-        "bucket write",
-        "bucket list",
+        "bucket_write",
+        "bucket_list",
         "checkpoint",
     }

@@ -138,7 +138,7 @@ def test_a_login_beside_the_signature_is_an_error(managed: Function, from_secret
 def test_check_says_who_signs(managed: Function) -> None:
     def found(function: Function) -> str:
         findings = function.export({"action": "check"})["findings"]
-        return next(str(one["summary"]) for one in findings if one["what"] == "login")
+        return next(str(one["summary"]) for one in findings if one["what"] == "credentials")
 
     assert found(managed) == "SigV4 in eu-central-1 as the exporter's own role"
     assert found(managed.with_env(SIGV4_ROLE_ARN=READER)) == f"SigV4 in eu-central-1 as {READER}"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mimir_exporter.check.metrics import Count
+from mimir_exporter.check.counts import Count
 from mimir_exporter.check.size import Size
 from mimir_exporter.timeline.windows import Window
 

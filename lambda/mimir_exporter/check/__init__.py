@@ -3,8 +3,8 @@
 Each thing is tried once, the quick ones first; none takes so long that the others have no turn.
 `findings` is what a thing found is, the other files are what is looked at: `bucket` the bucket,
 the checkpoint and the state machine, `endpoint` who we are and who answers, `metrics` what it
-has, `scraping` whether that can be right,
-and `size` how much of it, how late and how far back.
+has, by `counts`, and of `missing` why; `labels`, `scraping`, `pods` and `duplicates` whether that
+can be right, and `size` how much of it, how late and how far back.
 """
 
 from .. import __version__
@@ -12,9 +12,10 @@ from ..events import CheckResult
 from ..runs.context import RunContext
 from ..storage.layout import state_key
 from .bucket import check_aws
+from .counts import Count
 from .endpoint import check_endpoint, check_login
 from .findings import Findings, some
-from .metrics import Count, check_metrics
+from .metrics import check_metrics
 from .probe import Probe
 from .size import check_size_and_history
 

@@ -84,19 +84,19 @@ def _check_bucket(context: RunContext, findings: Findings) -> bool:
     prefix = context.settings.prefix
     key = state_key(prefix, context.settings.cluster_name, PROBE)
     probe = _ProbeObject(context.bucket, prefix, key)
-    written = findings.attempt("bucket write", probe.write)
+    written = findings.attempt("bucket_write", probe.write)
     failed = "" if written else findings.last.code
     if failed in {kind.code for kind in NO_BUCKET}:
         findings.add("warning", "bucket", "remaining bucket checks skipped", "see bucket write")
         return False
     steps: list[tuple[str, Callable[[], str]]] = []
     if written:
-        steps += [("bucket conditions", probe.write_on_condition), ("bucket read", probe.read)]
+        steps += [("bucket_conditions", probe.write_on_condition), ("bucket_read", probe.read)]
     timed_out = failed == errors.S3_TIMED_OUT.code
     if not timed_out:
-        steps.append(("bucket list", probe.list_folder))
+        steps.append(("bucket_list", probe.list_folder))
     # Removed whatever the other steps came to; what may have been written counts as written.
-    for what, step in [*steps, ("bucket delete", probe.delete)]:
+    for what, step in [*steps, ("bucket_delete", probe.delete)]:
         findings.attempt(what, step)
     return not timed_out
 
@@ -129,7 +129,7 @@ def _judge_checkpoint(context: RunContext, checkpoint: Checkpoint, findings: Fin
     other = other_machine(checkpoint, context.machine)
     if other:
         findings.add_details(
-            "warning", "another exporter", ANOTHER_EXPORTER.details(state_machine=other)
+            "warning", "other_exporter", ANOTHER_EXPORTER.details(state_machine=other)
         )
     gaps = checkpoint.gaps()
     if gaps:
@@ -147,7 +147,7 @@ def _judge_checkpoint(context: RunContext, checkpoint: Checkpoint, findings: Fin
 def _check_machine(context: RunContext, findings: Findings) -> None:
     machine = context.machine
     if machine is None:
-        findings.add("ok", "state machine", "none: what a run has no time for waits for the next")
+        findings.add("ok", "state_machine", "none: what a run has no time for waits for the next")
         return
 
     def start() -> str:
@@ -159,6 +159,6 @@ def _check_machine(context: RunContext, findings: Findings) -> None:
         machine.ending(f"check-{context.run_id}"[:80])
         return "executions can be asked about"
 
-    started = findings.attempt("state machine start", start)
+    started = findings.attempt("state_machine_start", start)
     if started or findings.last.code != STEP_FUNCTIONS_UNREACHABLE.code:
-        findings.attempt("state machine ask", describe)
+        findings.attempt("state_machine_read", describe)

@@ -21,14 +21,21 @@ def check_login(context: RunContext, findings: Findings) -> bool:
     try:
         login = describe_credentials(context.settings, context.credentials)
     except ExportError as error:
-        findings.add_error("login", error)
+        findings.add_error("credentials", error)
         return False
-    if login:
-        findings.add("ok", "login", login)
+    if login and not _goes_in_clear_text(context):
+        findings.add("ok", "credentials", login)
+    elif login:
+        findings.add(
+            "warning",
+            "credentials",
+            f"{login}; sent unencrypted, as SCHEME is http",
+            "set SCHEME=https where the endpoint or a proxy before it speaks TLS",
+        )
     else:
         findings.add(
             "warning",
-            "login",
+            "credentials",
             f"the secret {context.settings.auth_secret_arn} is empty: the endpoint is asked "
             "without a login and without a tenant",
             "fill it with the command of the stack's output SecretCommand; leave it where the "
@@ -114,3 +121,11 @@ def _check_clock(context: RunContext, findings: Findings) -> None:
             "set the time of the endpoint's hosts (or of the proxy in front of it): windows are "
             "cut by our clock",
         )
+
+
+def _goes_in_clear_text(context: RunContext) -> bool:
+    """Whether anybody on the way can read the credentials. A tenant is none."""
+    credentials = context.credentials.get()
+    return context.settings.scheme == "http" and (
+        credentials.method != "none" or bool(credentials.http_headers)
+    )

@@ -18,7 +18,7 @@ NAMED = 5
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: `what`.
+    """One thing that was looked at: `what`, a word for programs.
 
     `level` is ok, warning or error; `remedy` is empty when all is well. `code` and `cause` are of
     the error that was met, and empty without one.
@@ -30,6 +30,11 @@ class Finding:
     remedy: str = ""
     code: str = ""
     cause: str = ""
+
+    @property
+    def subject(self) -> str:
+        """`what` for reading."""
+        return self.what.replace("_", " ")
 
     @property
     def found(self) -> str:
@@ -85,11 +90,11 @@ class Findings:
         warnings = [one for one in found if one.level == "warning"]
         message = "Ready."
         if errors:
-            message = f"Not ready: {errors[0].what}: {errors[0].found}."
+            message = f"Not ready: {errors[0].subject}: {errors[0].found}."
         elif warnings:
             message = (
                 f"Ready, {counted(len(warnings), 'warning')}: "
-                f"{warnings[0].what}: {warnings[0].found}."
+                f"{warnings[0].subject}: {warnings[0].found}."
             )
         return {
             "outcome": "not_ready" if errors else "ready",
@@ -118,7 +123,7 @@ def some(names: Iterable[str]) -> str:
 
 def _lines(one: Finding) -> list[str]:
     """A finding for reading: level and name in columns, the remedy under what was found."""
-    begin = f"{one.level:<8} {one.what:<{_WHAT_WIDTH - 1}} "
+    begin = f"{one.level:<8} {one.subject:<{_WHAT_WIDTH - 1}} "
     indent = " " * len(begin)
     texts = [(one.found, begin, indent)]
     if one.remedy:

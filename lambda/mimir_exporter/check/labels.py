@@ -45,11 +45,11 @@ def _check_cluster_label(
     without = {name: clusters[""] for name, clusters in counts.items() if clusters.get("")}
     named = {cluster for clusters in counts.values() for cluster in clusters if cluster}
     if not without:
-        findings.add("ok", "cluster label", f"{label} is on every series: {some(sorted(named))}")
+        findings.add("ok", "cluster_label", f"{label} is on every series: {some(sorted(named))}")
         return
     found = f"{sum(without.values())} series of {len(without)} metrics have no label {label}"
     if not context.settings.split_by_cluster:
-        findings.add("ok", "cluster label", f"{found}, and SPLIT_BY_CLUSTER is false")
+        findings.add("ok", "cluster_label", f"{found}, and SPLIT_BY_CLUSTER is false")
         return
     found += f" ({some(without)})"
     change = (
@@ -61,7 +61,7 @@ def _check_cluster_label(
         if other:
             name, values = other
             change = f"set CLUSTER_LABEL_NAME to {name}, which has the values {some(values)}"
-    findings.add("warning", "cluster label", found, change)
+    findings.add("warning", "cluster_label", found, change)
 
 
 def _other_label(label: str, probe: Probe) -> tuple[str, list[str]] | None:
@@ -83,7 +83,7 @@ def _other_label(label: str, probe: Probe) -> tuple[str, list[str]] | None:
 def _check_node_label(context: RunContext, probe: Probe, findings: Findings) -> None:
     without = probe.count(USAGE)
     if not without:
-        findings.add("ok", "node label", "node is on every series of cAdvisor")
+        findings.add("ok", "node_label", "node is on every series of cAdvisor")
         return
     label = context.settings.cluster_label
     grouped = label_in_promql(label)
@@ -108,14 +108,14 @@ def _check_node_label(context: RunContext, probe: Probe, findings: Findings) -> 
     if lost:
         findings.add(
             "warning",
-            "node label",
+            "node_label",
             f"{found}, and {sum(lost.values())} values of instance are no node of kube_node_info",
             add,
         )
     else:
         findings.add(
             "ok",
-            "node label",
+            "node_label",
             f"{found}; their instance is a node of kube_node_info, by address or name",
         )
 
@@ -135,7 +135,7 @@ def _check_kubernetes_labels(probe: Probe, counts: Counts, findings: Findings) -
             continue
         kinds.append(kind)
     if not kinds:
-        findings.add("ok", "Kubernetes labels", "pods, nodes and namespaces carry label_*")
+        findings.add("ok", "kubernetes_labels", "pods, nodes and namespaces carry label_*")
         return
     said = []
     if bare:
@@ -144,7 +144,7 @@ def _check_kubernetes_labels(probe: Probe, counts: Counts, findings: Findings) -
         said.append(f"no {', '.join(absent)}")
     findings.add(
         "warning",
-        "Kubernetes labels",
+        "kubernetes_labels",
         f"no costs by the labels of {', '.join(kinds)}: {'; '.join(said)}",
         "start kube-state-metrics with --metric-labels-allowlist="
         + ",".join(f"{kind}=[*]" for kind in kinds),

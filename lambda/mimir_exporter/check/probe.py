@@ -48,6 +48,11 @@ class Probe:
         )
         return {one["metric"].get(self._label, ""): float(one["value"][1]) for one in found}
 
+    def labels(self, promql: str) -> list[dict[str, str]]:
+        """The labels of each series; the query must see to it that these are few."""
+        found = self._answer(lambda: self._mimir.query(promql, self.evaluation_time))
+        return [one["metric"] for one in found]
+
     def has_series(self, promql: str) -> bool:
         """Whether there is any."""
         return bool(

@@ -39,13 +39,13 @@ def _check_interval(context: RunContext, probe: Probe, findings: Findings) -> No
     slowest = max(intervals.values())
     if not rare:
         findings.add(
-            "ok", "scrape interval", f"about {slowest:.0f} s at most; RATE_RANGE is {range_s} s"
+            "ok", "scrape_interval", f"about {slowest:.0f} s at most; RATE_RANGE is {range_s} s"
         )
         return
     needed = -(-2 * slowest // 60) * 60
     findings.add(
         "error",
-        "scrape interval",
+        "scrape_interval",
         f"{_names(rare, label)} are scraped about every {slowest:.0f} s, so that a RATE_RANGE of "
         f"{range_s} s often holds no two samples: CPU and network would be too low",
         f"set RATE_RANGE to {needed:.0f}, or scrape more often",

@@ -9,8 +9,8 @@ from ..checkpoint.wanted import wanted_windows
 from ..errors import ExportError, TooLargeError, TryLaterError
 from ..runs.context import RunContext
 from ..timeline.windows import DAY_S, Window, WindowSchedule, iso, window_at, windows_within
+from .counts import Count
 from .findings import Findings, Level, some
-from .metrics import Count
 from .probe import Probe
 
 # A sample with its share of its series' labels, as measured in docs/performance.md: rather more
@@ -39,7 +39,7 @@ def check_size_and_history(
     if not full:
         return
     steps: dict[str, Callable[[], None]] = {
-        "late data": lambda: _check_lateness(context, probe, full, findings),
+        "late_data": lambda: _check_lateness(context, probe, full, findings),
         # Before the other range query, so that it has no wait for QUERY_DELAY in it.
         "size": lambda: _check_size(context, probe, full, checkpoint, findings),
         "history": lambda: _check_history(context, probe, full, checkpoint, findings),
@@ -77,13 +77,13 @@ def _check_lateness(
             last = max(ages, key=lambda cluster: ages[cluster])
             who = last or f"those without {label}"
             oldest = f"; furthest behind is {who}, whose newest sample is {ages[last]:.0f} s old"
-        findings.add("ok", "late data", f"what is {settle_s} s old is there{oldest}")
+        findings.add("ok", "late_data", f"what is {settle_s} s old is there{oldest}")
         return
     worst = max(late, key=lambda cluster: late[cluster])
     names = some(sorted(cluster or f"those without {label}" for cluster in late))
     findings.add(
         "warning",
-        "late data",
+        "late_data",
         f"{len(late)} clusters lack samples that are {settle_s} s old ({names}): the newest of "
         f"{worst or f'those without {label}'} is "
         f"{'more than ' if late[worst] == settle_s else ''}{late[worst]:.0f} s old",
