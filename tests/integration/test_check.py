@@ -204,17 +204,25 @@ def test_another_name_of_the_cluster_label_is_suggested(
 
 
 @pytest.mark.parametrize(
-    ("gone", "source"), [("kube_", "kube_state_metrics"), ("container_", "cadvisor")]
+    ("gone", "source", "name"),
+    [
+        ("kube_", "kube_state_metrics", "kube-state-metrics"),
+        ("container_", "cadvisor", "cAdvisor"),
+    ],
 )
 def test_a_source_that_is_missing_is_one_finding(
-    gone: str, source: str, make_function: MakeFunction, make_prometheus: MakePrometheus
+    gone: str,
+    source: str,
+    name: str,
+    make_function: MakeFunction,
+    make_prometheus: MakePrometheus,
 ) -> None:
     prometheus = make_prometheus()
     push(prometheus, lambda labels: None if is_from(labels, gone) else labels)
     result = check(make_function(PORT=str(prometheus.port), BACKFILL_DAYS="2h"))
     assert result["outcome"] == "ready"
     assert levels(result) == {source: "warning", "cluster_label": "warning"}
-    assert f"metrics of {source} has a series" in found(result, source)["summary"]
+    assert f"metrics of {name} has a series" in found(result, source)["summary"]
 
 
 def test_no_series_at_all_is_not_fit(
@@ -270,7 +278,7 @@ def test_a_slow_query_does_not_keep_the_report(through: Function, proxy: Proxy) 
 
     proxy.spoil(faults.never_answer, is_counted)
     result = through.export({"action": "check"}, seconds=12)
-    one = found(result, "metric pod_info")
+    one = found(result, "metric:pod_info")
     assert one["level"] == "warning"
     assert one["cause"] == "The query timed out after 2 s"
     # The others had their turn.
@@ -300,7 +308,7 @@ def test_a_drip_does_not_keep_the_report(through: Function, proxy: Proxy) -> Non
     proxy.spoil(faults.drip(), lambda request: request.path.endswith("/labels"))
     proxy.spoil(faults.drip(), lambda request: "cpu" in request.fields.get("query", ""))
     result = through.export({"action": "check"}, seconds=12)
-    assert found(result, "metric cpu_usage")["level"] == "warning"
+    assert found(result, "metric:cpu_usage")["level"] == "warning"
     assert result["metrics"]["node_info"]["series"] == 10
 
 

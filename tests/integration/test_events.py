@@ -352,8 +352,8 @@ def test_check_says_what_is_wrong_with_a_metric(small: Function) -> None:
     extra = json.dumps({"broken": "sum(", "nothing": 'up{job="none"}'})
     result = small.with_env(EXTRA_METRICS=extra).export({"action": "check"})
     assert result["outcome"] == "not_ready"
-    assert "parse error" in finding(result, "metric broken")["cause"]
-    assert finding(result, "metric broken")["level"] == "error"
+    assert "parse error" in finding(result, "metric:broken")["cause"]
+    assert finding(result, "metric:broken")["level"] == "error"
     assert finding(result, "own_metrics")["level"] == "warning"
     assert finding(result, "own_metrics")["summary"] == "no series of nothing"
     assert result["metrics"]["node_info"]["series"] == 10

@@ -198,7 +198,10 @@ def test_a_check_knows_what_the_secret_is_now(
     assert "Authentication failed" in empty["endpoint"][1]
     assert "it is not JSON" in look("a-token")["credentials"][1]
     right = look(json.dumps(RIGHT))
-    assert (right["credentials"][0], right["endpoint"][0]) == ("ok", "ok")
+    assert (right["credentials"][0], right["endpoint"][0]) == ("warning", "ok")
+    assert "sent unencrypted, as SCHEME is http" in right["credentials"][1]
+    tenant_alone = look(json.dumps({"PROMETHEUS_X_SCOPE_ORGID": "team-a"}))
+    assert tenant_alone["credentials"][0] == "ok"
 
 
 def test_a_secret_that_is_not_there_is_named(small: Function) -> None:

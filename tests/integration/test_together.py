@@ -159,6 +159,8 @@ def test_two_exporters_with_one_checkpoint_are_told_of_each_other(single: Functi
             other
         )
     first.export({"action": "check"})
-    (found,) = (line for line in first.messages("check found") if line["finding"] == message[14:])
+    (found,) = (
+        line for line in first.messages("check found") if line["finding"] == "another_exporter"
+    )
     assert machines[1] in found["summary"]
     assert "CLUSTER_NAME" in found["remedy"]

@@ -129,7 +129,7 @@ def _judge_checkpoint(context: RunContext, checkpoint: Checkpoint, findings: Fin
     other = other_machine(checkpoint, context.machine)
     if other:
         findings.add_details(
-            "warning", "other_exporter", ANOTHER_EXPORTER.details(state_machine=other)
+            "warning", "another_exporter", ANOTHER_EXPORTER.details(state_machine=other)
         )
     gaps = checkpoint.gaps()
     if gaps:

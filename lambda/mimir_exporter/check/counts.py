@@ -52,7 +52,7 @@ class Count:
 
 def count_series(context: RunContext, probe: Probe, metric: Metric, findings: Findings) -> Count:
     label = context.settings.cluster_label
-    what = "metric"
+    what = f"metric:{metric.name}"
     started = time.monotonic()
     count = Count(no_label=f"(no {label} label)")
     try:
@@ -61,15 +61,13 @@ def count_series(context: RunContext, probe: Probe, metric: Metric, findings: Fi
         findings.add_error("query_api" if isinstance(error, StopRunError) else what, error)
         count.error = error.details.found
     except OutOfTimeError as error:
-        findings.add_warning(
-            what, f"{metric.name} was not counted", error, "give the function a longer timeout_s"
-        )
+        findings.add_warning(what, "not counted", error, "give the function a longer timeout_s")
         count.error = error.details.found
     except QueryError as error:
         # A run waits longer, retries and splits: this alone is no error.
         findings.add_warning(
             what,
-            f"the series of {metric.name} could not be counted",
+            "its series could not be counted",
             error,
             "run the check again; a run retries, and splits the query",
         )

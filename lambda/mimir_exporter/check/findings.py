@@ -18,7 +18,7 @@ NAMED = 5
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: `what`, a word for programs.
+    """One thing that was looked at: `what`, a word for programs, or `metric:` and its name.
 
     `level` is ok, warning or error; `remedy` is empty when all is well. `code` and `cause` are of
     the error that was met, and empty without one.
@@ -34,7 +34,8 @@ class Finding:
     @property
     def subject(self) -> str:
         """`what` for reading."""
-        return self.what.replace("_", " ")
+        kind, _, name = self.what.partition(":")
+        return f"{kind.replace('_', ' ')} {name}".rstrip()
 
     @property
     def found(self) -> str:
