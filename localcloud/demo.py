@@ -21,7 +21,7 @@ from localcloud.aws import Cloud, running_cloud
 from localcloud.cdk import Cdk, install_cli
 from localcloud.coverage_page import write_page
 from localcloud.exporter import Exporter, InvocationError, deploy_exporter
-from localcloud.history import CLUSTERS, History, load_steps
+from localcloud.history import CLUSTERS, History, Outage, load_steps, send_late
 from localcloud.processes import StartError, leave_on_sigterm
 from localcloud.prometheus import DEMO_LOGIN, Prometheus, find_prometheus, running_prometheus
 from localcloud.remote_write import RemoteWriter
@@ -30,6 +30,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "lambda" / "mimir_exporter"
 CATALOG = PACKAGE / "catalog" / "catalog.toml"
 COVERAGE_PAGE = Path(__file__).resolve().parents[1] / "build" / "coverage.html"
 DAYS = 3
+HOUR_S, DAY_S = 3600, 86_400
+# Of the day before: a cluster's agent has no connection, and sends what it has later.
+CUT_OFF, OUTAGE_HOURS = "prod-us", (9, 12)
 TIMEOUT_S = 15  # not enough for three days, so that the rest goes to Step Functions
 BACKFILL_TIMEOUT_S = 900
 SETTINGS = {
@@ -46,6 +49,10 @@ class Demo:
     def __init__(self, console: Console) -> None:
         self._say = console
         self._began = time.monotonic()
+        # An hour more than is asked for: what is exported begins on the full hour before.
+        self._history = History(end_s=int(time.time()) // 60 * 60, days=DAYS + 1 / 24)
+        day = self._history.end_s // DAY_S * DAY_S - DAY_S
+        self._outage = Outage(CUT_OFF, *(day + hour * HOUR_S for hour in OUTAGE_HOURS))
 
     def run(self, *, keep: bool) -> None:
         self._announce()
@@ -55,6 +62,7 @@ class Demo:
             self._load(prometheus)
             exporter = self._deploy(cloud, prometheus)
             self._export(exporter)
+            self._heal(exporter, prometheus)
             self._show(exporter)
             if keep:
                 self._wait(exporter, prometheus)
@@ -74,7 +82,9 @@ class Demo:
             "3. deploy the stack with the CDK CLI, and put the login into its secret\n"
             f"4. invoke the export function, whose time is cut to {TIMEOUT_S} s here, and follow\n"
             "   the rest through Step Functions\n"
-            "5. look at the files, at the map of what they cover, and at the log",
+            f"5. let {CUT_OFF}, which was cut off for some hours, catch up: the audit finds it,\n"
+            "   and exports these windows again\n"
+            "6. look at the files, at the map of what they cover, and at the log",
             highlight=False,
         )
 
@@ -90,12 +100,13 @@ class Demo:
         return prometheus, cloud
 
     def _load(self, prometheus: Prometheus) -> None:
-        # An hour more than is asked for: what is exported begins on the full hour before.
-        history = History(end_s=int(time.time()) // 60 * 60, days=DAYS + 1 / 24)
         writer = RemoteWriter(prometheus.write_url, prometheus.headers)
         with self._step(f"Pushing {DAYS} days of metrics") as told:
-            samples = sum(load_steps(history, writer))
-            told.append(f"{samples:,} samples, one a minute of each series")
+            samples = sum(load_steps(self._history, writer, self._outage))
+            told.append(
+                f"{samples:,} samples, one a minute of each series; {CUT_OFF} is cut off from "
+                f"{self._cut_off}"
+            )
 
     def _deploy(self, cloud: Cloud, prometheus: Prometheus) -> Exporter:
         cdk = Cdk(cloud)
@@ -135,6 +146,45 @@ class Demo:
                 now = exporter.progress(execution)
             bars.update(bar, completed=now.done)
         self._say.print(f"{now.status}: {now.done} windows, {now.failed} failed")
+
+    @property
+    def _cut_off(self) -> str:
+        begin, end = (
+            datetime.fromtimestamp(moment, UTC)
+            for moment in (self._outage.start_s, self._outage.end_s)
+        )
+        return f"{begin:%Y-%m-%d %H:%M} to {end:%H:%M} UTC"
+
+    def _heal(self, exporter: Exporter, prometheus: Prometheus) -> None:
+        """The agent catches up after its windows were exported: only an audit can see that."""
+        between = {
+            "start": self._outage.start_s,
+            "end": self._outage.end_s,
+        }
+        with self._step(f"Asking for the status of {self._cut_off}") as told:
+            told.append(exporter.invoke({"action": "status", **between})["message"])
+            told.append(f"files of {CUT_OFF}: {self._held(exporter)}")
+        with self._step(f"The agent of {CUT_OFF} is back, and sends what it kept") as told:
+            writer = RemoteWriter(prometheus.write_url, prometheus.headers)
+            told.append(f"{send_late(self._history, writer, self._outage):,} samples")
+        with self._step("Auditing these hours, as a run does a day after the export") as told:
+            result = exporter.invoke({"action": "audit", **between})
+            told.append(self._result(result))
+            told.append(f"files of {CUT_OFF}: {self._held(exporter)}")
+        with self._step("Asking for the status again") as told:
+            told.append(exporter.invoke({"action": "status", **between})["message"])
+
+    def _held(self, exporter: Exporter) -> str:
+        """What the bucket has of the cluster's CPU usage in the outage."""
+        keys = [
+            key
+            for key in exporter.list_keys()
+            if f"/{CUT_OFF}/" in key
+            and "/metric=cpu_usage/" in key
+            and self._outage.start_s <= start_of(key) < self._outage.end_s
+        ]
+        samples = sum(exporter.describe(key)[2] for key in keys)
+        return f"{len(keys)} of cpu_usage, {samples:,} samples"
 
     def _show(self, exporter: Exporter) -> None:
         keys = exporter.list_keys()
@@ -239,8 +289,12 @@ class Demo:
 
 def newest_start(keys: Sequence[str]) -> datetime:
     """When the newest window of these files begins; it stands in a file's name."""
-    newest = max(int(key.rpartition("/")[2].partition("_")[0]) for key in keys)
-    return datetime.fromtimestamp(newest, UTC)
+    return datetime.fromtimestamp(max(map(start_of, keys)), UTC)
+
+
+def start_of(key: str) -> int:
+    """When the window of a file begins, unix seconds."""
+    return int(key.rpartition("/")[2].partition("_")[0])
 
 
 def main() -> int:

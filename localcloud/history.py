@@ -34,17 +34,65 @@ class History:
         return Grid(self.end_s - length * self.interval_s, length, self.interval_s)
 
 
+@dataclass(frozen=True)
+class Outage:
+    """The agent of `cluster` is cut off in [start_s, end_s), and keeps what it could not send."""
+
+    cluster: str
+    start_s: int
+    end_s: int
+
+    def of(self, run: Run, history: History) -> bool:
+        """Whether a run is of the cluster."""
+        return run.labels.get(history.cluster_label) == self.cluster
+
+    def ticks(self, grid: Grid) -> tuple[int, int]:
+        """The scrapes in it, as [first, last)."""
+        first, last = (
+            -(-(moment - grid.start_s) // grid.interval_s) for moment in (self.start_s, self.end_s)
+        )
+        return max(first, 0), min(last, grid.length)
+
+
 def load_history(history: History, writer: RemoteWriter) -> int:
     """Push the whole history, oldest first, and return the number of samples."""
     return sum(load_steps(history, writer))
 
 
-def load_steps(history: History, writer: RemoteWriter) -> Iterator[int]:
-    """Push the history a step at a time: the number of samples of each step, for a progress bar."""
+def load_steps(
+    history: History, writer: RemoteWriter, outage: Outage | None = None
+) -> Iterator[int]:
+    """Push the history a step at a time, without what `outage` holds back: the number of samples of
+    each step, for a progress bar."""
     runs = list(make_history(history))
     for first in range(0, history.grid.length, SCRAPES_A_REQUEST):
-        parts = (run.between(first, first + SCRAPES_A_REQUEST) for run in runs)
-        yield writer.send(part for part in parts if part is not None)
+        last = first + SCRAPES_A_REQUEST
+        yield writer.send(
+            part
+            for run in runs
+            for begin, end in _sent(run, history, outage, first, last)
+            if (part := run.between(begin, end)) is not None
+        )
+
+
+def send_late(history: History, writer: RemoteWriter, outage: Outage) -> int:
+    """Push what the outage held back, as an agent does once it is connected; how many samples."""
+    first, last = outage.ticks(history.grid)
+    runs = (run for run in make_history(history) if outage.of(run, history))
+    parts = (run.between(first, last) for run in runs)
+    return writer.send(part for part in parts if part is not None)
+
+
+def _sent(
+    run: Run, history: History, outage: Outage | None, first: int, last: int
+) -> Iterator[tuple[int, int]]:
+    """What of the scrapes [first, last) comes in time."""
+    if outage is None or not outage.of(run, history):
+        yield first, last
+        return
+    begin, end = outage.ticks(history.grid)
+    yield first, min(last, begin)
+    yield max(first, end), last
 
 
 def make_history(history: History) -> Iterator[Run]:

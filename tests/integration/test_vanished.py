@@ -6,8 +6,9 @@ import pytest
 
 from localcloud.prometheus import Prometheus
 from tests.conftest import MakePrometheus
-from tests.integration.conftest import MakeFunction
+from tests.integration.conftest import MakeFunction, MakeProxy
 from tests.integration.deployment import HOUR_S, Function
+from tests.integration.faults import Exchange
 from tests.integration.test_audit import THIS_HOUR, wait
 from tests.integration.test_manifests import START, Series, exporting, push, samples_by_cluster
 
@@ -148,3 +149,33 @@ def test_what_cannot_be_confirmed_any_more_is_an_operators_to_accept(
     accept = {"action": "accept", "start": START, "end": START + HOUR_S, "by": "Ada"}
     assert forgetful.export({**accept, "reason": "it was shut down"})["outcome"] == "accepted"
     assert status(forgetful)["metric_windows"] == {"unauditable": 1}
+
+
+@pytest.mark.parametrize("slow_one", [START, START - HOUR_S], ids=["later", "earlier"])
+def test_windows_that_are_exported_side_by_side_are_compared(
+    slow_one: int,
+    make_function: MakeFunction,
+    make_prometheus: MakePrometheus,
+    make_proxy: MakeProxy,
+) -> None:
+    """As items of the Map are: each began before the other was recorded."""
+    series = {("a", "api"): WHOLE, ("b", "api"): range(-180, -10)}
+    source = push(make_prometheus(), series)
+    proxy = make_proxy(f"http://127.0.0.1:{source.port}")
+    function = exporting(make_function, source, AUDIT_AFTER="1h", PORT=str(proxy.port))
+    function.clock.advance(-2 * HOUR_S)
+    function.export()
+    function.clock.advance(2 * HOUR_S)
+    quick_one = 2 * START - HOUR_S - slow_one
+
+    def export_the_other(exchange: Exchange) -> None:
+        assert function.backfill({"start": quick_one, "end": quick_one + HOUR_S})["finished"]
+        exchange.send(exchange.forward())
+
+    proxy.spoil(
+        export_the_other,
+        lambda request: request.is_query and request.fields["start"] == str(slow_one),
+        times=1,
+    )
+    assert function.backfill({"start": slow_one, "end": slow_one + HOUR_S})["finished"]
+    assert unconfirmed(function) == [(THIS_HOUR, ["b"], False)]

@@ -225,7 +225,7 @@ class Exporter:
                 *(metric.name, window),
                 empty=written.empty,
                 seen=checkpoint.requests_made,
-                vanished=self._neighbours.compare(checkpoint, metric, window, written.files),
+                compare=self._neighbours.compare_later(checkpoint, metric, window, written.files),
             )
         self.totals.add_metric(
             *(metric.name, window, spool, answer.fetched, written), is_whole=part is None

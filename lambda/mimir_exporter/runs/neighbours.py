@@ -1,13 +1,14 @@
 """Which clusters a metric-window lacks, held against the manifests of its neighbours."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from operator import gt
 
 from .. import log
 from ..catalog.metrics import Metric
 from ..checkpoint.doubts import CLUSTERS, doubt_of
 from ..checkpoint.state import Checkpoint
-from ..errors import QueryError
+from ..errors import OutOfTimeError, QueryError, StopRunError
 from ..storage.manifest import ManifestFile, ManifestStore
 from ..timeline.intervals import covers
 from ..timeline.windows import Window, window_at
@@ -37,6 +38,7 @@ class Neighbours:
         self._manifests = manifests
         self._is_audited = is_audited
         self._known: dict[tuple[str, int], Clusters | None] = {}
+        self._logged: set[tuple[str, int]] = set()
 
     def compare(
         self, checkpoint: Checkpoint, metric: Metric, window: Window, files: Iterable[ManifestFile]
@@ -56,15 +58,41 @@ class Neighbours:
         has = self._clusters_of(checkpoint, name, after)
         vanished = () if had is None else _vanished(had, here, has)
         known = doubt_of(checkpoint.metrics[name], window)
-        if known is None:
-            _log(vanished, () if had is None else sorted(here.keys() - had.keys()))
-        elif not self._is_audited:
+        if known is None and had is not None and (name, window.start) not in self._logged:
+            self._logged.add((name, window.start))
+            _log(vanished, sorted(here.keys() - had.keys()))
+        if known is not None and not self._is_audited:
             vanished = ()
         if has is None:
             return Vanished(vanished)
         later = self._clusters_of(checkpoint, name, window_at(checkpoint.schedules, after.end))
         gone = _vanished(here, has, later)
         return Vanished(vanished, (after, gone) if gone else None)
+
+    def compare_later(
+        self, checkpoint: Checkpoint, metric: Metric, window: Window, files: Iterable[ManifestFile]
+    ) -> Callable[[Checkpoint], Vanished]:
+        """The same, for the checkpoint as it is when the window is recorded: where windows are
+        exported side by side, the second to be recorded sees the first. Raises as compare does."""
+        found, files = self.compare(checkpoint, metric, window, files), tuple(files)
+        sides = [
+            window_at(checkpoint.schedules, moment) for moment in (window.start - 1, window.end)
+        ]
+
+        def exported(at: Checkpoint) -> list[bool]:
+            return [covers(at.stored(metric.name), one.start, one.end) for one in sides]
+
+        known = exported(checkpoint)
+
+        def compare(fresh: Checkpoint) -> Vanished:
+            if metric.fleeting or not any(map(gt, exported(fresh), known)):
+                return found
+            try:
+                return self.compare(fresh, metric, window, files)
+            except (StopRunError, OutOfTimeError):  # what is exported is recorded all the same
+                return found
+
+        return compare
 
     def _clusters_of(self, checkpoint: Checkpoint, name: str, window: Window) -> Clusters | None:
         """Of an exported metric-window; None where it is not, or its manifest does not say."""

@@ -28,14 +28,14 @@ SAVE_EVERY_S = 60.0
 class _PendingRecord:
     """A metric-window whose objects are all written, not yet in the checkpoint.
 
-    `seen` are the reexport requests that it knew.
+    `seen` are the reexport requests that it knew; `compare` says what of its neighbours it lacks.
     """
 
     metric: str
     window: Window
     empty: bool
     seen: int
-    vanished: Vanished
+    compare: Callable[[Checkpoint], Vanished]
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,15 @@ class _Batch:
 
     def apply(self, checkpoint: Checkpoint) -> None:
         for record in self.exported:
+            vanished = record.compare(checkpoint)
             mark_exported(
                 *(checkpoint, record.metric, record.window),
                 empty=record.empty,
                 seen=record.seen,
-                vanished=record.vanished.here,
+                vanished=vanished.here,
             )
-            if record.vanished.after is not None:
-                mark_vanished(checkpoint, record.metric, *record.vanished.after)
+            if vanished.after is not None:
+                mark_vanished(checkpoint, record.metric, *vanished.after)
         for failure in self.forgotten:
             mark_nothing_left(
                 *(checkpoint, failure.metric, failure.window, failure.error, self.now),
@@ -95,10 +96,16 @@ class ProgressRecorder:
         self._forgotten: list[MetricFailure] = []
 
     def add_exported(
-        self, metric: str, window: Window, *, empty: bool, seen: int, vanished: Vanished
+        self,
+        metric: str,
+        window: Window,
+        *,
+        empty: bool,
+        seen: int,
+        compare: Callable[[Checkpoint], Vanished],
     ) -> None:
         """All objects of this metric-window are written."""
-        self._exported.append(_PendingRecord(metric, window, empty, seen, vanished))
+        self._exported.append(_PendingRecord(metric, window, empty, seen, compare))
 
     def add_nothing_left(self, failure: MetricFailure) -> None:
         """The source has forgotten this metric-window."""
