@@ -68,7 +68,7 @@ def test_29_february_is_a_day_of_its_month(function: Function, source: Prometheu
     assert days_of(today) == {f"end=20240301/day={day}" for day in (26, 27, 28, 29)}
     assert differences(today, source, "load", BEGIN, unix("2024-03-01"), FRAME_S) == []
     said = ask_for_month(today, unix("2024-02-01"))["message"]
-    assert said.startswith("February 2024 is complete only from 26 February 2024 on: 8 of 8 ")
+    assert said.startswith("February 2024 is complete only from 26 February 2024 on: 8/8 ")
 
 
 def test_a_year_ends_in_the_next_one(function: Function, source: Prometheus) -> None:

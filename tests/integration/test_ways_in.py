@@ -133,7 +133,8 @@ def test_a_token_is_fetched_once_and_used_for_every_request(
         for one in function.export({"action": "check"})["findings"]
         if "OAuth 2" in one["summary"]
     ]
-    assert login["level"] == "ok"
+    assert login["level"] == "warning"
+    assert "sent unencrypted, as SCHEME is http" in login["summary"]
 
 
 def test_a_server_that_wants_the_client_in_the_body(

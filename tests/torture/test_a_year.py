@@ -115,7 +115,7 @@ def _run(function: Function) -> bool:
 
 
 def _month(function: Function, mimir: Prometheus, start: int, end: int) -> list[str]:
-    """What the month's files have wrong, metric by metric and grid by grid."""
+    """What the month's files have wrong, for each metric and grid."""
     wrong = []
     for metric in function.catalog:
         begin = max(start, PEAK_SINCE) if metric.name == "peak" else start
