@@ -287,6 +287,19 @@ def test_a_slow_query_does_not_keep_the_report(through: Function, proxy: Proxy) 
     assert found(result, "size")["level"] == "ok"
 
 
+def test_a_proof_that_cannot_be_had_is_a_warning(single: Function, proxy: Proxy) -> None:
+    """And no error: a run asks other queries, and splits them."""
+    proxy.spoil(
+        faults.error(422, "query processing would load too many samples into memory"),
+        lambda request: "(cluster,namespace,pod,uid)" in request.fields.get("query", ""),
+    )
+    result = check(single)
+    assert result["outcome"] == "ready"
+    one = found(result, "duplicate_series")
+    assert (one["level"], one["summary"]) == ("warning", "unknown: not all could be counted")
+    assert "too many samples" in one["cause"]
+
+
 @races_the_clock
 def test_without_a_single_answer_it_is_not_fit(through: Function, proxy: Proxy) -> None:
     proxy.spoil(faults.never_answer, lambda request: request.path.endswith("/query"))

@@ -13,6 +13,7 @@ from ..runs.context import RunContext
 from ..storage.layout import state_key
 from .bucket import check_aws
 from .counts import Count
+from .duplicates import check_duplicates
 from .endpoint import check_endpoint, check_login
 from .findings import Findings, some
 from .metrics import check_metrics
@@ -37,6 +38,8 @@ def run_check(context: RunContext) -> CheckResult:
         probe = Probe(context)
         counts = check_metrics(context, probe, findings)
         check_size_and_history(context, probe, counts, checkpoint, findings)
+        if any(count.series for count in counts.values()):
+            check_duplicates(context, probe, findings)
     result = findings.as_dict()
     result["report"] += [_line(name, count) for name, count in counts.items()]
     result["metrics"] = {name: count.as_dict() for name, count in counts.items()}

@@ -6,7 +6,6 @@ from ..errors import ExportError
 from ..runs.context import RunContext
 from ..timeline.windows import iso
 from .counts import Count, count_series
-from .duplicates import check_duplicates
 from .findings import Findings
 from .labels import check_labels
 from .missing import KSM, LABELS, explain_empty, explain_lacking_clusters, source_of
@@ -54,7 +53,6 @@ def check_metrics(context: RunContext, probe: Probe, findings: Findings) -> dict
             check_pods(context, probe, findings)
         if has_ksm:
             check_state_metrics(context, probe, findings)
-        check_duplicates(context, probe, findings)
     except ExportError as error:
         findings.add_error("labels", error)
     return counts
