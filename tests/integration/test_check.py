@@ -287,7 +287,7 @@ def test_a_slow_query_does_not_keep_the_report(through: Function, proxy: Proxy) 
     assert found(result, "size")["level"] == "ok"
 
 
-def test_a_proof_that_cannot_be_had_is_a_warning(single: Function, proxy: Proxy) -> None:
+def test_a_proof_that_fails_is_a_warning(single: Function, proxy: Proxy) -> None:
     """And no error: a run asks other queries, and splits them."""
     proxy.spoil(
         faults.error(422, "query processing would load too many samples into memory"),
