@@ -140,17 +140,15 @@ def _find_causes(context: RunContext, probe: Probe, family: Family, met: Met) ->
     examples = probe.labels(f"topk({EXAMPLES},topk by ({label_in_promql(label)})(1,{twice}))")
     for example in examples:
         cause = find_cause(family.name, _series_of(probe, family, example, label))
-        _note(met, cause, family, example.get(label, "") or f"those without {label}")
-    if more := len(things) - len(examples):
-        families, clusters, _ = met[cause]
-        met[cause] = (families, clusters, more)
+        # Those that are not looked at are most likely as the last one is.
+        more = len(things) - len(examples) if example is examples[-1] else 0
+        _note(met, cause, family, example.get(label, "") or f"those without {label}", more)
 
 
-def _note(met: Met, cause: Cause, family: Family, cluster: str) -> None:
-    families, clusters, _ = met.setdefault(cause, ([], [], 0))
-    families.append(family.name)
-    if cluster not in clusters:
-        clusters.append(cluster)
+def _note(met: Met, cause: Cause, family: Family, cluster: str, more: int = 0) -> None:
+    families, clusters, known = met.get(cause, ([], [], 0))
+    here = clusters if cluster in clusters else [*clusters, cluster]
+    met[cause] = ([*families, family.name], here, max(known, more))
 
 
 def _find_resource(context: RunContext, probe: Probe, met: Met) -> None:
