@@ -80,6 +80,8 @@ class Neighbours:
         ]
 
         def exported(at: Checkpoint) -> list[bool]:
+            if metric.name not in at.metrics:  # the checkpoint was deleted: recording says so
+                return [False, False]
             return [covers(at.stored(metric.name), one.start, one.end) for one in sides]
 
         known = exported(checkpoint)
