@@ -117,7 +117,7 @@ class DeploymentSettings:
         group=MADE,
         default="default",
         place=Place.DEPLOYMENT,
-        meaning="which metrics: `default`, `finout`, or a file of your own on the "
+        meaning="which metrics: `default`, `finout`, `opentelemetry`, or a file of your own on the "
         "machine that deploys ([metrics](metrics.md#a-catalogue-of-your-own)); it is shipped with "
         "the function",
         change="new metrics begin `BACKFILL_DAYS` ago; the files of others stay",

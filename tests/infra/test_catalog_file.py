@@ -37,7 +37,7 @@ def test_of_a_set_only_the_name_is_passed_on(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (None, "(No such file or directory): expected default, finout"),
+        (None, "(No such file or directory): expected default, finout, opentelemetry"),
         (b"\xff\xfe", "(it is no UTF-8 text): expected"),
         (
             b"[[metric]]\nname = 'a'\n",

@@ -68,6 +68,17 @@ def test_finouts_names_cost_no_query() -> None:
     }
 
 
+def test_opentelemetrys_set_has_the_same_metrics_keys_and_units() -> None:
+    """And all of what the default one reads."""
+    default = {metric.name: metric for metric in load_catalog()}
+    found = {metric.name: metric for metric in load_catalog(text=read_set("opentelemetry"))}
+    assert found.keys() == default.keys()
+    for name, metric in found.items():
+        assert (metric.key, metric.unit) == (default[name].key, default[name].unit)
+        assert set(default[name].reads) <= set(metric.reads)
+        assert bool(metric.description and metric.pitfalls)
+
+
 METRIC = '[[metric]]\nname = "a"\nquery = "up"\n'
 
 

@@ -176,7 +176,8 @@ def _invalid(problem: str, value: str = "") -> SettingsError:
 def read_catalog(text: str, *, rate_range_s: int = RATE_RANGE_S) -> tuple[Metric, ...]:
     """The metrics of a file in the format of catalog.toml. Raises ValueError where it is not."""
     tables = read_tables(text)
-    pieces = Pieces(tables.words, tables.functions)
+    # A shape is a word too, so that a query may hold one.
+    pieces = Pieces({**tables.shapes, **tables.words}, tables.functions)
     return tuple(
         _read_metric(table, pieces, tables.shapes, rate_range_s)
         for table in tables.metrics.values()

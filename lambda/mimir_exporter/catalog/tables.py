@@ -15,6 +15,7 @@ from typing import Any
 SETS = {
     "default": "catalog.toml",
     "finout": "finout.toml",
+    "opentelemetry": "opentelemetry.toml",
 }
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _SECTIONS = {"extends", "without", "words", "functions", "shapes", "metric"}

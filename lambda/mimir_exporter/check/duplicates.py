@@ -17,6 +17,8 @@ CADVISOR = 'container!="",container!="POD",pod!=""'
 _PORT = re.compile(r":[0-9]+$")
 # What came without honor_labels has its own labels under these names.
 _RENAMED = ("namespace", "pod", "container", "node")
+# What tells pods apart in what OpenTelemetry's collectors send.
+_COLLECTED = ("k8s_namespace_name", "k8s_pod_name", "k8s_pod_uid")
 Labels = Mapping[str, str]
 
 
@@ -52,6 +54,11 @@ FAMILIES = (
         "",
         ("namespace", "pod", "uid", "container", "resource"),
     ),
+    *(
+        Family(name, 'k8s_container_name!=""', (*_COLLECTED, "k8s_container_name", "container_id"))
+        for name in ("container_cpu_time", "container_cpu_time_seconds_total")
+    ),
+    Family("k8s_pod_phase", "", _COLLECTED),
 )
 
 
@@ -197,6 +204,13 @@ def find_cause(name: str, series: Sequence[Labels]) -> Cause:
     names = sorted(set[str]().union(*series) - {"__name__"})
     values = {one: sorted({labels.get(one, "") for labels in series}) for one in names}
     differing = {one: found for one, found in values.items() if len(found) > 1}
+    if name.startswith(("k8s_", "container_cpu_time")) and differing:
+        label, found = next(iter(differing.items()))
+        return Cause(
+            f"several of OpenTelemetry's collectors send the same series ({label} is "
+            f"{_listed(found)})",
+            "run one collector on each node, and one with the receiver k8s_cluster",
+        )
     if name.startswith("kube_") and "job" in differing:
         return Cause(
             f"several exporters make the same series (jobs {_listed(differing['job'])})",

@@ -71,7 +71,7 @@ def _other_label(label: str, probe: Probe) -> tuple[str, list[str]] | None:
     for name in [*(name for name in OTHER_NAMES if name in present), *sorted(sounding)]:
         # On what every cluster has. A service's cluster_ip, for one, is not there.
         selector = (
-            '{__name__=~"kube_node_info|container_memory_working_set_bytes",'
+            '{__name__=~"kube_node_info|container_memory_working_set_bytes|k8s_pod_phase",'
             f'{label_in_promql(name)}!=""}}'
         )
         values = probe.label_values_now(name, selector)

@@ -9,6 +9,7 @@ from .counts import Count, count_series
 from .findings import Findings
 from .labels import check_labels
 from .missing import KSM, LABELS, explain_empty, explain_lacking_clusters, source_of
+from .opentelemetry import check_opentelemetry, find_collected, reads_opentelemetry
 from .pods import check_pods, check_state_metrics
 from .probe import Probe
 from .scraping import check_scraping
@@ -32,30 +33,45 @@ def check_metrics(context: RunContext, probe: Probe, findings: Findings) -> dict
             "see what is said of each; without a single answer nothing can be exported",
         )
         return counts
-    if not any(count.series for count in known.values()):
+    full = any(count.series for count in known.values())
+    if full:
+        _say_how_much(known, findings)
+    else:
         _say_there_is_none(len(known), probe, findings)
-        return counts
-    _say_how_much(known, findings)
     try:
-        explain_empty(context, probe, known, findings)
-        explain_lacking_clusters(context, known, findings)
-        from_ksm = [metric.name for metric in context.catalog if source_of(metric) == KSM]
-        has_ksm = any(name in known and known[name].series for name in from_ksm)
-        check_labels(
-            context,
-            probe,
-            # Without kube-state-metrics that is the cause, and said already.
-            {name: one.by_cluster for name, one in known.items() if has_ksm or name not in LABELS},
-            findings,
-        )
-        if any(known[name].series for name in USAGE if name in known):
-            check_scraping(context, probe, findings)
-            check_pods(context, probe, findings)
-        if has_ksm:
-            check_state_metrics(context, probe, findings)
+        check_opentelemetry(context, probe, known, findings)
+        if full:
+            _judge(context, probe, known, findings)
     except ExportError as error:
         findings.add_error("labels", error)
     return counts
+
+
+def _judge(
+    context: RunContext, probe: Probe, counts: Mapping[str, Count], findings: Findings
+) -> None:
+    """Whether what has series can be right, and why the rest has none."""
+    collected = find_collected(context, probe)
+    explain_empty(context, probe, counts, collected, findings)
+    explain_lacking_clusters(context, counts, collected, findings)
+    from_ksm = [
+        metric.name
+        for metric in context.catalog
+        if source_of(metric) == KSM and not reads_opentelemetry(metric)
+    ]
+    has_ksm = any(name in counts and counts[name].series for name in from_ksm)
+    check_labels(
+        context,
+        probe,
+        # Without kube-state-metrics that is the cause, and said already.
+        {name: one.by_cluster for name, one in counts.items() if has_ksm or name not in LABELS},
+        findings,
+    )
+    if any(counts[name].series for name in USAGE if name in counts):
+        check_scraping(context, probe, findings)
+        check_pods(context, probe, findings)
+    if has_ksm:
+        check_state_metrics(context, probe, findings)
 
 
 def _say_how_much(counts: Mapping[str, Count], findings: Findings) -> None:

@@ -1,12 +1,13 @@
 """What a metric or a cluster has no series of, and the one cause of all of it."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from ..catalog.metrics import Metric
 from ..runs.context import RunContext
 from .counts import Count
 from .findings import Findings, some
+from .opentelemetry import unknown_to_collectors
 from .probe import Probe
 
 GROUPS = 5  # of clusters, each with a finding of its own
@@ -46,14 +47,23 @@ def needs_ksm(metric: Metric) -> bool:
 
 
 def explain_empty(
-    context: RunContext, probe: Probe, counts: Mapping[str, Count], findings: Findings
+    context: RunContext,
+    probe: Probe,
+    counts: Mapping[str, Count],
+    collected: Set[str],
+    findings: Findings,
 ) -> None:
-    """One finding for each cause, and not one for each metric."""
+    """One finding for each cause, and not one for each metric. Of the clusters `collected` it is
+    known already what their collectors do not send."""
     empty = [
         metric
         for metric in context.catalog
         if metric.name in counts and not counts[metric.name].series
     ]
+    everyone = set[str]().union(*(count.clusters for count in counts.values()))
+    if everyone <= collected:
+        unknown = unknown_to_collectors(context) - set(OPTIONAL)
+        empty = [metric for metric in empty if metric.name not in unknown]
     own = [metric.name for metric in empty if metric.name in context.settings.extra_metrics]
     left = {metric.name: source_of(metric) for metric in empty if metric.name not in own}
     for source in (KSM, CADVISOR):
@@ -136,9 +146,10 @@ def _explain_requests(probe: Probe, names: list[str], findings: Findings) -> boo
 
 
 def explain_lacking_clusters(
-    context: RunContext, counts: Mapping[str, Count], findings: Findings
+    context: RunContext, counts: Mapping[str, Count], collected: Set[str], findings: Findings
 ) -> None:
-    """One finding for all clusters that lack the same metrics, of those that others have."""
+    """One finding for all clusters that lack the same metrics, of those that others have. Of the
+    clusters `collected` it is known already what their collectors do not send."""
     expected = {
         metric.name: source_of(metric)
         for metric in context.catalog
@@ -149,11 +160,14 @@ def explain_lacking_clusters(
     of_ksm = {name for name, source in expected.items() if source == KSM}
     also = {metric.name for metric in context.catalog if needs_ksm(metric)} - of_ksm
     everyone = set[str]().union(*(counts[name].clusters for name in expected))
+    unknown = unknown_to_collectors(context)
     lacking: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
     for cluster in sorted(everyone):
         names = tuple(name for name in expected if cluster not in counts[name].clusters)
         if of_ksm and of_ksm <= set(names):
             names = tuple(name for name in names if name not in also)
+        if cluster in collected:
+            names = tuple(name for name in names if name not in unknown)
         if names:
             lacking[names].append(cluster)
     for names, clusters in sorted(lacking.items(), key=lambda item: -len(item[1]))[:GROUPS]:

@@ -46,8 +46,8 @@ def _check_interval(context: RunContext, probe: Probe, findings: Findings) -> No
     findings.add(
         "error",
         "scrape_interval",
-        f"{_names(rare, label)} are scraped about every {slowest:.0f} s, so that a RATE_RANGE of "
-        f"{range_s} s often holds no two samples: CPU and network would be too low",
+        f"{named_clusters(rare, label)} are scraped about every {slowest:.0f} s, so that a "
+        f"RATE_RANGE of {range_s} s often holds no two samples: CPU and network would be too low",
         f"set RATE_RANGE to {needed:.0f}, or scrape more often",
     )
 
@@ -67,12 +67,13 @@ def _check_nodes(context: RunContext, probe: Probe, findings: Findings) -> None:
         findings.add(
             "error",
             "nodes",
-            f"in {_names(wrong, label)} the same containers are on two nodes: their kubelets are "
-            "scraped under two addresses, and nothing but instance tells the node; usage would be "
-            "twice the truth",
+            f"in {named_clusters(wrong, label)} the same containers are on two nodes: their "
+            "kubelets are scraped under two addresses, and nothing but instance tells the node; "
+            "usage would be twice the truth",
             ADD_NODE,
         )
 
 
-def _names(clusters: Iterable[str], label: str) -> str:
+def named_clusters(clusters: Iterable[str], label: str) -> str:
+    """Some of the clusters; "" is what has no cluster label."""
     return some(cluster or f"those without {label}" for cluster in sorted(clusters))

@@ -224,7 +224,8 @@ class Settings:
         default="default",
         place=Place.MADE,
         meaning="which metrics: `default`; `finout`, the same and the names that Finout's exporter "
-        "publishes; or a file of your own, which a deployment reads on your machine and ships "
+        "publishes; `opentelemetry`, the same also from what OpenTelemetry's collectors send; or a "
+        "file of your own, which a deployment reads on your machine and ships "
         "([metrics](metrics.md#a-catalogue-of-your-own))",
         change="new metrics begin `BACKFILL_DAYS` ago; the files of others stay",
     )
