@@ -225,22 +225,22 @@ def test_the_lines_of_a_window_are_in_both_logs_under_its_name(
     """The oldest was handed over; the execution's name went with it into the Map and back."""
     start = on_border(deployed.first_s - DAYS * DAY_S)
     window = iso_range(start, start + TIME_FRAME_S)
-    story = [
+    lines = [
         line
         for log in ("LogConsole", "BackfillLogConsole")
         for line in deployed.exporter.log_events(log)
         if line.get("window") == window
     ]
     exported = ["metric exported"] * len(load_catalog())
-    assert [line["message"] for line in story] == [
+    assert [line["message"] for line in lines] == [
         "window handed over",
         "window started",
         *exported,
         "window exported",
         "window finished",
     ]
-    assert {line["execution"] for line in story} == {first["execution"]}
-    assert len({line["run"] for line in story}) == 2
+    assert {line["execution"] for line in lines} == {first["execution"]}
+    assert len({line["run"] for line in lines}) == 2
 
 
 def test_the_schedule_invokes_the_function_every_30_minutes(deployed: Deployed) -> None:

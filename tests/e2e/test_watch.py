@@ -20,8 +20,8 @@ from botocore.exceptions import ClientError
 from infra.monitoring.queries import QUERIES, Query
 from localcloud.aws import REGION
 from localcloud.exporter import InvocationError
+from tests.e2e.alarm_listener import AlarmListener, published
 from tests.e2e.deployed import Deployed, catch_up, on_border
-from tests.e2e.pager import Pager, published
 
 MISTYPED = json.dumps({"mistyped": "sum by (cluster)(no_such_function(up{$matchers}))"})
 BROKEN = {"CLUSTER_NAME": ""}
@@ -35,60 +35,60 @@ def ran(second: Deployed) -> Deployed:
 
 
 @pytest.fixture(scope="module")
-def pager(ran: Deployed) -> Pager:
-    return Pager(ran.cloud, stack="Second", topic_arn=ran.exporter.outputs["AlarmTopic"])
+def listener(ran: Deployed) -> AlarmListener:
+    return AlarmListener(ran.cloud, stack="Second", topic_arn=ran.exporter.outputs["AlarmTopic"])
 
 
 def test_alarms_and_dashboard_are_on_what_the_function_publishes(
-    ran: Deployed, pager: Pager
+    ran: Deployed, listener: AlarmListener
 ) -> None:
     said = {key for line in ran.exporter.metric_events() for key in published(line)}
     watched = {
         (one["Namespace"], one["MetricName"], *dimension.values())
-        for one in pager.alarms().values()
+        for one in listener.alarms().values()
         for dimension in one["Dimensions"]
         if one["Namespace"] == "MimirExporter"
     }
     assert {key[1] for key in watched} == {"RunsSucceeded", "LagSeconds", "Gaps"}
     assert watched <= said
-    shown = {key for key in pager.dashboard_metrics() if key[0] == "MimirExporter"}
+    shown = {key for key in listener.dashboard_metrics() if key[0] == "MimirExporter"}
     # A run that fails says so under a name of its own.
     assert shown - said <= {("MimirExporter", "RunsFailed", "service", "Second")}
 
 
-def test_a_query_that_mimir_rejects_rings_for_lag_and_in_the_end_for_a_gap(
-    ran: Deployed, pager: Pager
+def test_a_query_that_mimir_rejects_alarms_for_lag_and_in_the_end_for_a_gap(
+    ran: Deployed, listener: AlarmListener
 ) -> None:
     with changed(ran, ran.exporter.function_name, EXTRA_METRICS=MISTYPED):
         ran.exporter.invoke()
-        pager.put_line(last_line(ran, "LagSeconds"))
-        assert "LagTooLong" in pager.rings()
-        assert "WindowGivenUp" not in pager.rings()
+        listener.put_line(last_line(ran, "LagSeconds"))
+        assert "LagTooLong" in listener.firing()
+        assert "WindowGivenUp" not in listener.firing()
         while (result := ran.exporter.invoke())["gaps"] == 0:
             assert result["failures"], result
-        pager.put_line(last_line(ran, "Gaps"))
-        assert "WindowGivenUp" in pager.rings()
+        listener.put_line(last_line(ran, "Gaps"))
+        assert "WindowGivenUp" in listener.firing()
 
 
-def test_the_next_run_that_is_well_ends_it(ran: Deployed, pager: Pager) -> None:
+def test_the_next_run_that_is_well_ends_it(ran: Deployed, listener: AlarmListener) -> None:
     ran.exporter.invoke()
     line = last_line(ran, "Gaps")
     assert line["Gaps"] == [0]
-    pager.put_line(line)
-    states = {name: one["StateValue"] for name, one in pager.alarms().items()}
+    listener.put_line(line)
+    states = {name: one["StateValue"] for name, one in listener.alarms().items()}
     assert states["LagTooLong"] == states["NoSuccessfulRun"] == "OK"
 
 
-def test_a_failed_run_rings_once_and_is_no_success(ran: Deployed, pager: Pager) -> None:
+def test_a_failed_run_alarms_once_and_is_no_success(ran: Deployed, listener: AlarmListener) -> None:
     cloud, exporter = ran.cloud, ran.exporter
-    failed, errors = lines_of_failed_runs(ran), pager.counted("ExportFunctionErrors")
+    failed, errors = lines_of_failed_runs(ran), listener.counted("ExportFunctionErrors")
     with changed(ran, exporter.function_name, **BROKEN):
-        # What earlier tests have put is in this period still, and rings again when looked at.
-        pager.reset()
-        pager.put("DeadLetters", 0)
-        lasting = pager.rings() - {"ExportFunctionErrors"}
-        pager.set_state("ExportFunctionErrors", "OK")
-        pager.messages()
+        # What earlier tests have put is in this period still, and fires again when looked at.
+        listener.reset()
+        listener.put("DeadLetters", 0)
+        lasting = listener.firing() - {"ExportFunctionErrors"}
+        listener.set_state("ExportFunctionErrors", "OK")
+        listener.messages()
         with pytest.raises(InvocationError, match="CLUSTER_NAME"):
             exporter.invoke()
         line = last_line(ran, "RunsFailed")
@@ -98,67 +98,69 @@ def test_a_failed_run_rings_once_and_is_no_success(ran: Deployed, pager: Pager) 
             FunctionName=exporter.function_name, InvocationType="Event", Payload=b"{}"
         )
         wait_for(lambda: lines_of_failed_runs(ran) == failed + 2)
-    assert pager.counted("ExportFunctionErrors") == errors + 1
-    pager.put("DeadLetters", dead_letters(ran))
-    assert pager.rings() == lasting | {"ExportFunctionErrors"}
-    assert set(pager.messages()) == {"ExportFunctionErrors"}
+    assert listener.counted("ExportFunctionErrors") == errors + 1
+    listener.put("DeadLetters", dead_letters(ran))
+    assert listener.firing() == lasting | {"ExportFunctionErrors"}
+    assert set(listener.messages()) == {"ExportFunctionErrors"}
 
 
-def test_a_run_that_could_not_be_started_rings(ran: Deployed, pager: Pager) -> None:
+def test_a_run_that_could_not_be_started_alarms(ran: Deployed, listener: AlarmListener) -> None:
     """As EventBridge Scheduler leaves it, which delivers every event here."""
-    pager.put("DeadLetters", 1)
-    assert "DeadLetters" in pager.rings()
+    listener.put("DeadLetters", 1)
+    assert "DeadLetters" in listener.firing()
 
 
-def test_a_failed_backfill_rings(ran: Deployed, pager: Pager) -> None:
+def test_a_failed_backfill_alarms(ran: Deployed, listener: AlarmListener) -> None:
     end = on_border(time.time() - 86_400)
     function = ran.exporter.backfill_function_name
     with changed(ran, function, **BROKEN):
         execution = execute(ran, "to-fail", [{"start": end - 3600, "end": end}])
         wait_for(lambda: status_of(ran, execution) != "RUNNING")
     assert status_of(ran, execution) == "FAILED"
-    pager.put("BackfillFailed", count(ran, "FAILED"))
-    assert "BackfillFailed" in pager.rings()
+    listener.put("BackfillFailed", count(ran, "FAILED"))
+    assert "BackfillFailed" in listener.firing()
 
 
-def test_a_stopped_backfill_rings(ran: Deployed, pager: Pager) -> None:
+def test_a_stopped_backfill_alarms(ran: Deployed, listener: AlarmListener) -> None:
     stopped = count(ran, "ABORTED")
     # The execution is stopped while Lambda refuses to run its function.
     with refused(ran, ran.exporter.backfill_function_name):
         execution = execute(ran, "to-stop", [{"start": 0, "end": 3600}])
         ran.cloud.stepfunctions.stop_execution(executionArn=execution)
         wait_for(lambda: count(ran, "ABORTED") == stopped + 1)
-    pager.put("BackfillAborted", count(ran, "ABORTED"))
-    assert "BackfillAborted" in pager.rings()
+    listener.put("BackfillAborted", count(ran, "ABORTED"))
+    assert "BackfillAborted" in listener.firing()
 
 
 @pytest.mark.parametrize("what", ["Export", "Backfill"])
-def test_a_refused_invocation_rings(ran: Deployed, pager: Pager, what: str) -> None:
+def test_a_refused_invocation_alarms(ran: Deployed, listener: AlarmListener, what: str) -> None:
     exporter = ran.exporter
     name = exporter.function_name if what == "Export" else exporter.backfill_function_name
     with refused(ran, name), pytest.raises(ClientError, match="TooManyRequests"):
         ran.cloud.lambda_.invoke(FunctionName=name, Payload=b"{}")
-    assert pager.counted(f"{what}FunctionThrottled") >= 1
-    pager.put_line(last_line(ran, "Gaps"))  # anything: alarms are evaluated when a metric is put
-    assert f"{what}FunctionThrottled" in pager.rings()
+    assert listener.counted(f"{what}FunctionThrottled") >= 1
+    listener.put_line(last_line(ran, "Gaps"))  # anything: alarms are evaluated when a metric is put
+    assert f"{what}FunctionThrottled" in listener.firing()
 
 
-def test_who_is_called_reads_what_to_do(ran: Deployed, pager: Pager) -> None:
+def test_who_is_called_reads_what_to_do(ran: Deployed, listener: AlarmListener) -> None:
     """Also of those that no test can set off: seven days, and data that are missing."""
-    pager.reset()
-    for name in pager.alarms():
-        pager.set_state(name, "ALARM")
-    heard = pager.messages()
-    assert set(heard) == set(pager.alarms())
+    listener.reset()
+    for name in listener.alarms():
+        listener.set_state(name, "ALARM")
+    received = listener.messages()
+    assert set(received) == set(listener.alarms())
     function, queue = ran.exporter.function_name, ran.exporter.outputs["DeadLetterQueue"]
-    assert f"--function-name {function} " in heard["WindowGivenUp"]
-    assert f"aws sqs receive-message --region {REGION} --queue-url {queue}" in heard["DeadLetters"]
-    assert ran.exporter.state_machine in heard["BackfillFailed"]
-    assert pager.over == set()
-    for name in pager.alarms():
-        pager.set_state(name, "OK")
-    assert pager.messages() == {}
-    assert pager.over == set(pager.alarms())
+    assert f"--function-name {function} " in received["WindowGivenUp"]
+    assert (
+        f"aws sqs receive-message --region {REGION} --queue-url {queue}" in received["DeadLetters"]
+    )
+    assert ran.exporter.state_machine in received["BackfillFailed"]
+    assert listener.recovered == set()
+    for name in listener.alarms():
+        listener.set_state(name, "OK")
+    assert listener.messages() == {}
+    assert listener.recovered == set(listener.alarms())
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.name)

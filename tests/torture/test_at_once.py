@@ -21,7 +21,7 @@ from tests.integration.faults import Proxy
 from tests.integration.sandbox import Event
 from tests.integration.worker import Order, Worker, working
 from tests.some import some
-from tests.torture.claims import Claims
+from tests.torture.checkpoint_check import CheckpointCheck
 from tests.torture.conftest import Record
 
 LONG_HOURS, QUICK_HOURS = 12, 4
@@ -67,8 +67,10 @@ class Crowd:
             for number, (event, way) in enumerate(zip(events, self.ways, strict=True))
         ]
 
-    def work(self, orders: Sequence[Order], claims: Claims, killed: float = 0.0) -> list[Event]:
-        """All at once; whatever the checkpoint claims meanwhile is there.
+    def work(
+        self, orders: Sequence[Order], check: CheckpointCheck, killed: float = 0.0
+    ) -> list[Event]:
+        """All at once; whatever the checkpoint records meanwhile is there.
 
         So many of them are killed on their way, as a part of one: their result is {"killed": True}.
         """
@@ -80,7 +82,7 @@ class Crowd:
         left = {number: self.chance.randint(1, 6) for number in doomed}  # looks at the bucket
         with working(*orders) as workers:
             while not all(worker.answers_within(0.1) for worker in workers):
-                assert claims.unmet() == []
+                assert check.missing_files() == []
                 for number in [number for number, looks in left.items() if looks == 0]:
                     if not workers[number].answers_within(0):
                         workers[number].kill()
@@ -137,10 +139,10 @@ def test_one_run_works_and_the_others_are_skipped(
 ) -> None:
     """The lease is for those that take one; items of the Map need none."""
     ends = time.monotonic() + budget_s
-    claims = Claims(crowd.function, crowd.mimir, crowd.begin)
+    check = CheckpointCheck(crowd.function, crowd.mimir, crowd.begin)
     skipped = 0
     while not skipped or (is_long and time.monotonic() < ends):
-        results = crowd.work(crowd.orders(), claims)
+        results = crowd.work(crowd.orders(), check)
         assert [result.get("error") for result in results] == [None] * len(results)
         runs = range(REGULAR + 1)
         working_s = sorted(span for run in runs if (span := crowd.span_s(run)) is not None)
@@ -165,7 +167,7 @@ def test_without_a_lease_that_holds_all_is_right_all_the_same(
     """Leases that are over when they are taken, or clocks that differ by more than a lease; and
     some are killed."""
     ends = time.monotonic() + budget_s
-    claims = Claims(crowd.function, crowd.mimir, crowd.begin)
+    check = CheckpointCheck(crowd.function, crowd.mimir, crowd.begin)
     rounds = 0
     while not rounds or (is_long and time.monotonic() < ends):
         rounds += 1
@@ -175,7 +177,7 @@ def test_without_a_lease_that_holds_all_is_right_all_the_same(
                 replace(order, now=order.now + crowd.chance.choice([-SKEW_S, 0, SKEW_S]))
                 for order in orders
             ]
-        results = crowd.work(orders, claims, killed=0.2)
+        results = crowd.work(orders, check, killed=0.2)
         assert [result.get("error") for result in results] == [None] * len(results)
         met = sum(crowd.span_s(number) is not None for number in range(len(orders)))
         record("processes at once, without a lease that holds", len(results))

@@ -19,7 +19,7 @@ from tests.integration.deployment import FEW, LAST_END, Function
 from tests.integration.faults import Exchange, Fault, Request
 from tests.integration.matchers import is_by_cluster
 from tests.torture.conftest import Record
-from tests.torture.weather import Weather, export_somehow, pass_on
+from tests.torture.fault_injector import FaultInjector, export_somehow, pass_on
 
 HOURS = 24
 HOURS_QUICK = 6
@@ -122,7 +122,7 @@ def test_whatever_mimir_does_nothing_is_lost_and_nothing_stands_twice(
     record: Record,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each round is a new bucket, and a weather of its own: drizzle or storm, of some kinds."""
+    """Each round is a new bucket, and has its own share of faults, of some kinds."""
     # What is waited for is the same; only not for so long.
     monkeypatch.setattr(transport, "STALL_TIMEOUT_S", 0.2)
     monkeypatch.setattr(transport, "FIRST_BYTE_TIMEOUT_S", 0.4)
@@ -140,8 +140,8 @@ def test_whatever_mimir_does_nothing_is_lost_and_nothing_stands_twice(
         kinds = random.choice(
             [(PASSING,), (PASSING, TOO_LARGE), (TOO_LARGE,), (PASSING, TOO_LARGE, FATAL)]
         )
-        weather = Weather(random, random.choice([0.05, 0.2, 0.5, 0.9]), *kinds)
-        proxy.spoil(weather, of_the_api)
+        injector = FaultInjector(random, random.choice([0.05, 0.2, 0.5, 0.9]), *kinds)
+        proxy.spoil(injector, of_the_api)
         runs = random.randint(1, 6)
         for _ in range(runs):
             assert export_somehow(function, 20) in ("complete", "unfinished", "stopped")
@@ -150,11 +150,11 @@ def test_whatever_mimir_does_nothing_is_lost_and_nothing_stands_twice(
         runs += finish(function)
         assert function.differences(mimir, hours) == []
         forget(function, mimir, hours, proxy, random)
-        weather.record(record, windows=hours, runs=runs, requests=requests)
+        injector.record(record, windows=hours, runs=runs, requests=requests)
 
 
 def finish(function: Function) -> int:
-    """How many runs it takes in fair weather; gaps are asked for again, as a person would."""
+    """How many runs it takes without faults; gaps are exported again, as an operator would."""
     runs = 0
     while function.export()["outcome"] != "complete" or function.checkpoint()["failures"]:
         runs += 1

@@ -18,7 +18,7 @@ from tests.integration.conftest import MakeFunction, MakeProxy
 from tests.integration.deployment import FEW, Function
 from tests.integration.faults import Exchange, Fault
 from tests.torture.conftest import Record
-from tests.torture.weather import Weather, export_somehow, pass_on
+from tests.torture.fault_injector import FaultInjector, export_somehow, pass_on
 
 HOURS = 12
 HOURS_QUICK = 4
@@ -77,7 +77,7 @@ def test_whatever_s3_does_nothing_is_lost_and_nothing_stands_twice(
     record: Record,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each round is a new bucket, and a weather of its own: drizzle or storm. Now and then
+    """Each round is a new bucket, and has its own share of faults. Now and then
     somebody deletes the checkpoint."""
     # The same client, but less patient; and nobody waits long for who hangs.
     impatient = ClientConfig(attempts=3, connect_s=1, read_s=0.4)
@@ -94,8 +94,8 @@ def test_whatever_s3_does_nothing_is_lost_and_nothing_stands_twice(
             metrics=FEW,
             patience={"client_config": impatient},
         )
-        weather = Weather(random, random.choice([0.02, 0.1, 0.3, 0.8]), FAULTS)
-        s3.spoil(weather, lambda _: True)
+        injector = FaultInjector(random, random.choice([0.02, 0.1, 0.3, 0.8]), FAULTS)
+        s3.spoil(injector, lambda _: True)
         runs = 0
         for _ in range(random.randint(1, 5)):
             assert in_time(function) in ("complete", "unfinished", "skipped", "stopped")
@@ -109,11 +109,11 @@ def test_whatever_s3_does_nothing_is_lost_and_nothing_stands_twice(
             runs += 1
             assert runs < 20
         assert function.differences(mimir, hours) == []
-        weather.record(record, windows=hours, runs=runs, requests=requests)
+        injector.record(record, windows=hours, runs=runs, requests=requests)
 
 
 def in_time(function: Function) -> str:
-    """A run in bad weather ends by itself, too."""
+    """A run among faults ends by itself, too."""
     began = time.monotonic()
     outcome = export_somehow(function, SHORT_S)
     assert time.monotonic() - began < SHORT_S

@@ -14,7 +14,7 @@ from tests.integration.deployment import FEW
 from tests.integration.machines import WAITING
 from tests.torture.conftest import Record
 from tests.torture.killing import Death, Killer
-from tests.torture.story import Story
+from tests.torture.workload import Workload
 
 LONG_KILLS, QUICK_KILLS = 200, 15
 KILLS_A_ROUND = 50
@@ -22,7 +22,7 @@ LONG_HOURS, QUICK_HOURS = 24, 4
 
 
 @pytest.fixture
-def story(
+def workload(
     make_function: MakeFunction,
     make_machine: MakeMachine,
     make_proxy: MakeProxy,
@@ -30,7 +30,7 @@ def story(
     mimir: Prometheus,
     seed: int,
     is_long: bool,
-) -> Story:
+) -> Workload:
     """A deployment that reaches Prometheus and AWS through proxies only."""
     source, aws = make_proxy(f"http://127.0.0.1:{mimir.port}"), make_proxy(cloud.endpoint)
     hours = LONG_HOURS if is_long else QUICK_HOURS
@@ -43,32 +43,32 @@ def story(
     )
     chance = random.Random(seed)
     killer = Killer(source, aws, chance)
-    return Story(replace(function, metrics=FEW), killer, mimir, machine, hours, chance)
+    return Workload(replace(function, metrics=FEW), killer, mimir, machine, hours, chance)
 
 
 def test_killed_anywhere_nothing_is_missing_or_twice_or_misplaced(
-    story: Story, is_long: bool, budget_s: float, record: Record
+    workload: Workload, is_long: bool, budget_s: float, record: Record
 ) -> None:
     """In rounds in one bucket: each ends with a run that is left alone, and a comparison."""
     ends = time.monotonic() + budget_s
     goal = LONG_KILLS if is_long else QUICK_KILLS
     deaths: list[Death] = []
-    story.measure()
+    workload.measure()
     while len(deaths) < goal or (is_long and time.monotonic() < ends):
         if deaths:
-            story.ask_for_everything_again()
+            workload.ask_for_everything_again()
         round_ends = len(deaths) + min(KILLS_A_ROUND, goal)
         while len(deaths) < round_ends:
-            found = story.go_on()
-            assert story.unmet_claims() == []
+            found = workload.go_on()
+            assert workload.missing_files() == []
             if isinstance(found, Death):
                 deaths.append(found)
-        assert story.leave_alone() == []
+        assert workload.leave_alone() == []
         record("times left alone, and the bucket equal to Prometheus", 1)
-    record("windows with data", story.hours)
-    record("invocations", story.invocations)
+    record("windows with data", workload.hours)
+    record("invocations", workload.invocations)
     record("kills", len(deaths))
-    record("files lost or spoilt, and repaired", story.lost)
+    record("files lost or spoilt, and repaired", workload.lost)
     for name, number in sorted(Counter(f"killed while {one.doing}" for one in deaths).items()):
         record(name, number)
     record("moments chosen by the clock", sum(not one.point for one in deaths))

@@ -1,4 +1,4 @@
-"""The alarms of one stack, the metrics that make them ring, and a queue that hears it."""
+"""The alarms of one stack, the metrics that they watch, and a queue subscribed to them."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,15 +10,15 @@ from tests.policies import as_policy
 Key = tuple[str, ...]
 
 
-class Pager:
+class AlarmListener:
     """Subscribes to the topic of a stack's alarms."""
 
     def __init__(self, cloud: Cloud, *, stack: str, topic_arn: str) -> None:
         self._stack = stack
-        self.over: set[str] = set()
+        self.recovered: set[str] = set()
         self._cloudwatch: Any = cloud.session.client("cloudwatch", **cloud.where)
         self._sqs: Any = cloud.session.client("sqs", **cloud.where)
-        self._queue = self._sqs.create_queue(QueueName="pager")["QueueUrl"]
+        self._queue = self._sqs.create_queue(QueueName="alarm-listener")["QueueUrl"]
         asked = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])
         self._sqs.set_queue_attributes(
             QueueUrl=self._queue,
@@ -39,11 +39,11 @@ class Pager:
         self.reset()
 
     def reset(self) -> None:
-        """No alarm rings, whatever other tests did, and what was sent for it is forgotten."""
+        """No alarm fires, whatever other tests did, and what was sent for it is forgotten."""
         for name in self.alarms():
             self.set_state(name, "OK")
         self.messages()
-        self.over.clear()
+        self.recovered.clear()
 
     def set_state(self, alarm: str, state: Literal["OK", "ALARM"]) -> None:
         self._cloudwatch.set_alarm_state(
@@ -56,28 +56,28 @@ class Pager:
         found = self._cloudwatch.describe_alarms(AlarmNamePrefix=prefix)["MetricAlarms"]
         return {one["AlarmName"].removeprefix(prefix): one for one in found}
 
-    def rings(self) -> set[str]:
-        """The alarms that ring now."""
+    def firing(self) -> set[str]:
+        """The alarms that fire now."""
         return {name for name, one in self.alarms().items() if one["StateValue"] == "ALARM"}
 
     def messages(self) -> dict[str, str]:
         """What the topic has sent since the last call: the texts of alarms by their names.
 
-        Those that are over are added to `over`.
+        Alarms that are OK again are added to `recovered`.
         """
-        heard: dict[str, str] = {}
+        received: dict[str, str] = {}
         while got := self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get(
             "Messages"
         ):
             for one in got:
-                said = json.loads(json.loads(one["Body"])["Message"])
-                name = said["AlarmName"].removeprefix(f"{self._stack}-")
-                if said["NewStateValue"] == "ALARM":
-                    heard[name] = said["AlarmDescription"]
+                message = json.loads(json.loads(one["Body"])["Message"])
+                name = message["AlarmName"].removeprefix(f"{self._stack}-")
+                if message["NewStateValue"] == "ALARM":
+                    received[name] = message["AlarmDescription"]
                 else:
-                    self.over.add(name)
+                    self.recovered.add(name)
                 self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=one["ReceiptHandle"])
-        return heard
+        return received
 
     def put_line(self, line: Mapping[str, Any]) -> None:
         """The metrics of an EMF line, as CloudWatch makes them of it."""

@@ -1,4 +1,4 @@
-"""Bad weather between the exporter and what it talks to: faults at random, and what came of it."""
+"""Random faults between the exporter and what it talks to, counted by kind."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from tests.integration.faults import Exchange, Fault
 from tests.torture.conftest import Record
 
 
-class Weather:
+class FaultInjector:
     """Spoils one exchange in so many, with a fault of the given kinds, and counts them."""
 
     def __init__(self, random: Random, share: float, *kinds: Mapping[str, Fault]) -> None:
@@ -28,7 +28,7 @@ class Weather:
         self._faults[name](exchange)
 
     def record(self, record: Record, *, windows: int, runs: int, requests: int) -> None:
-        """The figures of one round: what was done in this weather, and what it was like."""
+        """The figures of one round: what was done, and which faults were injected."""
         record("rounds", 1)
         record("windows exported", windows)
         record("runs", runs)
@@ -43,7 +43,7 @@ def pass_on(exchange: Exchange) -> None:
 
 
 def export_somehow(function: Function, seconds: float) -> str:
-    """A run in bad weather ends in its result or in one sentence, and never in between.
+    """A run among faults ends in its result or in one sentence, and never in between.
 
     Its outcome, or "stopped".
     """

@@ -13,14 +13,14 @@ from tests.integration.deployment import CONTRACT, HOUR_S, LAST_END, Function, m
 File = tuple[str, str, int]  # cluster's folder, metric, start of the window
 
 
-class Claims:
-    """Of one function, over the windows from `begin` (unix seconds) on."""
+class CheckpointCheck:
+    """Of one function's checkpoint and bucket, over the windows from `begin` (unix seconds) on."""
 
     def __init__(self, function: Function, mimir: Prometheus, begin: int) -> None:
         self._function = function
         self._expected = set(_expect_files(function, mimir, begin))
 
-    def unmet(self) -> list[File]:
+    def missing_files(self) -> list[File]:
         """Files of what the checkpoint says is exported that the bucket does not have."""
         # In this order: what happens in between only adds files.
         claimed = set(_claimed(self.document()))

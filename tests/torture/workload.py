@@ -1,4 +1,4 @@
-"""A deployment's long and hard life: invocation after invocation, most of them killed."""
+"""A random workload for one deployment: invocation after invocation, most of them killed."""
 
 import gzip
 import json
@@ -17,7 +17,7 @@ from tests.integration.deployment import HOUR_S, LAST_END, PREFIX, Function
 from tests.integration.machines import items_of, stop
 from tests.integration.sandbox import Event
 from tests.integration.worker import Order
-from tests.torture.claims import Claims, File
+from tests.torture.checkpoint_check import CheckpointCheck, File
 from tests.torture.killing import POINTS, Death, Killer, Point
 
 AROUND_S = 0.2  # readiness, the lease and the plan, and giving the lease back
@@ -30,8 +30,8 @@ NO_RESERVE_S = 5.0  # of an invocation's time so much is kept for handing over
 
 
 @dataclass
-class Story:
-    """What happens to `function`, whose state machine waits until this story does its items.
+class Workload:
+    """Invocations of `function`, whose state machine waits until this workload does its items.
 
     Everything random comes from `chance`. The windows are the `hours` before LAST_END, and those
     that become due while time goes on: it has to, for a dead run's lease to end.
@@ -51,7 +51,7 @@ class Story:
 
     def __post_init__(self) -> None:
         self._begin = LAST_END - self.hours * HOUR_S
-        self._claims = Claims(self.function, self.mimir, self._begin)
+        self._check = CheckpointCheck(self.function, self.mimir, self._begin)
 
     def measure(self) -> None:
         """How long a start takes, and a window: before anybody is killed."""
@@ -88,9 +88,9 @@ class Story:
         self._end_executions()
         return found
 
-    def unmet_claims(self) -> list[File]:
-        """Files that the checkpoint claims and the bucket does not have."""
-        return self._claims.unmet()
+    def missing_files(self) -> list[File]:
+        """Files that the checkpoint records and the bucket does not have."""
+        return self._check.missing_files()
 
     def leave_alone(self) -> list[str]:
         """Let the function finish its work; then lose files, and have them repaired: what is wrong
@@ -109,7 +109,7 @@ class Story:
         status = self._let_live({"action": "status"})
         if status["outcome"] != "complete":
             wrong.append(f"the status is {status}")
-        if self._claims.document()["lease"]["owner"]:
+        if self._check.document()["lease"]["owner"]:
             wrong.append("the lease is still taken")
         found = self._let_live({**repair, "dry_run": True})
         if found["counts"]["broken"] or not found["counted_whole"]:
@@ -179,7 +179,7 @@ class Story:
                 del event["force"]
                 event["action"] = chance.choice(["repair", "audit"])
             return self._order(event), length * self._window_s
-        left = self._claims.windows_left(self._begin, LAST_END)
+        left = self._check.windows_left(self._begin, LAST_END)
         return self._order({}), left * self._window_s
 
     def _kill(self, order: Order, point: Point | None, expected_s: float) -> Death | Event:
