@@ -52,17 +52,6 @@ def covers(intervals: Sequence[Interval], start: int, end: int) -> bool:
     return place >= 0 and end <= intervals[place][1]
 
 
-def close_holes(intervals: Iterable[Interval], up_to_s: float) -> Intervals:
-    """The same, and what lies between two of them where that is not longer than `up_to_s`."""
-    closed: list[Interval] = []
-    for start, end in union(intervals):
-        if closed and start - closed[-1][1] <= up_to_s:
-            closed[-1] = (closed[-1][0], end)
-        else:
-            closed.append((start, end))
-    return tuple(closed)
-
-
 def total_s(intervals: Iterable[Interval]) -> int:
     """Seconds in all."""
     return sum(end - start for start, end in intervals)
