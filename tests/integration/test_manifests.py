@@ -161,6 +161,33 @@ def test_what_the_query_itself_takes_out_needs_no_force(
     assert manifest_of(function)["rises"] == 1
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["as counted before", "late data elsewhere"])
+def test_an_answer_that_lacks_what_the_source_counts_replaces_nothing(
+    late: bool, make_function: MakeFunction, make_source: MakeSource, make_proxy: MakeProxy
+) -> None:
+    """A store was away for the query, but not for the count just before it."""
+    source = make_source(TWO)
+    proxy = make_proxy(f"http://127.0.0.1:{source.port}")
+    function = exporting(make_function, source, PORT=str(proxy.port))
+    function.export()
+    before = samples_by_cluster(function)
+    if late:
+        push(source, {("prod-us", "web"): HOUR})
+
+    def without_eu(body: bytes) -> bytes:
+        answer = json.loads(body)
+        found = answer["data"]["result"]
+        answer["data"]["result"] = [one for one in found if one["metric"]["cluster"] != "prod-eu"]
+        return json.dumps(answer).encode()
+
+    proxy.spoil(faults.alter(without_eu))
+    assert function.export(REEXPORT)["outcome"] == "complete"
+    assert samples_by_cluster(function)["prod-eu"] == before["prod-eu"]
+    (line,) = function.messages("files kept")
+    assert line["cluster_names"] == ["prod-eu"]
+    assert_manifest_is_true(function)
+
+
 def test_a_window_without_series_has_a_manifest_too(
     make_function: MakeFunction, make_source: MakeSource
 ) -> None:

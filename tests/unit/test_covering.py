@@ -1,10 +1,17 @@
 """What an answer must have to take the place of files."""
 
+from dataclasses import replace
+
 from mimir_exporter.answer.cluster_file import Amount
 from mimir_exporter.checkpoint.outcomes import mark_audited, mark_exported, mark_pending
 from mimir_exporter.checkpoint.wanted import wanted_windows
-from mimir_exporter.storage.covering import has_not_fallen, has_risen, uncovered
-from mimir_exporter.storage.manifest import ManifestFile
+from mimir_exporter.storage.covering import (
+    has_not_fallen,
+    has_risen,
+    removed_by_query,
+    uncovered,
+)
+from mimir_exporter.storage.manifest import Layout, Manifest, ManifestFile
 from tests.unit.checkpoints import NAMES, NOW, begun, configure, export_all, hour
 
 
@@ -67,6 +74,27 @@ def test_raw_counts_rise_and_fall_by_cluster_and_selector() -> None:
     assert not has_not_fallen(None, more)
     assert not has_not_fallen(before, {"x{}": {"a": 9, "b": 9}})
     assert not has_risen(None, more)
+
+
+def test_only_a_cluster_with_more_raw_samples_can_have_lost_some_to_the_query() -> None:
+    layout = Layout("cluster", "central", split_by_cluster=True)
+    files = (file("a", 60), file("b", 60), file("central", 60))
+    before = {"x{}": {"a": 5, "b": 5}, "y{}": {"": 1}}
+    old = Manifest("cpu", 0, 3600, 60, 1, 0, "x", layout, files, before)
+
+    def excused(raw: dict[str, dict[str, int]], query: str = "x", old: Manifest = old) -> str:
+        return " ".join(one.cluster for one in removed_by_query(old, raw, query))
+
+    assert excused(before) == ""
+    assert excused({"x{}": {"a": 6, "b": 5}, "y{}": {"": 1}}) == "a"
+    assert excused({"x{}": {"a": 5, "b": 5}, "y{}": {"": 1, "b": 1}}) == "b"
+    assert excused({"x{}": {"a": 5, "b": 5}, "y{}": {"": 2}}) == "central"
+    assert excused({"x{}": {"a": 6, "b": 4}, "y{}": {"": 1}}) == ""
+    # Another query, or one file for all clusters.
+    assert excused(before, "x unless y") == "a b central"
+    unsplit = replace(old, layout=replace(layout, split_by_cluster=False))
+    assert excused(before, old=unsplit) == ""
+    assert excused({"x{}": {"a": 6, "b": 5}, "y{}": {"": 1}}, old=unsplit) == "a b central"
 
 
 def test_a_window_that_is_pending_again_is_wanted() -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from ..answer.cluster_file import Amount
 from ..timeline.windows import Window, is_off_grid
-from .manifest import ManifestFile, RawCounts, first_of, last_of
+from .manifest import Manifest, ManifestFile, RawCounts, first_of, last_of
 
 
 def uncovered(
@@ -73,11 +73,7 @@ def _is_narrower(answer: Amount | None, file: ManifestFile) -> bool:
 
 
 def has_not_fallen(before: RawCounts | None, now: RawCounts | None) -> bool:
-    """Whether the source has at least the raw samples of before, in every cluster.
-
-    Then an answer that has less lacks nothing: the query itself removed it, as a `kube_pod_info`
-    that came late takes out the traffic of a pod on its host's network.
-    """
+    """Whether the source has at least the raw samples of before, in every cluster."""
     if before is None or now is None or before.keys() != now.keys():
         return False
     return all(
@@ -89,11 +85,35 @@ def has_not_fallen(before: RawCounts | None, now: RawCounts | None) -> bool:
 
 def has_risen(before: RawCounts | None, now: RawCounts | None) -> bool:
     """Whether the source has more raw samples than before in some cluster."""
+    return bool(_risen_clusters(before, now))
+
+
+def removed_by_query(old: Manifest, raw: RawCounts | None, query: str) -> Collection[ManifestFile]:
+    """The files that may become less, because only the query itself can have removed what is gone.
+
+    The source has no raw samples less; and it has more in that cluster, as a `kube_pod_info` that
+    came late takes out the traffic of a pod on its host's network, or the query is another one.
+    With the same samples the same query has the same answer: one that has less lacks something.
+    """
+    if not has_not_fallen(old.raw, raw):
+        return ()
+    if old.query != query:
+        return old.files
+    risen = _risen_clusters(old.raw, raw)
+    if old.layout is None or not old.layout.split_by_cluster:
+        return old.files if risen else ()
+    if "" in risen:  # without the label, in the folder of the exporter's own cluster
+        risen = {*risen, old.layout.cluster_name}
+    return [file for file in old.files if file.cluster in risen]
+
+
+def _risen_clusters(before: RawCounts | None, now: RawCounts | None) -> set[str]:
     if before is None or now is None:
-        return False
-    return any(
-        samples > before[selector].get(cluster, 0)
+        return set()
+    return {
+        cluster
         for selector, counts in now.items()
         if selector in before
         for cluster, samples in counts.items()
-    )
+        if samples > before[selector].get(cluster, 0)
+    }

@@ -17,7 +17,7 @@ from ..errors import ConditionFailedError
 from ..errors.storage import FILE_CONFLICTS
 from ..timeline.deadline import Deadline
 from .adopt import REQUESTS, file_of, find_files
-from .covering import has_not_fallen, has_risen, uncovered
+from .covering import has_risen, removed_by_query, uncovered
 from .layout import source_name
 from .manifest import Layout, Manifest, ManifestFile, ManifestStore
 from .objects import ObjectStore
@@ -159,9 +159,8 @@ class Writer:
             files=tuple(files),
         )
 
-    @staticmethod
     def _uncovered(
-        export: Export, before: _Before, amounts: Mapping[str, Amount]
+        self, export: Export, before: _Before, amounts: Mapping[str, Amount]
     ) -> list[ManifestFile]:
         """The files that the answer, with its amounts by key, does not cover."""
         old = before.manifest
@@ -174,7 +173,9 @@ class Writer:
             had,
             amounts,
             by_cluster=before.by_cluster,
-            excused=old.files if has_not_fallen(old.raw, export.raw) else (),
+            excused=removed_by_query(
+                old, export.raw, export.metric.promql(self._layout.cluster_label)
+            ),
             window=old.window if export.begins is None else None,
         )
 
