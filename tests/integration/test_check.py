@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from email.utils import formatdate
+from typing import Literal
 
 import pytest
 
@@ -430,6 +431,44 @@ def test_a_store_without_conditional_writes_is_not_fit(
     result = check(function.with_env(AWS_ENDPOINT_URL=aws.url))
     assert levels(result)["bucket_conditions"] == "error"
     assert "conditional writes" in found(result, "bucket_conditions")["remedy"]
+    assert function.keys() == {}
+
+
+def test_a_store_that_deletes_in_spite_of_another_etag_is_named(
+    make_function: MakeFunction, make_proxy: MakeProxy
+) -> None:
+    function = replace(make_function(), metrics=FEW)
+    aws = make_proxy(function.cloud.endpoint)
+
+    def forget_condition(exchange: Exchange) -> None:
+        del exchange.request.headers["if-match"]  # type: ignore[attr-defined]
+        exchange.send(exchange.forward())
+
+    aws.spoil(forget_condition, lambda request: "if-match" in request.headers)
+    result = check(function.with_env(AWS_ENDPOINT_URL=aws.url))
+    one = found(result, "bucket_delete_conditions")
+    assert (one["level"], one["code"]) == ("warning", "no_conditional_deletes")
+    assert result["outcome"] == "ready"
+    assert function.keys() == {}
+    # S3's own answer, and what it means.
+    right = check(function)
+    assert found(right, "bucket_delete_conditions")["level"] == "ok"
+
+
+@pytest.mark.parametrize("status", ["Enabled", "Suspended"])
+def test_a_bucket_that_keeps_versions_says_what_that_costs(
+    status: Literal["Enabled", "Suspended"], make_function: MakeFunction
+) -> None:
+    """The probe's own answers tell: nothing more has to be allowed."""
+    function = replace(make_function(), metrics=FEW)
+    assert "version" not in found(check(function), "bucket_delete")["summary"]
+    s3 = function.cloud.s3
+    s3.put_bucket_versioning(Bucket=function.bucket, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_bucket_versioning(Bucket=function.bucket, VersioningConfiguration={"Status": status})
+    result = check(function)
+    one = found(result, "bucket_delete")
+    assert one["level"] == "ok"
+    assert "NoncurrentVersionExpiration" in one["summary"]
     assert function.keys() == {}
 
 

@@ -17,6 +17,7 @@ from ..words import counted
 from .findings import Findings
 
 BODY = b'{"probe": true}'
+OTHER_ETAG = '"00000000000000000000000000000000"'
 # Nothing to try further: each step would fail in the same way, or take as long.
 NO_BUCKET = (errors.S3_UNREACHABLE, errors.BUCKET_NOT_FOUND, errors.BUCKET_IN_OTHER_REGION)
 
@@ -74,8 +75,20 @@ class _ProbeObject:
         folders = self.bucket.list(f"{self.prefix}/").folders
         return f"folders under {self.prefix}/: {len(folders)}"
 
+    def delete_on_condition(self) -> str:
+        try:
+            self.bucket.delete(self.key, if_match=OTHER_ETAG)
+        except ConditionFailedError:
+            return "conditional deletes are supported"
+        raise errors.NO_CONDITIONAL_DELETES()
+
     def delete(self) -> str:
-        self.bucket.delete(self.key)
+        if self.bucket.delete(self.key):
+            return (
+                "the probe was deleted, and the bucket keeps a version of it: replaced and deleted "
+                "files cost storage until a lifecycle rule (NoncurrentVersionExpiration) removes "
+                "their versions, or for as long as Object Lock holds them"
+            )
         return "the probe was deleted"
 
 
@@ -95,10 +108,21 @@ def _check_bucket(context: RunContext, findings: Findings) -> bool:
     timed_out = failed == errors.S3_TIMED_OUT.code
     if not timed_out:
         steps.append(("bucket_list", probe.list_folder))
-    # Removed whatever the other steps came to; what may have been written counts as written.
-    for what, step in [*steps, ("bucket_delete", probe.delete)]:
+    for what, step in steps:
         findings.attempt(what, step)
+    if written:
+        _check_conditional_delete(probe, findings)
+    # Removed whatever the other steps came to; what may have been written counts as written.
+    findings.attempt("bucket_delete", probe.delete)
     return not timed_out
+
+
+def _check_conditional_delete(probe: _ProbeObject, findings: Findings) -> None:
+    """A store without them still serves one exporter alone, so that is no error."""
+    try:
+        findings.add("ok", "bucket_delete_conditions", probe.delete_on_condition())
+    except ExportError as error:
+        findings.add_details("warning", "bucket_delete_conditions", error.details)
 
 
 def _check_checkpoint(context: RunContext, findings: Findings) -> Checkpoint:

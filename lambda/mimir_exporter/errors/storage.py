@@ -193,6 +193,13 @@ NO_CONDITIONAL_WRITES = ErrorKind(
     "use S3, or a store with its conditional writes: without them two runs at once can lose each "
     "other's progress",
 )
+NO_CONDITIONAL_DELETES = ErrorKind(
+    "no_conditional_deletes",
+    StopRunError,
+    "The bucket deleted an object in spite of If-Match with another ETag",
+    "use S3, or a store with its conditional deletes; else let nothing but this exporter write "
+    "under S3_PREFIX: a file that something else replaces at the same moment may be deleted",
+)
 NOT_CONSISTENT = ErrorKind(
     "not_consistent",
     StopRunError,

@@ -115,24 +115,26 @@ class _CountingStore:
         """See ObjectStore; what counts as deleted is not there any more."""
         return None if hash(key) in self._known else self.store.head(key)
 
-    def delete(self, key: str, *, if_match: str | None = None) -> None:
-        """Count it. Raises OutOfTimeError for too many.
+    def delete(self, key: str, *, if_match: str | None = None) -> bool:
+        """Count it; of no store is it known here whether it keeps versions. Raises OutOfTimeError
+        for too many.
 
         `if_match` is not asked for: a file that is another by now is found by the walk.
         """
         del if_match
         with self._lock:
             if hash(key) in self._known:
-                return
+                return False
             if len(self._known) >= MOST_COUNTED:
                 raise OUT_OF_TIME()
             self._known.add(hash(key))
             if key.endswith(".manifest"):
                 self.manifests += 1
-                return
+                return False
             self.files += 1
             if len(self.first) < FIRST:
                 self.first.append(key)
+            return False
 
     def list(self, prefix: str) -> Folder:
         """See ObjectStore."""

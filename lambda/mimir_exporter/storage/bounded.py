@@ -53,9 +53,9 @@ class BoundedStore:
         """See ObjectStore."""
         return self._call(lambda: self._store.head(key), "read", key)
 
-    def delete(self, key: str, *, if_match: str | None = None) -> None:
+    def delete(self, key: str, *, if_match: str | None = None) -> bool:
         """See ObjectStore."""
-        self._call(lambda: self._store.delete(key, if_match=if_match), "delete", key)
+        return self._call(lambda: self._store.delete(key, if_match=if_match), "delete", key)
 
     def list(self, prefix: str) -> Folder:
         """See ObjectStore."""

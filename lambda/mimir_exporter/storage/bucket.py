@@ -131,8 +131,8 @@ class Bucket:
             return StoredObject(answer["ETag"], answer["Metadata"], answer["ContentLength"])
         return None
 
-    def delete(self, key: str, *, if_match: str | None = None) -> None:
-        """Remove an object; one that does not exist is no error.
+    def delete(self, key: str, *, if_match: str | None = None) -> bool:
+        """Remove an object; one that does not exist is no error. Whether a version of it is kept.
 
         Raises ConditionFailedError where its ETag is not `if_match`, which S3 compares only for
         who may also read the object.
@@ -140,7 +140,10 @@ class Bucket:
         condition: dict[str, Any] = {"IfMatch": if_match} if if_match else {}
         # A delete with a condition answers 404 where nothing is left.
         with suppress(_MissingError), self._explained("delete", key):
-            self._client.delete_object(Bucket=self._name, Key=key, **condition)
+            answer = self._client.delete_object(Bucket=self._name, Key=key, **condition)
+            # Of the marker that hides the older versions; a bucket without versions has none.
+            return "VersionId" in answer
+        return False
 
     def list(self, prefix: str) -> Folder:
         """The folder `prefix` (or the keys that begin so), all pages of it."""

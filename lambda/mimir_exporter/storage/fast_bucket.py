@@ -133,10 +133,10 @@ class FastBucket:
             pass
         return self._by_boto3().head(key)
 
-    def delete(self, key: str, *, if_match: str | None = None) -> None:
+    def delete(self, key: str, *, if_match: str | None = None) -> bool:
         """Remove an object; see Bucket. obstore knows no condition for it."""
         self._ready()
-        self._by_boto3().delete(key, if_match=if_match)
+        return self._by_boto3().delete(key, if_match=if_match)
 
     def list(self, prefix: str) -> Folder:
         """The folder `prefix` (or the keys that begin so), all pages of it."""

@@ -117,8 +117,8 @@ class LocalFolder:
                 return None
             return StoredObject(etag, self._known(key).get(etag, {}), path.stat().st_size)
 
-    def delete(self, key: str, *, if_match: str | None = None) -> None:
-        """Remove an object, and folders that are empty without it.
+    def delete(self, key: str, *, if_match: str | None = None) -> bool:
+        """Remove an object, and folders that are empty without it; a folder keeps no versions.
 
         Raises ConditionFailedError where its ETag is not `if_match`.
         """
@@ -130,6 +130,7 @@ class LocalFolder:
                 with suppress(FileNotFoundError, NotADirectoryError):
                     file.unlink()
                     _remove_empty(file.parent, top)
+        return False
 
     def list(self, prefix: str) -> Folder:
         """What begins with `prefix`, as far as the next slash, in S3's order."""

@@ -67,8 +67,9 @@ class ObjectStore(Protocol):
     def head(self, key: str) -> StoredObject | None:
         """What is known of an object, or None where it does not exist."""
 
-    def delete(self, key: str, *, if_match: str | None = None) -> None:
-        """Remove an object; one that does not exist is no error.
+    def delete(self, key: str, *, if_match: str | None = None) -> bool:
+        """Remove an object; one that does not exist is no error. Whether the store keeps what was
+        there as an older version.
 
         `if_match` is an ETag: only if the object is still that one, so that nothing is deleted
         that was not looked at. Raises ConditionFailedError where it is another.
