@@ -145,8 +145,8 @@ class Alarms(Construct):
             "BackfillTimedOut",
             machine.metric_timed_out(period=self._pace),
             "A backfill was not finished after seven days. The next run hands the rest over "
-            "again, but that will not keep up: raise backfill_concurrency if Mimir can bear it, "
-            "or lower BACKFILL_DAYS.",
+            "again, which will not be faster: raise backfill_concurrency or lower query_delay, if "
+            "Mimir can bear it.",
         )
         watch(
             "BackfillAborted",

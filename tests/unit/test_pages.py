@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mimir_exporter import log
 from mimir_exporter.errors import source
 from mimir_exporter.source.refusals import classify
 from release import sections
@@ -72,6 +73,14 @@ def test_the_page_of_sources_has_every_code_of_a_refusal() -> None:
             assert classify(status, text, url="http://m").details.code in listed
     for code in listed:
         assert code.upper() in vars(source) or code in SETTINGS
+
+
+def test_the_runbook_names_messages_of_the_log() -> None:
+    page = (PROJECT / "docs" / "operations.md").read_text("utf-8")
+    named = set(re.findall(r"`([a-z]+(?: [a-z]+)+)`", page.replace("\n", " ")))
+    lines = {name for name in named if name.split()[0] not in ("aws", "make")}
+    assert "run failed" in lines
+    assert lines - log.messages().keys() == set()
 
 
 def test_the_metrics_name_findings_of_the_check() -> None:
