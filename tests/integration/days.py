@@ -4,7 +4,7 @@ A sample every five minutes; a clock that is set, and not waited for.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from localcloud.prometheus import Prometheus
@@ -25,15 +25,20 @@ WITH_PEAK = (
 )
 
 
-def fill(prometheus: Prometheus, start: int, end: int) -> None:
-    """Push a sample of each series every STEP_S in [start, end), a week at a time."""
+def fill(
+    prometheus: Prometheus, start: int, end: int, clusters: Collection[str] = tuple(PODS)
+) -> None:
+    """Push a sample of each series of these clusters every STEP_S in [start, end), a week at a
+    time."""
     writer = RemoteWriter(prometheus.write_url, prometheus.headers)
     for first in range(start, end, 7 * DAY_S):
-        writer.send(_samples(range(first, min(first + 7 * DAY_S, end), STEP_S)))
+        writer.send(_samples(range(first, min(first + 7 * DAY_S, end), STEP_S), clusters))
 
 
-def _samples(times: range) -> Iterator[Batch]:
+def _samples(times: range, clusters: Collection[str]) -> Iterator[Batch]:
     for number, (cluster, pods) in enumerate(PODS.items()):
+        if cluster not in clusters:
+            continue
         for pod in pods:
             labels = {"__name__": "pod_load", "pod": pod} | (
                 {"cluster": cluster} if cluster else {}

@@ -309,6 +309,37 @@ def test_a_relabelling_that_was_never_finished_leaves_nothing_behind(
     assert_manifest_is_true(function)
 
 
+@pytest.mark.parametrize("relabelled", [True, False], ids=["relabelled", "its cluster is gone"])
+def test_files_that_a_broken_off_export_had_replaced_are_removed_too(
+    relabelled: bool, make_function: MakeFunction, make_source: MakeSource, s3: Proxy
+) -> None:
+    """Their ETags are no longer those of the manifest."""
+    source = make_source(UNSPLIT)
+    function = exporting(make_function, source, AWS_ENDPOINT_URL=s3.url)
+    function.export()
+    before = function.file_keys()
+    push(source, {("prod-us", "late"): HOUR})
+    s3.spoil(faults.answer(503, "<Error><Code>SlowDown</Code></Error>"), puts("_load.manifest"))
+    with pytest.raises(ExportError):
+        function.export(REEXPORT)
+    assert function.file_keys() != before
+    s3.heal()
+    theirs = f"{PREFIX}/theirs/end=20250401/day=1/metric=load/{START}_load.json.gz"
+    function.put(theirs, b"theirs", source="another/exporter")
+    if relabelled:
+        changed = function.with_layout(SPLIT_BY_CLUSTER="false")
+        left = {CENTRAL: 240}
+    else:
+        after = make_source({("", "cron"): HOUR, ("prod-eu", "api"): HOUR})
+        changed = function.with_env(PORT=str(after.port))
+        left = {CENTRAL: 60, "prod-eu": 60}
+    assert changed.export(FORCED)["outcome"] == "complete"
+    assert changed.read(theirs) == b"theirs"
+    changed.delete(theirs)
+    assert samples_by_cluster(changed) == left
+    assert_manifest_is_true(changed)
+
+
 def test_before_files_are_taken_away_the_window_is_pending(
     make_function: MakeFunction, make_source: MakeSource, s3: Proxy
 ) -> None:

@@ -25,7 +25,8 @@ SHARES = {
     "test_coverage_guided": Share("The splitter", weight=1.5, quick_s=3.0),
     "test_bad_mimir": Share("A bad Mimir", weight=2.5, quick_s=4.0),
     "test_bad_s3": Share("A bad S3", weight=2.0, quick_s=4.0),
-    # Takes no budget: it ends with its year, after some three minutes on top of all others.
+    "test_unsteady": Share("An unsteady source", weight=3.0, quick_s=0.0),
+    # Takes no budget: it ends with its year, after some five minutes on top of all others.
     "test_a_year": Share("A year in fast motion", weight=0.0, quick_s=0.0),
 }
 

@@ -2,8 +2,8 @@
 
 A run every night from 1 January on, over a real Prometheus that holds the year. In it: a week
 in which nothing ran, a day on which the endpoint was away, a new TIME_FRAME, a metric that came
-later, was left out for six days and had a wrong query for nine, and a retention of 40 days that
-deletes behind.
+later, was left out for six days and had a wrong query for nine, outages of single clusters that
+catch up after their windows were exported, and a retention of 40 days that deletes behind.
 """
 
 import re
@@ -20,6 +20,7 @@ from tests.integration.conftest import MakeFunction
 from tests.integration.days import (
     DAY_S,
     LOAD,
+    PODS,
     STEP_S,
     WITH_PEAK,
     ask_for_month,
@@ -52,15 +53,22 @@ CHANGES = {
 }
 NOBODY_RAN = (moment(3, 4), moment(3, 11))
 MIMIR_AWAY = (moment(5, 20), moment(5, 21))
+# A cluster's agent is cut off, and sends what it had kept after the night's run has exported the
+# windows without it: parts of windows, whole windows, and two clusters at once.
+OUTAGES = {
+    (moment(2, 10, 7), moment(2, 10, 10)): ("prod-us",),
+    (moment(4, 16, 6), moment(4, 16, 18)): ("prod-eu",),
+    (moment(7, 20, 1), moment(7, 20, 2)): ("",),
+    (moment(9, 9), moment(9, 9, 21)): ("prod-eu", "prod-us"),
+    (moment(11, 20, 10), moment(11, 20, 22)): ("prod-us",),
+}
 PEAK_SINCE = moment(8, 7, 21)  # the window of three days before the first run that knew of it
 
 
 @pytest.fixture(scope="module")
 def a_year(make_prometheus: MakePrometheus) -> Prometheus:
-    """Prometheus with a sample every five minutes of a leap year, of three clusters."""
-    prometheus = make_prometheus()
-    fill(prometheus, BEGIN, BEGIN + DAYS * DAY_S)
-    return prometheus
+    """Prometheus for a sample every five minutes of a leap year, of three clusters."""
+    return make_prometheus()
 
 
 @pytest.mark.long
@@ -75,14 +83,16 @@ def test_a_year_of_runs_is_complete_and_says_so(
     }
     function = make_function(**env)
     months = [moment(month, 1) for month in range(1, 13)] + [BEGIN + DAYS * DAY_S]
-    runs = 0
+    runs = replaced = 0
     for now in range(BEGIN + 23 * 3600, BEGIN + (DAYS + 1) * DAY_S, DAY_S):
+        _scrape(a_year, now)
         if NOBODY_RAN[0] <= now < NOBODY_RAN[1]:
             continue
         settings = CHANGES[max(at for at in CHANGES if at < now)]
         away = MIMIR_AWAY[0] <= now < MIMIR_AWAY[1]
         today = at(function, now, **settings, **({"PORT": "9"} if away else {}))
         runs += _run(today)
+        replaced += len({line["window"] for line in today.messages("window replaced")})
         for start, end in pairwise(months):
             # In the next month, while the files of this one are there.
             if now == end + 23 * 3600:
@@ -102,7 +112,29 @@ def test_a_year_of_runs_is_complete_and_says_so(
     assert runs > 350
     record("days gone through", DAYS)
     record("runs", runs)
+    assert replaced >= len(OUTAGES)
+    record("outages of clusters, healed by the audit", len(OUTAGES))
+    record("windows replaced by it", replaced)
     record("months complete, compared with Prometheus", 12)
+
+
+def _scrape(prometheus: Prometheus, now: int) -> None:
+    """Put into Prometheus what it gets on the day of `now`: that day but for outages, and what was
+    held back of the day before."""
+    day = now // DAY_S * DAY_S
+    down = {
+        cluster: span
+        for span, names in OUTAGES.items()
+        for cluster in names
+        if day <= span[0] < day + DAY_S
+    }
+    for cluster in PODS:
+        low, high = down.get(cluster, (day, day))
+        fill(prometheus, day, low, (cluster,))
+        fill(prometheus, high, day + DAY_S, (cluster,))
+    for (low, high), clusters in OUTAGES.items():
+        if day - DAY_S <= low < day:
+            fill(prometheus, low, high, clusters)
 
 
 def _run(function: Function) -> bool:

@@ -148,7 +148,7 @@ class Writer:
         return WriteStats(
             objects=len(written),
             kept=len(kept),
-            removed=self._delete(gone),
+            removed=self._delete(gone, manifest),
             bytes=sum(file.size for file in written),
             by_cluster={file.cluster: file.size for file in written},
             lost=[one.cluster for one in kept.values()],
@@ -235,8 +235,9 @@ class Writer:
         old = before.manifest
         if not old.revision:
             return before.etag
-        self._delete({key: etag for key, etag in old.superseded.items() if key not in keys})
-        fresh = [key for key in keys if key not in before.files and key not in old.superseded]
+        left_over = {key: etag for key, etag in old.superseded.items() if key not in keys}
+        self._delete(left_over, old)
+        fresh = [key for key in keys if key not in before.files and old.superseded.get(key) != ""]
         if not fresh and before.etag is not None:
             return before.etag
         noted = {key: etag for key, etag in old.superseded.items() if key in keys}
@@ -312,9 +313,10 @@ class Writer:
         except ConditionFailedError as error:
             raise _ChangedError from error
 
-    def _delete(self, etags: dict[str, str]) -> int:
+    def _delete(self, etags: dict[str, str], current: Manifest) -> int:
         """Delete files as they were seen; how many. One that was written since stays: it belongs to
-        whoever wrote it."""
+        whoever wrote it; unless `current` is the manifest still, for then its writer was broken off
+        before the manifest that it had begun from was replaced."""
 
         def delete(key: str, etag: str) -> bool:
             if not etag:
@@ -325,8 +327,30 @@ class Writer:
             try:
                 self._bucket.delete(key, if_match=etag)
             except ConditionFailedError:
-                return False
+                return self._delete_left_over(key, current)
             return True
 
         with ThreadPoolExecutor(REQUESTS) as pool:
             return sum(pool.map(delete, etags.keys(), etags.values()))
+
+    def _delete_left_over(self, key: str, current: Manifest) -> bool:
+        """Delete a file of ours that an export replaced and did not live to list.
+
+        Who writes one again notes it in the manifest first: so the file is looked at first.
+        """
+        stored = self._bucket.head(key)
+        if stored is None or stored.metadata.get("source") != self._source:
+            return False
+        found = self.manifests.read(current.metric, current.start)
+        if found is None or _version(found[0]) != _version(current):
+            return False
+        try:
+            self._bucket.delete(key, if_match=stored.etag)
+        except ConditionFailedError:
+            return False
+        return True
+
+
+def _version(manifest: Manifest) -> tuple[object, ...]:
+    """What an export that begins or ends changes of it."""
+    return manifest.revision, manifest.exported, {*manifest.files}, dict(manifest.superseded)
