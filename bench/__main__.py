@@ -1,7 +1,7 @@
 """Measure everything, print the table of goals, write docs/performance.md, .json and docs/cost.md.
 
 With a section's name (`make bench ARGS=memory`) only that is measured, and nothing is written,
-but for `windows` and `queries`, whose figures replace those of before on the pages.
+but for those of REPLACED_ALONE, whose figures replace those of before on the pages.
 """
 
 import dataclasses
@@ -16,6 +16,7 @@ from typing import Any
 
 from bench import cost, results
 from bench.answers import Shape, make_blocks
+from bench.bookkeeping import measure_bookkeeping
 from bench.compress import CASES, measure_case
 from bench.measure import in_process
 from bench.memory import measure_memory
@@ -33,7 +34,7 @@ from localcloud.aws import running_cloud
 from localcloud.processes import leave_on_sigterm
 
 # These have their own date on the page.
-REPLACED_ALONE = ("start", "windows", "queries")
+REPLACED_ALONE = ("start", "windows", "queries", "bookkeeping")
 PROJECT = Path(__file__).resolve().parents[1]
 
 
@@ -90,6 +91,7 @@ def main() -> None:
         with running_cloud() as cloud:
             section("ways", lambda: measure_way(server, cloud))
             section("windows", lambda: measure_windows(server, cloud))
+            section("bookkeeping", lambda: measure_bookkeeping(cloud))
     section("queries", measure_queries)
     section("wire", measure_wire)
     section("package", measure_package)

@@ -5,6 +5,7 @@ Prices are AWS's public list prices for us-east-1 as remembered on PRICES_DATE, 
 
 from dataclasses import dataclass
 
+from bench.bookkeeping import Bookkeeping
 from bench.report import table
 from bench.results import PROJECT, Results, load
 from bench.stack import Watching, count_watching
@@ -34,7 +35,6 @@ METRICS = len(load_catalog())
 DELAY_S = 5.0
 UPLOADS, UPLOAD_WAIT_S = 64, 0.04  # so many at once, each waiting that long for S3
 RUN_S = 2.0  # readiness, checkpoint, and the answers' first bytes
-MANIFEST_READS = 3  # before an export, by the audit and by retention
 RETENTION_LISTS = 2 * 365 / 12  # of each cluster's folders, once a day
 LINES_A_WINDOW, LINE_BYTES = METRICS + 8, 900  # of the log
 POD_VCPU, POD_GB = 0.25, 0.5  # what the CronJob's pod reserves while it runs
@@ -48,6 +48,9 @@ class Fleet:
     clusters: int
     series: int
 
+
+# The parts of the bucket beside the files, whose requests were counted.
+KEPT = ("manifests", "receipts", "checkpoint")
 
 FLEETS = (
     Fleet("one cluster", 1, 2_000),
@@ -115,10 +118,9 @@ def month_of(fleet: Fleet, memory_mb: int, results: Results, watching: Watching)
         keeps_up=window_s < 3600 and work_s / METRICS < 840,
         compute=(HOURS * window_s + (RUNS - HOURS) * idle_s) * gb * COMPUTE_GB_S,
         requests=invocations * REQUEST,
-        # Files and their manifests; retention deletes, which is free, what manifests list.
-        s3=HOURS * (objects + METRICS + 4) * PUT
+        s3=HOURS * objects * PUT
         + fleet.clusters * RETENTION_LISTS * PUT
-        + HOURS * (MANIFEST_READS * METRICS + 4) * GET,
+        + sum(kept_dollars(results.bookkeeping, kind) for kind in KEPT),
         # What does not fit into 15 minutes goes through the machine: 6 transitions an item.
         steps=0.0 if window_s < 870 else HOURS * (6 + 2 * (window_s // 870)) * TRANSITION,
         traffic=HOURS * wire_mb / 1000 * 2 * CROSS_ZONE_GB,
@@ -129,6 +131,13 @@ def month_of(fleet: Fleet, memory_mb: int, results: Results, watching: Watching)
         + DASHBOARD_MONTH
         + HOURS * LINES_A_WINDOW * LINE_BYTES / 1e9 * LOG_GB,
     )
+
+
+def kept_dollars(day: Bookkeeping, kind: str) -> float:
+    """A month of requests for a part of the bucket, as on the day that was measured: as many for
+    each metric and window, whatever their clusters. Deletions are free."""
+    share = METRICS / day.metrics * HOURS / day.windows
+    return share * (day.count(kind, "PUT", "LIST") * PUT + day.count(kind, "GET", "HEAD") * GET)
 
 
 def write_page(results: Results, watching: Watching) -> str:
@@ -196,7 +205,7 @@ def write_page(results: Results, watching: Watching) -> str:
             _judge(by_size),
             "",
         ]
-    lines += [_pods(results, watching), ""]
+    lines += [_kept(results.bookkeeping), "", _pods(results, watching), ""]
     return "\n".join(lines)
 
 
@@ -221,6 +230,36 @@ def _judge(months: list[Month]) -> str:
         return "None keeps up with one window after another: use `backfill_concurrency`, or split."
     best = min(fit, key=lambda one: one.total)
     return f"The cheapest that keeps up: {best.memory_mb} MB, {best.total:,.2f} USD a month."
+
+
+def _kept(day: Bookkeeping) -> str:
+    methods = ("PUT", "GET", "HEAD", "LIST", "DELETE")
+    rows = [
+        (kind, *(f"{day.count(kind, method):,}" for method in methods),
+         "" if kind == "files" else f"{kept_dollars(day, kind):.2f}")
+        for kind in ("files", *KEPT)
+    ]  # fmt: skip
+    export_s = day.seconds["export"]
+    asked = [
+        (purpose, f"{day.queries[purpose]:,}", f"{day.seconds[purpose]:.1f}",
+         f"{day.seconds[purpose] / export_s:.3f}")
+        for purpose in ("export", "counts at export", "audit")
+    ]  # fmt: skip
+    reads = day.count("manifests", "GET", "HEAD") / day.metric_windows
+    return (
+        "## What manifests, receipts and the audit take\n\n"
+        f"Measured by `make bench ARGS=bookkeeping` on {day.date}: one day of {day.runs} runs, "
+        f"{day.windows} windows, {day.metrics} metrics and {day.clusters} clusters, against "
+        "MiniStack and Prometheus, while the windows of the day before are audited. Requests:\n\n"
+        + table(("what", *methods, "USD a month"), rows)
+        + "\n\nNone of them depends on how many clusters there are, and they are in the tables "
+        f"above. A metric-window has one manifest, and {reads:.1f} reads of it. Each read or write "
+        f"is waited for, some {UPLOAD_WAIT_S * 1000:g} ms, many at once.\n\n"
+        "Queries, and the seconds from each to the end of its answer:\n\n"
+        + table(("what for", "queries", "seconds", "to the export's"), asked)
+        + "\n\nThe counts at export take the turn of the query that follows, without a pause of "
+        "their own; the audit counts a day's windows at once. `AUDIT_AFTER=0` goes without both."
+    )
 
 
 def _pods(results: Results, watching: Watching) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.bookkeeping import Bookkeeping
 from bench.compress import CASES, Case
 from bench.memory import Memory
 from bench.profile import Profile
@@ -66,6 +67,7 @@ class Results:
     package: Package
     windows: list[WholeWindow]
     queries: QueryCosts | None
+    bookkeeping: Bookkeeping
 
     def case(self, name: str) -> Case:
         return next(one for one in self.cases if one.name == name)
@@ -277,6 +279,7 @@ def load() -> Results:
             "package": Package(**raw["package"]),
             "windows": [WholeWindow(**one) for one in raw.get("windows", ())],
             "queries": _load_queries(raw.get("queries")),
+            "bookkeeping": Bookkeeping(**raw["bookkeeping"]),
         }
     )
 

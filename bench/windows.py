@@ -73,11 +73,13 @@ def _measure(shape: Shape, server: str, cloud: Cloud) -> WholeWindow:
     }
     prefix = f"whole-{shape.clusters}"
     load_1m = float(Path("/proc/loadavg").read_text("utf-8").split()[0])
-    window = _run({**env, "S3_PREFIX": prefix}, "bench.window_client")
+    window = run_module({**env, "S3_PREFIX": prefix}, "bench.window_client")
     size = window["bytes"] // window["objects"]
     counts = (window["metrics"], window["objects"], size)
-    floor = _run(env, "bench.floor", shape.name, *map(str, counts))
-    counted = _run({**env, "S3_PREFIX": f"{prefix}-parts", "PARTS": "1"}, "bench.window_client")
+    floor = run_module(env, "bench.floor", shape.name, *map(str, counts))
+    counted = run_module(
+        {**env, "S3_PREFIX": f"{prefix}-parts", "PARTS": "1"}, "bench.window_client"
+    )
     parts = {"start": counted["start_s"], **counted["parts"]}
     parts["the rest, and obstore's own threads"] = counted["cpu_s"] - sum(parts.values())
     return WholeWindow(
@@ -97,7 +99,7 @@ def _measure(shape: Shape, server: str, cloud: Cloud) -> WholeWindow:
     )
 
 
-def _run(env: Mapping[str, str], module: str, *arguments: str) -> dict[str, Any]:
+def run_module(env: Mapping[str, str], module: str, *arguments: str) -> dict[str, Any]:
     """The last line of what a module of this folder prints."""
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],

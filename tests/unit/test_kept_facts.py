@@ -77,10 +77,13 @@ def test_what_is_accepted_is_not_doubted_any_more() -> None:
     assert checkpoint.metrics["cpu"].doubts == ()
 
 
-def test_a_request_of_a_range_leaves_the_gap_behind_it_alone() -> None:
+@pytest.mark.parametrize(
+    ("start", "end"), [(OLD.start - HOUR, OLD.start), (OLD.end, OLD.end + HOUR)]
+)
+def test_a_request_leaves_the_gap_beside_its_range_alone(start: int, end: int) -> None:
     checkpoint = begun()
     make_gap(checkpoint, "cpu", OLD, NOW)
-    request_reexport(checkpoint, ReexportRequest(OLD.start - HOUR, OLD.start, ("cpu",)))
+    request_reexport(checkpoint, ReexportRequest(start, end, ("cpu",)))
     (failure,) = checkpoint.failures
     assert failure.is_gap
 
