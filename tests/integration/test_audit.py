@@ -331,3 +331,24 @@ def test_an_audit_that_the_source_stops_is_continued_by_the_next_run(
     assert function.export()["windows"]["exported"] == 1
     assert samples_by_cluster(function)["prod-us"] == 60
     assert "tasks" not in function.checkpoint()
+
+
+def test_an_audit_counts_what_a_source_that_limits_the_lookback_still_has(
+    make_function: MakeFunction, make_prometheus: MakePrometheus, make_proxy: MakeProxy
+) -> None:
+    """It moves the start of the day's count, and with it all moments that the count is of."""
+    hours = 4
+    source = push(make_prometheus(), {("prod-eu", "api"): range(-60 * hours, 60)})
+    proxy = make_proxy(f"http://127.0.0.1:{source.port}")
+    env = {"PORT": str(proxy.port), "AUDIT_AFTER": "1h", "BACKFILL_DAYS": f"{hours}h"}
+    function = exporting(make_function, source, **env)
+    assert function.export()["outcome"] == "complete"
+    # The first two windows' last steps are older than this.
+    oldest = START - 3600 + 59 * 60 - 17
+    proxy.spoil(
+        faults.look_back_to(lambda: oldest),
+        lambda one: one.path.endswith(("/query_range", "/query")),
+    )
+    assert wait(function).export()["outcome"] == "complete"
+    assert audited(function) == ["2025-03-01T10:00:00Z/2025-03-01T12:00:00Z"]
+    assert audited(function, "unauditable") == ["2025-03-01T08:00:00Z/2025-03-01T10:00:00Z"]

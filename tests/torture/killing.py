@@ -87,7 +87,7 @@ class Killer:
 
     def let_live(self, order: Order) -> Event:
         """The result of a worker that nobody kills."""
-        self._forget()
+        self.disarm()
         with Worker(order) as worker:
             return worker.result()
 
@@ -96,7 +96,7 @@ class Killer:
 
         Below 0: that long before one that starts as usual would make its first request.
         """
-        self._forget()
+        self.disarm()
         with Worker(order) as worker:
             if after_s < 0:
                 worker.answers_within(self.start_s + after_s)
@@ -110,7 +110,7 @@ class Killer:
 
     def kill_at(self, order: Order, point: Point) -> Death | Event:
         """Killed at a point, or its result if it does not come by there."""
-        self._forget()
+        self.disarm()
         left = self._chance.randint(1, point.often)
         deaths: list[Death] = []
 
@@ -135,7 +135,8 @@ class Killer:
             assert worker.answers_within(60)
             return deaths[0] if deaths else worker.result()
 
-    def _forget(self) -> None:
+    def disarm(self) -> None:
+        """Let everything through again, as whoever else asks through these proxies needs it."""
         for way in self._ways:
             way.heal()
 

@@ -156,6 +156,7 @@ class Unsteady:
         if not self.function.keys(self.function.checkpoint_key):
             return
         self.function.clock.advance(2 * LEASE_S)
+        self.killer.disarm()
         split = self.function.env.get("SPLIT_BY_CLUSTER", "true")
         changed = {"SPLIT_BY_CLUSTER": "false" if split == "true" else "true"}
         self.function = self.function.with_layout(**changed)
@@ -224,6 +225,7 @@ class Unsteady:
     # What is found
 
     def status(self, *, files: bool = False) -> Event:
+        self.killer.disarm()
         event = self._event("status") | ({"files": True} if files else {})
         return self.function.export(event)
 

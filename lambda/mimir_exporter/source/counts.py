@@ -126,6 +126,10 @@ class RawCounter:
             part, when = waiting.pop(0)
             try:
                 found |= ask(part, when)
+            except _MovedError:
+                # A server that limits the lookback: what it still has it has at a moment alone.
+                if len(when) > 1:
+                    waiting = [(part, half) for half in _halves(when)] + waiting
             except (TooLargeError, TooManySeriesError, RejectedError) as error:
                 if len(part) > 1:
                     self._most = max(1, len(part) // 2)
@@ -173,7 +177,13 @@ class RawCounter:
     ) -> None:
         count = counts[int(labels.get(_WHICH, 0))]
         for moment, samples in points:
+            if (count, moment) not in found:
+                raise _MovedError
             found[count, int(moment)][labels.get(self._label, "")] = int(float(samples))
+
+
+class _MovedError(Exception):
+    """The answer is of other moments than were asked for."""
 
 
 _Found = dict[tuple[_Count, int], Counts]
