@@ -316,7 +316,7 @@ class MimirExporter(ExporterInterface):
             Annotations.of(self).add_warning_v2(
                 "mimir-exporter:credentials-over-http",
                 "The credentials of the secret go to Mimir unencrypted, as scheme is http: set "
-                "scheme=https where Mimir or a proxy before it speaks TLS, or go without a secret "
+                "scheme=https where Mimir or a proxy before it supports HTTPS, or use no secret "
                 "(auth_secret_arn=none) where Mimir asks for no credentials.",
             )
 

@@ -47,7 +47,7 @@ def add_outputs(
     if login and login.is_made_here:
         say(
             "SecretCommand",
-            "Puts the login to Mimir into the secret; other keys are PROMETHEUS_AUTH_TOKEN, "
+            "Puts the credentials for Mimir into the secret; other keys are PROMETHEUS_AUTH_TOKEN, "
             "PROMETHEUS_USERNAME with PROMETHEUS_PASSWORD, and PROMETHEUS_X_SCOPE_ORGID",
             f"aws secretsmanager put-secret-value --region {region} --secret-id {login.arn} "
             '--secret-string \'{"PROMETHEUS_BEARER_AUTH_TOKEN": "<token>"}\'',
@@ -83,7 +83,7 @@ def add_outputs(
     say("BackfillLogConsole", "The backfill function's log", exporter.backfiller.log_url)
     say(
         "StateMachine",
-        "The state machine that exports what a run has no time for",
+        "The state machine that exports windows that do not fit into a run",
         exporter.state_machine.state_machine_arn,
     )
     say("StateMachineConsole", "The backfill's executions", exporter.backfill.console_url)

@@ -39,7 +39,7 @@ class LoginSecret(Construct):
         secret = secretsmanager.Secret(
             self,
             "Secret",
-            description="Login of the exporter to Mimir: a JSON object of PROMETHEUS_ variables",
+            description="Credentials for Mimir: a JSON object of PROMETHEUS_ variables",
             secret_string_value=SecretValue.unsafe_plain_text("{}"),
             encryption_key=key,
         )

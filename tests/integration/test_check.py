@@ -148,7 +148,7 @@ def test_missing_kubernetes_labels_name_the_flag(sick: Event) -> None:
 
 def test_a_late_cluster_says_how_late(sick: Event) -> None:
     one = found(sick, "late_data")
-    assert "600 s old (prod-eu)" in one["summary"]
+    assert "late data at 600 s (prod-eu)" in one["summary"]
     late_s = int(one["summary"].rpartition(" is ")[2].split()[0])
     assert 40 * 60 <= late_s <= 42 * 60
     assert f"set SETTLE_TIME above {late_s}" in one["remedy"]
@@ -247,7 +247,7 @@ def test_a_source_that_has_stopped_is_told_with_its_end(
     one = found(check(function), "metrics")
     assert "none of the 25 metrics has a series; the newest sample" in one["summary"]
     assert "2025-03-01T12:" in one["summary"]
-    assert "it has stopped" in one["remedy"]
+    assert "has stopped" in one["remedy"]
 
 
 def test_old_requests_ask_for_a_newer_kube_state_metrics(
@@ -307,7 +307,7 @@ def test_without_a_single_answer_it_is_not_fit(through: Function, proxy: Proxy) 
     result = through.export({"action": "check"}, seconds=11)
     # The readiness that only a query could tell, here.
     assert found(result, "endpoint")["level"] == "error"
-    assert "did not answer within 2 s" in found(result, "endpoint")["summary"]
+    assert "timed out after 2 s" in found(result, "endpoint")["summary"]
     proxy.heal()
     proxy.spoil(faults.never_answer, lambda request: "kube" in request.fields.get("query", ""))
     ready = replace(through, metrics=("pod_info", "node_info"))
@@ -337,7 +337,7 @@ def test_a_window_that_is_too_much_for_a_run_is_foreseen(through: Function, prox
     slow = through.with_env(TIME_FRAME="60", QUERY_DELAY="30")
     size = found(slow.export({"action": "check"}, seconds=40), "size")
     assert size["level"] == "warning"
-    assert size["summary"].startswith("windows come about as fast as they can be exported")
+    assert size["summary"].startswith("export barely keeps up with windows of")
 
 
 def test_a_wrong_clock_is_found(single: Function, proxy: Proxy) -> None:
@@ -350,7 +350,8 @@ def test_a_wrong_clock_is_found(single: Function, proxy: Proxy) -> None:
     proxy.spoil(an_hour_ahead, lambda _: True)
     one = found(check(single), "clock")
     assert one["level"] == "warning"
-    assert "s ahead of ours" in one["summary"]
+    assert one["summary"].startswith("clock skew: the endpoint is 3")
+    assert one["summary"].endswith(" s ahead")
 
 
 # The places

@@ -26,7 +26,7 @@ def test_a_small_fleet_fits() -> None:
     assert found.startswith(
         "a window has about 30.0 k samples, 1.1 MB of JSON, 111.0 kB in 4 files"
     )
-    assert "takes about 10 s; what is due, 72 x 1.0 h, takes 12.2 min" in found
+    assert "takes about 10 s; 72 pending windows of 1.0 h would take 12.2 min" in found
 
 
 def test_where_nothing_is_due_nothing_is_said_of_it() -> None:
@@ -51,4 +51,4 @@ def test_windows_that_take_as_long_as_they_are_do_not_keep_up() -> None:
         9, BUDGET_S
     )
     assert level == "warning"
-    assert found.startswith("windows come about as fast as they can be exported")
+    assert found.startswith("export barely keeps up with windows of")

@@ -171,7 +171,9 @@ def _judge_checkpoint(context: RunContext, checkpoint: Checkpoint, findings: Fin
 def _check_machine(context: RunContext, findings: Findings) -> None:
     machine = context.machine
     if machine is None:
-        findings.add("ok", "state_machine", "none: what a run has no time for waits for the next")
+        findings.add(
+            "ok", "state_machine", "none configured: remaining windows wait for the next run"
+        )
         return
 
     def start() -> str:

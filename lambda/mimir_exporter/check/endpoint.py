@@ -30,16 +30,16 @@ def check_login(context: RunContext, findings: Findings) -> bool:
             "warning",
             "credentials",
             f"{login}; sent unencrypted, as SCHEME is http",
-            "set SCHEME=https where the endpoint or a proxy before it speaks TLS",
+            "set SCHEME=https if the endpoint, or a proxy in front of it, supports HTTPS",
         )
     else:
         findings.add(
             "warning",
             "credentials",
-            f"the secret {context.settings.auth_secret_arn} is empty: the endpoint is asked "
-            "without a login and without a tenant",
-            "fill it with the command of the stack's output SecretCommand; leave it where the "
-            "endpoint wants neither",
+            f"the secret {context.settings.auth_secret_arn} is empty: queries carry no credentials "
+            "and no tenant",
+            "fill it with the command of the stack's output SecretCommand; no action needed if the "
+            "endpoint requires neither",
         )
     return True
 
@@ -54,7 +54,7 @@ def check_endpoint(context: RunContext, findings: Findings) -> bool:
         findings.add(
             "error",
             "endpoint",
-            f"{context.settings.origin} can be reached and did not answer within {share_s:.0f} s",
+            f"{context.settings.origin} is reachable and timed out after {share_s:.0f} s",
             "check that HOSTNAME and PORT are the query frontend's, and look at its load",
         )
         return False
@@ -109,17 +109,17 @@ def _check_clock(context: RunContext, findings: Findings) -> None:
         skew_s = parsedate_to_datetime(text).timestamp() - came
     except ValueError:
         return
-    found = f"the endpoint's is {abs(skew_s):.0f} s {'ahead of' if skew_s > 0 else 'behind'} ours"
+    found = f"clock skew: the endpoint is {abs(skew_s):.0f} s {'ahead' if skew_s > 0 else 'behind'}"
     if abs(skew_s) <= SKEW_S:
         # The header has whole seconds.
-        findings.add("ok", "clock", f"the endpoint's and ours agree to {abs(skew_s) + 1:.0f} s")
+        findings.add("ok", "clock", f"clock skew {abs(skew_s) + 1:.0f} s at most")
     else:
         findings.add(
             "warning",
             "clock",
             found,
-            "set the time of the endpoint's hosts (or of the proxy in front of it): windows are "
-            "cut by our clock",
+            "synchronize the clock of the endpoint's hosts, or of the proxy in front of it (NTP): "
+            "windows follow the function's clock",
         )
 
 

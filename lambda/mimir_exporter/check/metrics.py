@@ -30,7 +30,7 @@ def check_metrics(context: RunContext, probe: Probe, findings: Findings) -> dict
             "error",
             "metrics",
             f"none of the {len(counts)} metrics could be counted",
-            "see what is said of each; without a single answer nothing can be exported",
+            "see the finding of each metric: while every query fails, nothing can be exported",
         )
         return counts
     full = any(count.series for count in known.values())
@@ -100,5 +100,5 @@ def _say_there_is_none(metrics: int, probe: Probe, findings: Findings) -> None:
         newest = None
     if newest is not None:
         found += f"; the newest sample of kube_node_info is of {iso(int(newest))}"
-        change = "mend what scrapes the clusters, or what sends to this endpoint: it has stopped"
+        change = "fix the scraping of the clusters or their remote write, which has stopped"
     findings.add("error", "metrics", found, change)

@@ -9,6 +9,7 @@ from ..checkpoint.wanted import wanted_windows
 from ..errors import ExportError, TooLargeError, TryLaterError
 from ..runs.context import RunContext
 from ..timeline.windows import DAY_S, Window, WindowSchedule, iso, window_at, windows_within
+from ..words import counted
 from .counts import Count
 from .findings import Findings, Level, some
 from .probe import Probe
@@ -76,19 +77,19 @@ def _check_lateness(
         if ages:
             last = max(ages, key=lambda cluster: ages[cluster])
             who = last or f"those without {label}"
-            oldest = f"; furthest behind is {who}, whose newest sample is {ages[last]:.0f} s old"
-        findings.add("ok", "late_data", f"what is {settle_s} s old is there{oldest}")
+            oldest = f"; the oldest newest sample is {ages[last]:.0f} s old, of {who}"
+        findings.add("ok", "late_data", f"no late data at {settle_s} s{oldest}")
         return
     worst = max(late, key=lambda cluster: late[cluster])
     names = some(sorted(cluster or f"those without {label}" for cluster in late))
     findings.add(
         "warning",
         "late_data",
-        f"{len(late)} clusters lack samples that are {settle_s} s old ({names}): the newest of "
-        f"{worst or f'those without {label}'} is "
+        f"{counted(len(late), 'cluster')} with late data at {settle_s} s ({names}): the newest "
+        f"sample of {worst or f'those without {label}'} is "
         f"{'more than ' if late[worst] == settle_s else ''}{late[worst]:.0f} s old",
-        f"mend what scrapes or sends there; if it is always so late, set SETTLE_TIME above "
-        f"{late[worst]:.0f}, and export the last windows again",
+        "fix the scraping or the remote write there; if data is always this late, set SETTLE_TIME "
+        f"above {late[worst]:.0f}, and reexport the last windows",
     )
 
 
@@ -203,9 +204,9 @@ class Size:
         )
         if due:
             found += (
-                f"; what is due, {due} x {_duration(length_s)}, takes "
-                f"{_duration(due * self.window_s)} one after another, less where the backfill does "
-                "several at once"
+                f"; {counted(due, 'pending window')} of {_duration(length_s)} would take "
+                f"{_duration(due * self.window_s)} one after another, less with "
+                "backfill_concurrency"
             )
         slowest = max(self.seconds, key=lambda name: self.seconds[name])
         if self.seconds[slowest] > budget_s:
@@ -217,7 +218,7 @@ class Size:
         if self.window_s > BUSY * length_s:
             return (
                 "warning",
-                f"windows come about as fast as they can be exported: {found}",
+                f"export barely keeps up with windows of {_duration(length_s)}: {found}",
                 "raise memory_mb and backfill_concurrency, or lower QUERY_DELAY",
             )
         return "ok", found, ""
