@@ -10,6 +10,8 @@ TORTURE_MINUTES ?= 15
 # What depends on S3's own behaviour, and on no execution.
 MOTO_TESTS := objects fast_bucket manifests bucket relabel secrets
 
+PAGES := README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs/*.md docs/decisions/*.md
+
 .PHONY: help demo test unit infra integration moto e2e torture check bench synth docs lock audit install clean
 
 help: ## List these targets
@@ -39,10 +41,11 @@ e2e: node_modules/.installed ## Tests of whole deployments by the CDK CLI on the
 torture: $(READY) ## Random faults, kills and hostile data for TORTURE_MINUTES=15 (SEED=n: the same again)
 	@TORTURE_MINUTES=$(TORTURE_MINUTES) SEED=$(SEED) $(VENV)/python -m pytest tests/torture --show-capture=no $(ARGS)
 
-check: $(READY) ## ruff and mypy
+check: node_modules/.installed ## ruff, mypy, and the words of the pages
 	@$(VENV)/ruff check .
 	@$(VENV)/ruff format --check .
 	@$(VENV)/mypy
+	@PATH="$(CURDIR)/$(VENV):$$PATH" npx --no-install textlint -f unix $(PAGES)
 
 bench: $(READY) ## What is fast, measured
 	@$(VENV)/python -m bench $(ARGS)

@@ -24,7 +24,7 @@ Made by `make docs` from the tables of the [function](../lambda/mimir_exporter/s
 and of the [deployment](../infra/deployment/table.py), as are the defaults of
 [cdk.json](../cdk.json).
 
-A setting of the deployment stands in `cdk.json`, or behind `-c` on the command line:
+A setting of the deployment is in `cdk.json`, or behind `-c` on the command line:
 `npx cdk deploy -c time_frame=1800`. Most become a variable of the functions' environment, whose
 name is the same in capitals. These are the names of the CronJob that this exporter replaces; the
 command line of [local use](local.md) reads the same variables.
@@ -35,7 +35,7 @@ days may be written as a duration too: `90m`, `72h`, `3d`, `2w`. Where the last 
 setting can be changed at any time.
 """
 CREDENTIALS_TEXT = """\
-A secret is never a deployment setting, as it would stand in the template: token and password
+A secret is never a deployment setting, as it would be in the template: token and password
 belong into the secret, under their names here. A rotated one is picked up without a deployment:
 when Mimir answers 401, the secret is read again.
 """

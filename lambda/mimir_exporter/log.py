@@ -308,7 +308,7 @@ METRIC_FAILED = Message(
     "metric failed",
     ("WARNING", "ERROR"),
     "a metric-window failed, and it is known that it is not the endpoint that fails; ERROR where "
-    "waiting does not cure it",
+    "waiting does not fix it",
     ("window", "metric", "attempt", "gap", "retry", *ERROR_PARTS),
     ("execution",),
     action="what `remedy` says; `retry` says when it is tried again",

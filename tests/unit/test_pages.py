@@ -43,7 +43,7 @@ def test_what_is_made_from_the_code_is_up_to_date(name: str) -> None:
 
 def test_the_architecture_names_every_module() -> None:
     page = (PROJECT / "docs" / "architecture.md").read_text("utf-8")
-    tree = page.partition("## Where things stand in the code")[2].partition("## What grows how")[0]
+    tree = page.partition("## Where things are in the code")[2].partition("## What grows how")[0]
     package = PROJECT / "lambda" / "mimir_exporter"
     modules = {path.stem for path in package.rglob("*.py") if path.parent.name != "check"}
     columns = re.findall(r"^ {4,}(\w[\w, ]*?) {2,}", tree, re.MULTILINE)

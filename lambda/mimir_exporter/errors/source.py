@@ -100,7 +100,7 @@ CLIENT_CERTIFICATE_REFUSED = ErrorKind(
     "The endpoint {url} ended the TLS handshake: no client certificate is configured, or it does "
     "not accept this one",
     "check PROMETHEUS_TLS_CERT and PROMETHEUS_TLS_KEY in the secret, that a CA that the endpoint "
-    "knows signed the certificate, and that it has not expired",
+    "trusts signed the certificate, and that it has not expired",
 )
 INVALID_CLIENT_CERTIFICATE = ErrorKind(
     "invalid_client_certificate",

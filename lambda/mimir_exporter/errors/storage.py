@@ -30,7 +30,7 @@ MANIFEST_UNREADABLE = ErrorKind(
 MANIFEST_TOO_NEW = ErrorKind(
     "manifest_too_new",
     QueryError,
-    "The manifest {where} has schema version {version}, and this exporter knows up to {known}",
+    "The manifest {where} has schema version {version}, and this exporter supports up to {known}",
     "deploy the newer exporter that wrote it again",
 )
 RECEIPT_UNREADABLE = ErrorKind(
