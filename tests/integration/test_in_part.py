@@ -98,6 +98,25 @@ def test_no_part_takes_the_place_of_the_whole_but_by_force(
     assert function.differences(mimir, 1, files=of_hour(function)) == []
 
 
+def test_force_empties_nothing_that_the_source_has_forgotten(
+    limited: Callable[[float], Function], proxy: Proxy, mimir: Prometheus
+) -> None:
+    """A whole window behind the border: 200, and nothing."""
+    function = limited(3 * HOUR_S)
+    assert function.export()["outcome"] == "complete"
+    limited(600)
+    result = function.export({**REEXPORT, "force": True})
+    assert result["outcome"] == "unfinished"
+    assert {one["code"] for one in result["failures"]} == {"files_not_emptied"}
+    assert function.differences(mimir, 1) == []
+    assert status(function)["reexports"]
+    proxy.heal()
+    function.clock.advance(60)
+    function.export()
+    assert function.differences(mimir, 1, files=of_hour(function)) == []
+    assert status(function)["reexports"] == []
+
+
 def of_hour(function: Function) -> dict[str, bytes]:
     return {key: body for key, body in function.files().items() if start_of(key) == HOUR}
 

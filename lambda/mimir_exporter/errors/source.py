@@ -444,6 +444,14 @@ EMPTY_UNCONFIRMED = ErrorKind(
     "the source's retention and its max_query_lookback",
     "the source has forgotten that time",
 )
+FILES_NOT_EMPTIED = ErrorKind(
+    "files_not_emptied",
+    QueryError,
+    "No series for an exported window, and the source has nothing else of that time either",
+    "no action needed for the files, which are unchanged; to export the window again, raise the "
+    "source's retention and its max_query_lookback",
+    "the source has forgotten that time, or limits how far back one may ask",
+)
 NOTHING_LEFT = ErrorKind(
     "nothing_left",
     QueryError,

@@ -20,6 +20,7 @@ from ..errors.source import (
     ANSWER_OUT_OF_RANGE,
     BEGINS_LATE,
     EXPORTED_IN_PART,
+    FILES_NOT_EMPTIED,
     MORE_AT_SOURCE,
 )
 from ..source.look import SeriesLook
@@ -86,6 +87,12 @@ class Beginnings:
         and has nothing at all. Raises as Fetcher.fetch does."""
         border = max(self._border, forgotten_until(checkpoint))
         return window.end <= border and not self._has_any(window.last)
+
+    def require_any(self, window: Window) -> None:
+        """Raises FILES_NOT_EMPTIED where the source has nothing at all at either end of the window,
+        and as Fetcher.fetch does."""
+        if not (self._has_any(window.last) or self._has_any(window.start)):
+            raise FILES_NOT_EMPTIED()
 
     def _reaches(self, checkpoint: Checkpoint, metric: Metric, window: Window) -> bool | None:
         """Whether the source still has what is older than the window's data; None where nothing

@@ -247,9 +247,14 @@ class Exporter:
     def _is_forgotten(self, checkpoint: Checkpoint, metric: Metric, window: Window) -> bool:
         """Whether an answer without series is one of a source that has forgotten that time, which
         is recorded. Raises as Fetcher.fetch does, and QueryError where it is not known."""
-        exported = checkpoint.metrics[metric.name].exported
-        if covers(exported, window.start, window.end):
-            return False  # it has its files from before, or retention has deleted them
+        progress = checkpoint.metrics[metric.name]
+        if covers(progress.exported, window.start, window.end):
+            # It has its files from before, or retention has deleted them. Force may empty a window
+            # whose series are gone, and none that the source does not have any more.
+            had = not covers(progress.empty, window.start, window.end)
+            if had and _is_forced(checkpoint, metric.name, window):
+                self._beginnings.require_any(window)
+            return False
         if not self._beginnings.is_forgotten(checkpoint, window):
             doubt = doubt_empty(checkpoint, metric.name, window)
             if doubt is None:
