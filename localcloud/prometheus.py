@@ -98,6 +98,7 @@ class Prometheus:
             f"{self.url}/api/v1/{what}",
             body=urlencode(fields),
             headers={"Content-Type": "application/x-www-form-urlencoded", **self.headers},
+            timeout=60.0,  # urllib3.request's own is three seconds
         )
         if answer.status != 200:
             raise RuntimeError(f"Prometheus answered {answer.status}: {answer.data[:500]!r}")

@@ -44,6 +44,7 @@ class VictoriaMetrics:
             f"{self.url}/api/v1/query_range",
             body=urlencode({**fields, "nocache": "1"}),
             headers={"Content-Type": "application/x-www-form-urlencoded"},
+            timeout=60.0,
         )
         if answer.status != 200:
             raise RuntimeError(f"VictoriaMetrics answered {answer.status}: {answer.data[:500]!r}")
