@@ -292,7 +292,7 @@ def _queries(queries: QueryCosts | None) -> list[str]:
         return ["Not measured.", ""]
     rows = [
         (
-            f"`{one.metric}`",
+            f"`{one.metric}`" + ("" if one.catalog == "default" else f", {one.catalog}"),
             f"{one.series:,}",
             f"{one.cpu_s * 1000:,.0f}",
             "" if one.before_cpu_s is None else f"{one.before_cpu_s * 1000:,.0f}",
@@ -305,7 +305,8 @@ def _queries(queries: QueryCosts | None) -> list[str]:
             f"Prometheus {queries.version} with {queries.series:,} series of four clusters, a "
             f"window of an hour in steps of a minute; measured on {queries.date}. *Plain* is the "
             "query of [queries.toml](../bench/queries.toml), which counts twice what is scraped "
-            "twice; a metric without one came later. Milliseconds of the server's CPU for one "
+            "twice; a metric without one came later. Of the set opentelemetry, the queries that "
+            "differ. Milliseconds of the server's CPU for one "
             f"query, its garbage collection included: medians of {QUERY_ROUNDS} rounds, the two "
             "in turns."
         ),
