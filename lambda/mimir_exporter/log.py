@@ -383,7 +383,8 @@ MORE_SAMPLES_AT_SOURCE = Message(
 FEWER_SAMPLES_AT_SOURCE = Message(
     "fewer samples at source",
     ("WARNING",),
-    "an audit found fewer; the files keep what they have, and count as audited",
+    "twice `AUDIT_AFTER` after the export an audit still found fewer; the files keep what they "
+    "have, and count as audited",
     ("window", "metric", "samples_before", "samples_now", "cluster_names"),
     action="see whether the source loses data, as past its retention",
 )

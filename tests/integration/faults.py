@@ -75,6 +75,11 @@ class Request:
         return self.path.endswith("/query_range")
 
     @property
+    def is_any_query(self) -> bool:
+        """Of a range, or of one moment."""
+        return self.path.endswith(("/query_range", "/query"))
+
+    @property
     def span_s(self) -> int:
         """From the first step asked for to the last, in seconds."""
         return int(self.fields["end"]) - int(self.fields["start"])
@@ -486,6 +491,20 @@ def look_back_to(oldest: Callable[[], float]) -> Fault:
             exchange.send(exchange.forward(start=f"{begin:.3f}"))
 
     return fault
+
+
+def without_clusters(*gone: str) -> Fault:
+    """The real answer without these clusters, as while the store that has them is away."""
+
+    def keep(body: bytes) -> bytes:
+        answer = json.loads(body)
+        found = answer.get("data", {}).get("result", ())
+        if isinstance(found, list):
+            kept = [series for series in found if series["metric"].get("cluster") not in gone]
+            answer["data"]["result"] = kept
+        return json.dumps(answer).encode()
+
+    return alter(keep)
 
 
 def forget_before(oldest: Callable[[], float]) -> Fault:

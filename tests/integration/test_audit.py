@@ -107,10 +107,34 @@ def test_a_source_that_has_less_makes_nothing_less(
 ) -> None:
     less = push(make_prometheus(), {("prod-eu", "api"): HOUR})
     before = function.file_keys()
-    wait(function.with_env(PORT=str(less.port))).export()
     moved = function.with_env(PORT=str(less.port))
+    wait(moved).export()
+    (line,) = moved.messages("windows audited")
+    assert (line["fewer"], line["audited"]) == (1, 0)
+    assert audited(moved) == []
+    wait(moved).export()
     assert before.items() <= moved.file_keys().items()
-    assert audited(function) == [THIS_HOUR]
+    (line,) = moved.messages("fewer samples at source")
+    assert line["cluster_names"] == ["prod-us of pod_load{}"]
+    assert audited(moved)[0].startswith(THIS_HOUR[:20])
+
+
+@pytest.mark.parametrize("hidden", [["prod-us"], ["prod-eu", "prod-us"]], ids=["one", "all"])
+def test_a_store_that_is_away_at_the_audit_confirms_nothing(
+    make_function: MakeFunction, source: Prometheus, make_proxy: MakeProxy, hidden: list[str]
+) -> None:
+    """It has late data, which is seen once it is back."""
+    proxy = make_proxy(f"http://127.0.0.1:{source.port}")
+    function = exporting(make_function, source, AUDIT_AFTER="1h", PORT=str(proxy.port))
+    assert function.export()["outcome"] == "complete"
+    push(source, {("prod-us", "api"): range(20, 60)})
+    proxy.spoil(faults.without_clusters(*hidden), lambda one: one.is_any_query)
+    wait(function).export()
+    assert audited(function) == audited(function, "unauditable") == []
+    proxy.heal()
+    function.export()
+    assert function.messages("more samples at source")
+    assert samples_by_cluster(function) == {"prod-eu": 60, "prod-us": 60}
 
 
 def test_what_the_source_has_forgotten_is_said_not_to_be_auditable(
@@ -118,6 +142,8 @@ def test_what_the_source_has_forgotten_is_said_not_to_be_auditable(
 ) -> None:
     empty = make_prometheus()
     forgetful = function.with_env(PORT=str(empty.port))
+    wait(forgetful).export()
+    assert not forgetful.messages("windows not auditable")
     wait(forgetful).export()
     (line,) = forgetful.messages("windows not auditable")
     assert (line["summary"], line["unauditable"]) == ("The source has forgotten it", 1)
@@ -220,7 +246,7 @@ def test_late_data_that_the_source_forgets_again_leaves_the_files_and_is_named(
     proxy.spoil(
         faults.answer(200, faults.NO_SERIES),
         lambda one: (
-            one.path.endswith(("/query", "/query_range"))
+            one.is_any_query
             and one.fields["query"] != "1"
             and float(one.fields.get("start") or one.fields.get("time") or 1e12) < START + HOUR_S
         ),
@@ -347,8 +373,10 @@ def test_an_audit_counts_what_a_source_that_limits_the_lookback_still_has(
     oldest = START - 3600 + 59 * 60 - 17
     proxy.spoil(
         faults.look_back_to(lambda: oldest),
-        lambda one: one.path.endswith(("/query_range", "/query")),
+        lambda one: one.is_any_query,
     )
     assert wait(function).export()["outcome"] == "complete"
     assert audited(function) == ["2025-03-01T10:00:00Z/2025-03-01T12:00:00Z"]
+    assert audited(function, "unauditable") == []
+    wait(function).export()
     assert audited(function, "unauditable") == ["2025-03-01T08:00:00Z/2025-03-01T10:00:00Z"]

@@ -16,17 +16,13 @@ HOUR = LAST_END - HOUR_S
 REEXPORT = {"action": "reexport", "start": HOUR, "end": LAST_END}
 
 
-def queries(request: Request) -> bool:
-    return request.path.endswith(("/query_range", "/query"))
-
-
 @pytest.fixture
 def limited(through: Function, proxy: Proxy) -> Callable[[float], Function]:
     """A few metrics through a proxy that lets nobody look back further than so many seconds."""
 
     def limit(seconds: float, fault: Any = faults.look_back_to) -> Function:
         proxy.heal()
-        proxy.spoil(fault(lambda: through.clock() - seconds), queries)
+        proxy.spoil(fault(lambda: through.clock() - seconds), lambda one: one.is_any_query)
         return through
 
     return limit
@@ -198,7 +194,7 @@ def test_an_outage_that_ends_within_a_window_is_no_moved_start(
         exchange.send(faults.Answer(200, json.dumps(answered).encode(), headers))
 
     function.clock.advance(-HOUR_S)
-    proxy.spoil(outage, queries)
+    proxy.spoil(outage, lambda one: one.is_any_query)
     assert function.export()["outcome"] == "complete"
     function.clock.advance(HOUR_S)
     assert function.export()["outcome"] == "complete"
@@ -206,7 +202,7 @@ def test_an_outage_that_ends_within_a_window_is_no_moved_start(
 
 def test_a_source_that_has_just_begun_is_looked_at_twice(through: Function, proxy: Proxy) -> None:
     """A border moves on, a beginning does not."""
-    proxy.spoil(faults.forget_before(lambda: HOUR + 22 * 60), queries)
+    proxy.spoil(faults.forget_before(lambda: HOUR + 22 * 60), lambda one: one.is_any_query)
     assert through.export()["outcome"] == "unfinished"
     assert {one["code"] for one in through.export()["failures"]} == {"begins_late"}
     assert status(through)["metric_windows"] == {"in_part": len(FEW)}
@@ -228,7 +224,7 @@ def test_a_border_that_moves_step_by_step_is_none(
 def test_a_metric_that_begins_while_others_go_on_is_whole(through: Function, proxy: Proxy) -> None:
     def of_pods(request: Request) -> bool:
         return (
-            queries(request)
+            request.is_any_query
             and request.fields["query"].startswith("max by")
             and ("kube_pod_info" in request.fields["query"])
         )
@@ -273,7 +269,7 @@ def test_parts_of_a_window_can_begin_late_too(single: Function, proxy: Proxy) ->
     proxy.spoil(
         faults.error(422, "too many samples"), lambda one: one.is_query and one.span_s > 900
     )
-    proxy.spoil(oldest, queries)
+    proxy.spoil(oldest, lambda one: one.is_any_query)
     assert single.export()["outcome"] == "unfinished"
     (part,) = status(single)["in_part"]
     assert part["from"].startswith("2025-03-01T11:21:")

@@ -145,6 +145,7 @@ def test_what_cannot_be_confirmed_any_more_is_an_operators_to_accept(
     function.export()
     forgetful = function.with_env(PORT=str(make_prometheus().port))
     wait(forgetful).export()
+    wait(forgetful).export()
     assert status(forgetful)["metric_windows"] == {"unconfirmed": 1}
     accept = {"action": "accept", "start": START, "end": START + HOUR_S, "by": "Ada"}
     assert forgetful.export({**accept, "reason": "it was shut down"})["outcome"] == "accepted"

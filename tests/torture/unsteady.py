@@ -40,10 +40,6 @@ AUDIT_AFTER_S = 6 * HOUR_S
 WHOLE = ("audited", "exported", "without_series")
 
 
-def queries(request: Request) -> bool:
-    return request.path.endswith(("/query_range", "/query"))
-
-
 @dataclass
 class Unsteady:
     """One deployment over `hours` windows of a metric of its own, told by the label `round`.
@@ -111,23 +107,14 @@ class Unsteady:
         """The source lets nobody look back beyond a moment of the range."""
         oldest = self.begin + self.chance.uniform(0, 0.8) * self.hours * HOUR_S
         self.source.heal()
-        self.source.spoil(faults.look_back_to(lambda: oldest), queries)
+        self.source.spoil(faults.look_back_to(lambda: oldest), _is_any_query)
         self.injected["trimmed range"] += 1
 
     def hide_cluster(self) -> None:
         """Queries and counts lack a cluster: the store that has it is away."""
         gone = self.chance.choice([one for one in CLUSTERS if one])
-
-        def without(body: bytes) -> bytes:
-            answer = json.loads(body)
-            found = answer.get("data", {}).get("result", ())
-            if isinstance(found, list):
-                kept = [one for one in found if one["metric"].get("cluster") != gone]
-                answer["data"]["result"] = kept
-            return json.dumps(answer).encode()
-
         self.source.heal()
-        self.source.spoil(faults.alter(without), queries)
+        self.source.spoil(faults.without_clusters(gone), _is_any_query)
         self.injected["vanished cluster"] += 1
 
     # The bucket
@@ -278,6 +265,10 @@ class Unsteady:
 
     def _manifest(self, key: str) -> Any:
         return json.loads(gzip.decompress(self.function.read(key)))
+
+
+def _is_any_query(request: Request) -> bool:
+    return request.is_any_query
 
 
 def _span(text: str) -> tuple[int, int]:

@@ -8,7 +8,8 @@ from ..errors import StopRunError
 from ..events import AuditEvent
 from ..timeline.windows import iso_range
 from ..words import counted
-from .audit import Findings, audit_task
+from .audit import audit_task
+from .audit_compare import Findings
 from .by_day import Reports
 from .context import RunContext
 from .plan import ExportScope
