@@ -2,7 +2,7 @@
 
 A known cluster, a few times, in a real Prometheus; the function runs every half hour of two days in
 fast motion, against MiniStack. Proxies count what the second day asks both of, when the windows of
-the first are audited, and the source's clock what it worked for it.
+the first are audited, and how long the source took to answer.
 """
 
 import json
@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 
-from bench.way import python_environment
-from bench.windows import run_module
+from bench.way import python_environment, run_module
 from localcloud.aws import Cloud
 from localcloud.prometheus import Prometheus, running_prometheus
 from localcloud.remote_write import RemoteWriter

@@ -103,11 +103,12 @@ def measure_queries() -> QueryCosts:
         load(prometheus, first)
         (held,) = prometheus.query('count({__name__!=""})', first + WINDOW_S - STEP_S)
         asker = Asker(prometheus, first)
-        costs = [asker.measure(metric, before.get(metric.name)) for metric in load_catalog()]
+        catalog = load_catalog()
+        costs = [asker.measure(metric, before.get(metric.name)) for metric in catalog]
         costs += [
             replace(asker.measure(metric, before.get(metric.name)), catalog=OTHER)
             for metric in load_catalog(text=read_set(OTHER))
-            if metric.query not in {one.query for one in load_catalog()}
+            if metric.query not in [known.query for known in catalog]
         ]
         version = urllib3.request("GET", f"{prometheus.url}/api/v1/status/buildinfo").json()
     date = time.strftime("%Y-%m-%d", time.gmtime())

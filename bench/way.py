@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,32 +77,39 @@ def python_environment() -> dict[str, str]:
     return env
 
 
+def run_module(env: Mapping[str, str], module: str, *arguments: str) -> dict[str, Any]:
+    """The last line of what a module of this folder prints: JSON. Raises RuntimeError."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        env=env,
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{module} failed: {done.stderr[-2000:]}")
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
 def run_client(server: str, path: str, env: dict[str, str], *, gzip: bool = True) -> dict[str, Any]:
     """Run bench.client against a server's path; what it printed."""
     host, _, port = server.removeprefix("http://").partition(":")
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.client"],
-        env=env
-        | {
-            "HOSTNAME": host,
-            "PORT": port,
-            "PATH_PREFIX": path,
-            "S3_BUCKET": BUCKET,
-            "S3_PREFIX": "k8s/prometheus",
-            "CLUSTER_NAME": "central",
-            "QUERY_DELAY": "0",
-            "PYTHONPATH": python_environment()["PYTHONPATH"],
-            "WIRE_GZIP": str(gzip).lower(),
-            "POWERTOOLS_METRICS_NAMESPACE": "bench",
-            "POWERTOOLS_SERVICE_NAME": "bench",
-        },
-        cwd=PROJECT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
+    client = {
+        "HOSTNAME": host,
+        "PORT": port,
+        "PATH_PREFIX": path,
+        "S3_BUCKET": BUCKET,
+        "S3_PREFIX": "k8s/prometheus",
+        "CLUSTER_NAME": "central",
+        "QUERY_DELAY": "0",
+        "PYTHONPATH": python_environment()["PYTHONPATH"],
+        "WIRE_GZIP": str(gzip).lower(),
+        "POWERTOOLS_METRICS_NAMESPACE": "bench",
+        "POWERTOOLS_SERVICE_NAME": "bench",
+    }
+    return run_module(env | client, "bench.client")
 
 
 def measure_way(server: str, cloud: Cloud) -> list[Way]:

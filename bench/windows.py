@@ -1,16 +1,12 @@
 """Whole windows through the handler, beside the floor under them: what a fleet really takes."""
 
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bench.answers import Shape
-from bench.way import BUCKET, PROJECT, python_environment
+from bench.way import BUCKET, python_environment, run_module
 from localcloud.aws import Cloud
 
 # Series of one metric, and clusters; every metric of the catalogue gets the same answer.
@@ -97,19 +93,3 @@ def _measure(shape: Shape, server: str, cloud: Cloud) -> WholeWindow:
         load_1m=load_1m,
         date=time.strftime("%Y-%m-%d", time.gmtime()),
     )
-
-
-def run_module(env: Mapping[str, str], module: str, *arguments: str) -> dict[str, Any]:
-    """The last line of what a module of this folder prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        env=env,
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"{module} failed: {done.stderr[-2000:]}")
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result

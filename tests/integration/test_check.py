@@ -418,17 +418,22 @@ def test_an_s3_that_takes_connections_and_never_answers_is_said_and_not_waited_f
     assert found(result, "metrics")["level"] == "ok"
 
 
+def forget(store: Proxy, header: str) -> None:
+    """The store does not know of this condition."""
+
+    def without(exchange: Exchange) -> None:
+        del exchange.request.headers[header]  # type: ignore[attr-defined]
+        exchange.send(exchange.forward())
+
+    store.spoil(without, lambda request: header in request.headers)
+
+
 def test_a_store_without_conditional_writes_is_not_fit(
     make_function: MakeFunction, make_proxy: MakeProxy
 ) -> None:
     function = replace(make_function(), metrics=FEW)
     aws = make_proxy(function.cloud.endpoint)
-
-    def forget_condition(exchange: Exchange) -> None:
-        del exchange.request.headers["if-none-match"]  # type: ignore[attr-defined]
-        exchange.send(exchange.forward())
-
-    aws.spoil(forget_condition, lambda request: "if-none-match" in request.headers)
+    forget(aws, "if-none-match")
     result = check(function.with_env(AWS_ENDPOINT_URL=aws.url))
     assert levels(result)["bucket_conditions"] == "error"
     assert "conditional writes" in found(result, "bucket_conditions")["remedy"]
@@ -440,12 +445,7 @@ def test_a_store_that_deletes_in_spite_of_another_etag_is_named(
 ) -> None:
     function = replace(make_function(), metrics=FEW)
     aws = make_proxy(function.cloud.endpoint)
-
-    def forget_condition(exchange: Exchange) -> None:
-        del exchange.request.headers["if-match"]  # type: ignore[attr-defined]
-        exchange.send(exchange.forward())
-
-    aws.spoil(forget_condition, lambda request: "if-match" in request.headers)
+    forget(aws, "if-match")
     result = check(function.with_env(AWS_ENDPOINT_URL=aws.url))
     one = found(result, "bucket_delete_conditions")
     assert (one["level"], one["code"]) == ("warning", "no_conditional_deletes")

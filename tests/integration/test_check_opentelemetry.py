@@ -1,18 +1,18 @@
 """What the check says of clusters whose metrics come by OpenTelemetry's names."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
-from localcloud.prometheus import Prometheus
-from localcloud.remote_write import Batch, RemoteWriter
+from localcloud.remote_write import Batch
 from tests.conftest import MakePrometheus
 from tests.integration.conftest import MakeFunction
 from tests.integration.sandbox import Event
 from tests.integration.test_check_scraping import finding
 from tests.integration.test_opentelemetry import ONE, WITH_STATE, Sent, sent_by
-from tests.integration.test_truth import BEGIN, END, HOUR_S
+from tests.integration.test_truth import BEGIN, END, Stored, push
 from tests.known_cluster import make_known_cluster
 from tests.opentelemetry import Collector
 from tests.ways import USUAL
@@ -24,21 +24,13 @@ SILENT = Collector(promoted=False)
 def check(
     make_function: MakeFunction,
     make_prometheus: MakePrometheus,
-    sent: Mapping[str, Sent],
+    sent: Mapping[str, Stored],
     catalog: str = "opentelemetry",
 ) -> Event:
     prometheus = make_prometheus()
-    push(prometheus, sent)
+    push(prometheus, make_known_cluster(BEGIN, END), sent)
     function = make_function(PORT=str(prometheus.port), BACKFILL_DAYS="2h", CATALOG=catalog)
     return function.export({"action": "check"})
-
-
-def push(prometheus: Prometheus, sent: Mapping[str, Sent]) -> None:
-    writer = RemoteWriter(prometheus.write_url)
-    cluster = make_known_cluster(BEGIN, END)
-    for hour in range(BEGIN - HOUR_S, END + 1, HOUR_S):
-        for name, one in sent.items():
-            writer.send(one.store(cluster, name, hour, hour + HOUR_S))
 
 
 def judged(result: Event) -> list[str]:
@@ -135,24 +127,39 @@ def test_two_collectors_are_named_and_count_once(
     assert found["summary"].endswith("The queries count each thing once")
 
 
+@dataclass(frozen=True)
+class FromKubelets:
+    """Sent by the receiver kubeletstats alone."""
+
+    sent: Sent
+
+    def store(self, *what: Any) -> Iterator[Batch]:
+        for batch in self.sent.store(*what):
+            if batch.labels["__name__"].startswith("container_"):
+                yield batch
+
+
+@dataclass(frozen=True)
+class NamedByCollectors:
+    """The cluster's name in OpenTelemetry's own label."""
+
+    sent: Sent
+
+    def store(self, *what: Any) -> Iterator[Batch]:
+        for batch in self.sent.store(*what):
+            labels = {**batch.labels, "k8s_cluster_name": batch.labels["cluster"]}
+            del labels["cluster"]
+            yield replace(batch, labels=labels)
+
+
 def test_usage_of_which_nothing_tells_the_node_is_named(
     make_function: MakeFunction, make_prometheus: MakePrometheus
 ) -> None:
-    """As where kubeletstats is the only receiver."""
-    prometheus = make_prometheus()
-    nodeless = Sent((Collector(node_named=False),))
-    writer = RemoteWriter(prometheus.write_url)
-    cluster = make_known_cluster(BEGIN, END)
-    push(prometheus, SCRAPED)
-
-    def of_kubelets(batch: Batch) -> bool:
-        return batch.labels["__name__"].startswith("container_")
-
-    for hour in range(BEGIN - HOUR_S, END + 1, HOUR_S):
-        batches = nodeless.store(cluster, "otel", hour, hour + HOUR_S)
-        writer.send(batch for batch in batches if of_kubelets(batch))
-    function = make_function(PORT=str(prometheus.port), BACKFILL_DAYS="2h", CATALOG="opentelemetry")
-    found = finding(function.export({"action": "check"}), "opentelemetry")
+    sent: dict[str, Stored] = {
+        "otel": FromKubelets(Sent((Collector(node_named=False),))),
+        **SCRAPED,
+    }
+    found = finding(check(make_function, make_prometheus, sent), "opentelemetry")
     assert found["summary"].startswith("in otel usage has no node")
     assert "k8s_cluster" in found["remedy"]
 
@@ -160,20 +167,6 @@ def test_usage_of_which_nothing_tells_the_node_is_named(
 def test_the_cluster_label_of_collectors_is_found(
     make_function: MakeFunction, make_prometheus: MakePrometheus
 ) -> None:
-    prometheus = make_prometheus()
-    writer = RemoteWriter(prometheus.write_url)
-    cluster = make_known_cluster(BEGIN, END)
-    for hour in range(BEGIN - HOUR_S, END + 1, HOUR_S):
-        writer.send(
-            replace(batch, labels={**_without_cluster(batch), "k8s_cluster_name": "prod"})
-            for batch in Sent((Collector(suffixes=False),)).store(
-                cluster, "prod", hour, hour + HOUR_S
-            )
-        )
-    function = make_function(PORT=str(prometheus.port), BACKFILL_DAYS="2h", CATALOG="opentelemetry")
-    found = finding(function.export({"action": "check"}), "cluster_label")
+    sent = {"prod": NamedByCollectors(Sent((Collector(suffixes=False),)))}
+    found = finding(check(make_function, make_prometheus, sent), "cluster_label")
     assert found["remedy"].startswith("set CLUSTER_LABEL_NAME to k8s_cluster_name")
-
-
-def _without_cluster(batch: Batch) -> dict[str, str]:
-    return {name: value for name, value in batch.labels.items() if name != "cluster"}

@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 
 from localcloud.prometheus import Prometheus, running_prometheus
-from localcloud.remote_write import Batch, RemoteWriter
-from mimir_exporter.catalog.metrics import CLUSTER, catalog_text, load_catalog
+from localcloud.remote_write import Batch
+from mimir_exporter.catalog.metrics import catalog_text, load_catalog
 from tests.integration.test_truth import (
     BEGIN,
     END,
-    HOUR_S,
-    HOURS,
     SUMMED,
     Sums,
     export,
     faults,
+    hold_one_row_for_each_key,
+    push,
     read_sums,
     reading,
 )
@@ -89,10 +89,7 @@ def cluster() -> KnownCluster:
 @pytest.fixture(scope="module")
 def sent(cluster: KnownCluster) -> Iterator[Prometheus]:
     with running_prometheus() as prometheus:
-        writer = RemoteWriter(prometheus.write_url)
-        for hour in range(BEGIN - HOUR_S, END + 1, HOUR_S):
-            for name, one in SENT.items():
-                writer.send(one.store(cluster, name, hour, hour + HOUR_S))
+        push(prometheus, cluster, SENT)
         yield prometheus
 
 
@@ -110,9 +107,7 @@ def sums(exports: Path) -> Mapping[tuple[str, str], Sums]:
 def wrong(
     sums: Mapping[tuple[str, str], Sums], cluster: KnownCluster, name: str, metric: str
 ) -> dict[str, tuple[float, float]]:
-    truth = cluster.truth(metric, BEGIN, END - 60)
-    mean = sum(truth.values()) / len(truth) / (HOURS * 60)
-    return faults(sums.get((name, metric), {}), truth, mean=mean, rarity=1.0)
+    return faults(sums.get((name, metric), {}), cluster.truth(metric, BEGIN, END - 60))
 
 
 def without_sidecars(cluster: KnownCluster) -> KnownCluster:
@@ -148,21 +143,7 @@ def test_collectors_alone_give_the_truth_or_nothing(
 
 @pytest.mark.parametrize("name", CATALOG)
 def test_there_is_one_row_for_each_key_at_each_step(name: str, exports: Path) -> None:
-    """And every label of the key is on it."""
-    key = CATALOG[name].key
-    assert key[0] == CLUSTER
-    columns = ", ".join(f"labels ->> '{label}' AS {label}" for label in key)
-    files = f"exports/k8s/prometheus/*/end=*/day=*/metric={name}/*.json.gz"
-    with reading(exports) as connection:
-        connection.execute(
-            f"CREATE TABLE rows AS SELECT cluster AS folder, time, {columns} "  # noqa: S608
-            f"FROM samples('{files}')"
-        )
-        assert connection.execute("SELECT count(*) > 0 FROM rows").fetchall() == [(True,)]
-        twice = "SELECT * FROM rows GROUP BY ALL HAVING count(*) > 1"
-        assert connection.execute(twice).fetchall() == []
-        lacking = " OR ".join(f"coalesce({label}, '') = ''" for label in key)
-        assert connection.execute(f"SELECT * FROM rows WHERE {lacking}").fetchall() == []  # noqa: S608
+    hold_one_row_for_each_key(CATALOG[name], exports)
 
 
 def test_a_pod_has_its_node_and_its_workload(exports: Path) -> None:

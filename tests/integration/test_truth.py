@@ -7,15 +7,16 @@ it is exported, and summed by the macro of docs/reading.md.
 import contextlib
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import duckdb
 import pytest
 
 from localcloud.prometheus import Prometheus, running_prometheus
-from localcloud.remote_write import RemoteWriter
-from mimir_exporter.catalog.metrics import CLUSTER, load_catalog
+from localcloud.remote_write import Batch, RemoteWriter
+from mimir_exporter.catalog.metrics import CLUSTER, Metric, load_catalog
 from mimir_exporter.compose import Dependencies, create_context
 from mimir_exporter.events import ExportEvent
 from mimir_exporter.runs.reexport import export_missing
@@ -24,7 +25,6 @@ from mimir_exporter.storage.folder import LocalFolder
 from mimir_exporter.timeline.deadline import Deadline
 from tests.integration.sandbox import Clock
 from tests.known_cluster import KnownCluster, make_known_cluster
-from tests.scraping import Way
 from tests.ways import SLOW_WAYS, WAYS
 
 PAGE = Path(__file__).parents[2] / "docs" / "reading.md"
@@ -56,7 +56,15 @@ def scraped(cluster: KnownCluster) -> Iterator[Prometheus]:
         yield prometheus
 
 
-def push(prometheus: Prometheus, cluster: KnownCluster, ways: Mapping[str, Way]) -> None:
+class Stored(Protocol):
+    """A way in which a cluster's samples reach the store."""
+
+    def store(
+        self, cluster: KnownCluster, name: str, begin: float, end: float
+    ) -> Iterable[Batch]: ...
+
+
+def push(prometheus: Prometheus, cluster: KnownCluster, ways: Mapping[str, Stored]) -> None:
     """All of it an hour at a time, as it would have come."""
     writer = RemoteWriter(prometheus.write_url)
     for hour in range(BEGIN - HOUR_S, END + 1, HOUR_S):
@@ -132,10 +140,13 @@ def read_sums(folder: Path) -> Mapping[tuple[str, str], Sums]:
     return found
 
 
-def faults(
-    found: Sums, truth: Sums, *, mean: float, rarity: float
-) -> dict[str, tuple[float, float]]:
-    """What is found and what is true where they differ, by pod, by namespace, of the cluster."""
+def faults(found: Sums, truth: Sums, *, interval_s: float = 60.0) -> dict[str, tuple[float, float]]:
+    """What is found and what is true where they differ, by pod, by namespace, of the cluster.
+
+    `interval_s` is from one scrape to the next.
+    """
+    mean = sum(truth.values()) / len(truth) / (HOURS * 60)
+    rarity = max(60.0, interval_s) / 60
     grouped: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
     for side, values in enumerate((found, truth)):
         for (namespace, pod), value in values.items():
@@ -157,11 +168,9 @@ def judge(
     rate_range_s: int = 300,
 ) -> dict[str, tuple[float, float]]:
     truth = cluster.truth(metric, BEGIN, END - 60, rate_range_s=rate_range_s)
-    mean = sum(truth.values()) / len(truth) / (HOURS * 60)
     way_of = {**WAYS, **SLOW_WAYS}[way]
-    rarity = max(60.0, *(one.interval_s for one in (*way_of.kubelet, *way_of.state))) / 60
-    found = sums.get((way, metric), {})
-    return faults(found, truth, mean=mean, rarity=rarity)
+    interval_s = max(scrape.interval_s for scrape in (*way_of.kubelet, *way_of.state))
+    return faults(sums.get((way, metric), {}), truth, interval_s=interval_s)
 
 
 NO_NETWORK = ("resource-alone",)
@@ -188,20 +197,21 @@ def test_a_longer_rate_range_is_right_where_scrapes_are_rare(
 
 @pytest.mark.parametrize("name", CATALOG)
 def test_there_is_one_row_for_each_key_at_each_step(name: str, exports: Path) -> None:
-    """And every label of the key is on it."""
-    key = CATALOG[name].key
-    assert key[0] == CLUSTER
-    columns = ", ".join(f"labels ->> '{label}' AS {label}" for label in key)
-    files = f"exports/k8s/prometheus/*/end=*/day=*/metric={name}/*.json.gz"
+    hold_one_row_for_each_key(CATALOG[name], exports)
+
+
+def hold_one_row_for_each_key(metric: Metric, exports: Path) -> None:
+    """At each step, and every label of the key is on it."""
+    assert metric.key[0] == CLUSTER
+    columns = ", ".join(f"labels ->> '{label}' AS {label}" for label in metric.key)
+    files = f"exports/k8s/prometheus/*/end=*/day=*/metric={metric.name}/*.json.gz"
     with reading(exports) as connection:
         connection.execute(
             f"CREATE TABLE rows AS SELECT cluster AS folder, time, {columns} "  # noqa: S608
             f"FROM samples('{files}')"
         )
         assert connection.execute("SELECT count(*) > 0 FROM rows").fetchall() == [(True,)]
-        assert (
-            connection.execute("SELECT * FROM rows GROUP BY ALL HAVING count(*) > 1").fetchall()
-            == []
-        )
-        lacking = " OR ".join(f"coalesce({label}, '') = ''" for label in key)
+        twice = "SELECT * FROM rows GROUP BY ALL HAVING count(*) > 1"
+        assert connection.execute(twice).fetchall() == []
+        lacking = " OR ".join(f"coalesce({label}, '') = ''" for label in metric.key)
         assert connection.execute(f"SELECT * FROM rows WHERE {lacking}").fetchall() == []  # noqa: S608

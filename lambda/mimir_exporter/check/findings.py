@@ -122,6 +122,11 @@ def some(names: Iterable[str]) -> str:
     return ", ".join(listed[:NAMED]) + more
 
 
+def named_clusters(clusters: Iterable[str], label: str) -> str:
+    """Some of the clusters; "" is what has no cluster label."""
+    return some(cluster or f"those without {label}" for cluster in sorted(clusters))
+
+
 def _lines(one: Finding) -> list[str]:
     """A finding for reading: level and name in columns, the remedy under what was found."""
     begin = f"{one.level:<8} {one.subject:<{_WHAT_WIDTH - 1}} "

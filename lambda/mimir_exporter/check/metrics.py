@@ -9,7 +9,7 @@ from .counts import Count, count_series
 from .findings import Findings
 from .labels import check_labels
 from .missing import KSM, LABELS, explain_empty, explain_lacking_clusters, source_of
-from .opentelemetry import check_opentelemetry, find_collected, reads_opentelemetry
+from .opentelemetry import check_opentelemetry, reads_opentelemetry
 from .pods import check_pods, check_state_metrics
 from .probe import Probe
 from .scraping import check_scraping
@@ -39,19 +39,23 @@ def check_metrics(context: RunContext, probe: Probe, findings: Findings) -> dict
     else:
         _say_there_is_none(len(known), probe, findings)
     try:
-        check_opentelemetry(context, probe, known, findings)
+        collected = check_opentelemetry(context, probe, known, findings)
         if full:
-            _judge(context, probe, known, findings)
+            _judge(context, probe, known, collected, findings)
     except ExportError as error:
         findings.add_error("labels", error)
     return counts
 
 
 def _judge(
-    context: RunContext, probe: Probe, counts: Mapping[str, Count], findings: Findings
+    context: RunContext,
+    probe: Probe,
+    counts: Mapping[str, Count],
+    collected: set[str],
+    findings: Findings,
 ) -> None:
-    """Whether what has series can be right, and why the rest has none."""
-    collected = find_collected(context, probe)
+    """Whether what has series can be right, and why the rest has none; `collected` are clusters
+    that only OpenTelemetry's collectors know."""
     explain_empty(context, probe, counts, collected, findings)
     explain_lacking_clusters(context, counts, collected, findings)
     from_ksm = [

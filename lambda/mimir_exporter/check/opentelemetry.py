@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from ..catalog.metrics import Metric, label_in_promql
 from ..runs.context import RunContext
 from .counts import Count
-from .findings import Findings, some
+from .findings import Findings, named_clusters, some
 from .probe import Probe
-from .scraping import LOOK_S, named_clusters
+from .scraping import LOOK_S
 
 CPU = '__name__=~"container_cpu_time|container_cpu_time_seconds_total"'
 PHASE = '__name__="k8s_pod_phase"'
@@ -38,26 +38,23 @@ def unknown_to_collectors(context: RunContext) -> set[str]:
     }
 
 
-def find_collected(context: RunContext, probe: Probe) -> set[str]:
-    """The clusters whose collectors are all that is known of their pods: there is no
-    kube-state-metrics. Empty where the catalogue reads no names of OpenTelemetry."""
-    if not any(reads_opentelemetry(metric) for metric in context.catalog):
-        return set()
-    return probe.count(f'{{{PHASE},k8s_pod_name!=""}}').keys() - probe.count("kube_pod_info").keys()
-
-
 def check_opentelemetry(
     context: RunContext, probe: Probe, counts: Mapping[str, Count], findings: Findings
-) -> None:
-    """Judge what collectors send, where they send anything. Raises the errors of the endpoint."""
+) -> set[str]:
+    """Judge what collectors send, where they send anything. Raises the errors of the endpoint.
+
+    Returns the clusters whose collectors are all that is known of their pods, as there is no
+    kube-state-metrics; none where the catalogue reads no names of OpenTelemetry.
+    """
     sent = probe.count(f"{{{CPU}}}").keys() | probe.count(f"{{{PHASE}}}").keys()
     if not sent:
-        return
+        return set()
     promoted = probe.count(f'{{{CPU},k8s_pod_name!=""}}').keys()
+    with_pods = probe.count(f'{{{PHASE},k8s_pod_name!=""}}').keys()
     label = context.settings.cluster_label
     usage = counts.get("cpu_usage", Count())
     known = usage.by_cluster.keys() if not usage.error else sent
-    bare = sent - known - promoted - probe.count(f'{{{PHASE},k8s_pod_name!=""}}').keys()
+    bare = sent - known - promoted - with_pods
     if bare:
         findings.add(
             "error",
@@ -78,10 +75,10 @@ def check_opentelemetry(
                 "this catalogue does not read",
                 "set CATALOG to opentelemetry, or extend it",
             )
-        return
+        return set()
     _check_node(probe, label, findings)
     _check_interval(probe, label, findings)
-    collected = find_collected(context, probe)
+    collected = with_pods - probe.count("kube_pod_info").keys()
     if collected:
         unknown = unknown_to_collectors(context)
         missing = [metric.name for metric in context.catalog if metric.name in unknown]
@@ -92,6 +89,7 @@ def check_opentelemetry(
             f"is nothing of {some(missing)}, nor of the requests of native sidecars",
             "scrape kube-state-metrics in them too; or leave it, where no cost depends on these",
         )
+    return collected
 
 
 def _check_node(probe: Probe, label: str, findings: Findings) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from ..catalog.metrics import label_in_promql
 from ..runs.context import RunContext
 from ..words import counted
-from .findings import Findings, some
+from .findings import Findings, named_clusters, some
 from .probe import Probe
 
 # Pods without requests are usual; where nearly none of a cluster has any, the two do not match.
@@ -36,14 +36,14 @@ def check_state_metrics(context: RunContext, probe: Probe, findings: Findings) -
     for one in found:
         versions.setdefault(one.get("version", ""), []).append(one.get(label, ""))
     told = "; ".join(
-        f"{version.removeprefix('v') or 'unknown'} in {_named(clusters, label)}"
+        f"{version.removeprefix('v') or 'unknown'} in {named_clusters(clusters, label)}"
         for version, clusters in sorted(versions.items())
     )
     told = told or f"the version is unknown: its own metrics ({STATE_METRICS}) are not scraped"
     renamed = sorted(probe.count('kube_pod_info{exported_namespace!=""}'))
     if renamed:
         told += (
-            f". Scraped without honor_labels in {_named(renamed, label)}: the queries read "
+            f". Scraped without honor_labels in {named_clusters(renamed, label)}: the queries read "
             "exported_namespace, exported_pod and the like"
         )
     sidecars = probe.count("kube_pod_init_container_info")
@@ -54,9 +54,9 @@ def check_state_metrics(context: RunContext, probe: Probe, findings: Findings) -
         findings.add(
             "ok",
             "state_metrics_version",
-            f"{told}. No init container of {_named(silent, label)} has a restart_policy: where "
-            "there are native sidecars, their requests are missing (kube-state-metrics before "
-            "2.11 does not have it)",
+            f"{told}. No init container of {named_clusters(silent, label)} has a restart_policy: "
+            "where there are native sidecars, their requests are missing (kube-state-metrics "
+            "before 2.11 does not have it)",
         )
     else:
         findings.add("ok", "state_metrics_version", told)
@@ -74,8 +74,8 @@ def _check_pods_without_requests(
         findings.add(
             "warning",
             "pods",
-            f"in {_named(odd, label)} the pods that use CPU and those that request some are not "
-            "the same: " + _figures(odd, without, using, "use CPU and request none"),
+            f"in {named_clusters(odd, label)} the pods that use CPU and those that request some "
+            "are not the same: " + _figures(odd, without, using, "use CPU and request none"),
             "compare the labels namespace and pod of container_cpu_usage_seconds_total and "
             "kube_pod_container_resource_requests there",
         )
@@ -128,8 +128,8 @@ def _check_containers(probe: Probe, label: str, findings: Findings) -> None:
         findings.add(
             "warning",
             "container_label",
-            f"in {_named(odd, label)} cAdvisor's series have no label container, so that usage is "
-            "missing: " + _figures(odd, without, all_of_them, "have no container"),
+            f"in {named_clusters(odd, label)} cAdvisor's series have no label container, so that "
+            "usage is missing: " + _figures(odd, without, all_of_them, "have no container"),
             "use a container runtime that the kubelet's cAdvisor knows: containerd or CRI-O; with "
             "cri-dockerd and some releases of k3s the label is missing; or scrape "
             "/metrics/resource, which has it",
@@ -163,7 +163,3 @@ def _figures(
         for name in sorted(names)
     )
     return f"{some(shown)} {what}"
-
-
-def _named(clusters: list[str], label: str) -> str:
-    return some(cluster or f"those without {label}" for cluster in sorted(clusters))

@@ -1,10 +1,8 @@
 """How the clusters are scraped, where sums depend on it: how often, and under which node's name."""
 
-from collections.abc import Iterable
-
 from ..catalog.metrics import label_in_promql
 from ..runs.context import RunContext
-from .findings import Findings, some
+from .findings import Findings, named_clusters
 from .probe import Probe
 
 # A sample of this long: three scrapes of every five minutes.
@@ -72,8 +70,3 @@ def _check_nodes(context: RunContext, probe: Probe, findings: Findings) -> None:
             "usage would be twice the truth",
             ADD_NODE,
         )
-
-
-def named_clusters(clusters: Iterable[str], label: str) -> str:
-    """Some of the clusters; "" is what has no cluster label."""
-    return some(cluster or f"those without {label}" for cluster in sorted(clusters))
