@@ -1,17 +1,20 @@
 """A metric whose query Mimir rejects: alone with it, for good, and what brings it back."""
 
+import gzip
 import json
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
 from localcloud.prometheus import Prometheus
 from mimir_exporter.errors import SettingsError
 from tests.integration import faults
-from tests.integration.deployment import FEW, HOUR_S, LAST_END, Function, start_of
+from tests.integration.deployment import CENTRAL, FEW, HOUR_S, LAST_END, PREFIX, Function, start_of
 from tests.integration.faults import Proxy, Request
 
 DAY_S = 86_400
+MANIFESTS = f"{PREFIX}/{CENTRAL}/_manifests/"
 BROKEN = json.dumps({"pods_by_node": "count by (cluster,node)(kube_pod_info"})
 CORRECT = json.dumps({"pods_by_node": "count by (cluster,node)(kube_pod_info{$matchers})"})
 WINDOW = "2025-03-01T11:00:00Z/2025-03-01T12:00:00Z"
@@ -112,7 +115,10 @@ def test_a_gap_stays_a_gap_when_the_source_has_forgotten_it(
     with pytest.raises(SettingsError, match="Invalid by None"):
         function.export({"action": "accept", **gap, "reason": "Prometheus was down"})
     accept = {"action": "accept", **gap, "by": "Ada", "reason": "Prometheus was down"}
-    assert (function.export(accept)["outcome"], function.export()["gaps"]) == ("accepted", 0)
+    assert complete_until(function) == gap["start"]
+    assert function.export(accept)["outcome"] == "accepted"
+    assert complete_until(function) > gap["start"]
+    assert function.export()["gaps"] == 0
     status = function.export({**gap, "action": "status", "end": LAST_END})
     assert (status["outcome"], status["accepted"][0]["by"]) == ("complete", "Ada")
     assert "1 metric-window is missing, and accepted" in status["message"]
@@ -124,6 +130,15 @@ def test_a_gap_stays_a_gap_when_the_source_has_forgotten_it(
     assert function.export({"action": "status"})["accepted"] == []
     recent = {k: v for k, v in function.files().items() if start_of(k) < LAST_END}
     assert function.differences(mimir, 3, files=recent) == []
+
+
+def complete_until(function: Function) -> int:
+    """What the newest month's receipt says."""
+    *_, month = sorted(
+        key for key in function.keys(MANIFESTS) if key.count("/") == MANIFESTS.count("/")
+    )
+    receipt = json.loads(gzip.decompress(function.read(month)))
+    return int(datetime.fromisoformat(receipt["complete_until"]).timestamp())
 
 
 def in_first_window(function: Function) -> dict[str, bytes]:

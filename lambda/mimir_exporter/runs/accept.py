@@ -9,14 +9,19 @@ from ..events import AcceptEvent, AcceptResult
 from ..timeline.intervals import Intervals, intersect, total_s, union
 from ..timeline.windows import iso_range, window_at
 from .context import RunContext
+from .receipts import update_receipts
 from .reexport import check_range, known_metrics
+
+# Of the time that is left, what the receipts of the days may take; the next run does the rest.
+RECEIPTS_SHARE = 0.8
 
 
 def accept_gaps(context: RunContext, event: AcceptEvent) -> AcceptResult:
     """Accept the gaps of a range, which is widened to whole windows.
 
-    They count as missing no more, raise no alarm and are not retried; a later reexport exports
-    them where the source has them after all. Raises SettingsError for an event that cannot be done.
+    They count as missing no more, raise no alarm and are not retried, and the receipts say so; a
+    later reexport exports them where the source has them after all. Raises SettingsError for an
+    event that cannot be done.
     """
     metrics = known_metrics(context, event.metrics)
     check_range(event.start, event.end)
@@ -51,6 +56,7 @@ def accept_gaps(context: RunContext, event: AcceptEvent) -> AcceptResult:
             by=event.by,
             reason=event.reason,
         )
+    update_receipts(context, RECEIPTS_SHARE, checkpoint)
     hours = sum(total_s(ranges) * len(names) for ranges, names in gaps.items()) / 3600
     return {
         "outcome": "accepted",

@@ -186,7 +186,9 @@ class Settings:
         default="3d",
         unit="days",
         meaning="how far back the first run goes, and a metric that comes later",
-        change="a larger value reaches further back; a smaller one removes nothing",
+        change="a larger value reaches further back; a smaller one removes nothing. What the "
+        "source has forgotten counts as missing until it is "
+        "[accepted](operations.md#accept-a-gap)",
     )
     initial_backfill: datetime | None = setting(  # noqa: RUF009 - makes a field, as `field` does
         "INITIAL_BACKFILL_DATE",
