@@ -26,8 +26,8 @@ from .package import build_package
 from .parts.backfill import Backfill
 from .parts.bucket import DataBucket
 from .parts.coverage import CoverageMap
+from .parts.credentials import CredentialsSecret
 from .parts.function import ExporterFunction, FunctionSettings
-from .parts.login import LoginSecret
 from .parts.network import Egress, Network
 from .parts.schedule import RegularRun
 from .parts.workspace import query_statement
@@ -163,8 +163,8 @@ class MimirExporter(ExporterInterface):
             role_arn=self._settings.role_arn,
             key=bucket_key,
         )
-        self.login = (
-            LoginSecret(self, "Login", secret=secret, key=secret_key) if credentials else None
+        self.credentials = (
+            CredentialsSecret(self, "Login", secret=secret, key=secret_key) if credentials else None
         )
         self._warn_of_plain_http()
         function_settings = FunctionSettings(
@@ -246,8 +246,8 @@ class MimirExporter(ExporterInterface):
             "POWERTOOLS_SERVICE_NAME": self.metrics.service,
             "POWERTOOLS_METRICS_NAMESPACE": NAMESPACE,
         }
-        if self.login:
-            variables["AUTH_SECRET_ARN"] = self.login.arn
+        if self.credentials:
+            variables["AUTH_SECRET_ARN"] = self.credentials.arn
         return variables
 
     def _make_functions(self, settings: FunctionSettings, *, schedule_enabled: bool) -> None:
@@ -290,8 +290,8 @@ class MimirExporter(ExporterInterface):
             network=self.network,
         )
         self.data.grant(made.role)
-        if self.login:
-            self.login.grant(made.role)
+        if self.credentials:
+            self.credentials.grant(made.role)
         if self._workspace:
             made.role.add_to_policy(query_statement(self, self._workspace))
         return made
@@ -312,7 +312,7 @@ class MimirExporter(ExporterInterface):
         )
 
     def _warn_of_plain_http(self) -> None:
-        if self.login and self._settings.scheme == "http":
+        if self.credentials and self._settings.scheme == "http":
             Annotations.of(self).add_warning_v2(
                 "mimir-exporter:credentials-over-http",
                 "The credentials of the secret go to Mimir unencrypted, as scheme is http: set "

@@ -16,8 +16,8 @@ from .monitoring.metrics import ExporterMetrics
 from .parts.backfill import Backfill
 from .parts.bucket import DataBucket
 from .parts.coverage import CoverageMap
+from .parts.credentials import CredentialsSecret
 from .parts.function import ExporterFunction
-from .parts.login import LoginSecret
 from .parts.network import Network
 
 
@@ -29,7 +29,7 @@ class ExporterInterface(Construct):
     backfill: Backfill
     coverage: CoverageMap
     data: DataBucket
-    login: LoginSecret | None
+    credentials: CredentialsSecret | None
     network: Network | None
     alarms: Alarms
     metrics: ExporterMetrics
@@ -57,7 +57,7 @@ class ExporterInterface(Construct):
     @property
     def secret(self) -> secretsmanager.ISecret | None:
         """None without credentials."""
-        return self.login.secret if self.login else None
+        return self.credentials.secret if self.credentials else None
 
     @property
     def alarm_topic(self) -> sns.ITopic:
@@ -92,7 +92,7 @@ class ExporterInterface(Construct):
         self, metric_name: str, *, statistic: str = "Sum", period: Duration | None = None
     ) -> cloudwatch.Metric:
         """A metric by its name in the namespace `MimirExporter`."""
-        return self.metrics.one(metric_name, statistic, period or self._schedule)
+        return self.metrics.metric(metric_name, statistic, period or self._schedule)
 
     def metric_runs_succeeded(self, *, period: Duration | None = None) -> cloudwatch.Metric:
         return self.metric("RunsSucceeded", period=period)

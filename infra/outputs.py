@@ -39,17 +39,17 @@ def add_outputs(
 ) -> None:
     """Names, console pages and commands to paste."""
     region = stack.region
-    login, run, log = exporter.login, exporter.exporter, exporter.exporter.log_group
+    credentials, run, log = exporter.credentials, exporter.exporter, exporter.exporter.log_group
 
     def say(key: str, description: str, value: str) -> None:
         CfnOutput(stack, key, description=description, value=value)
 
-    if login and login.is_made_here:
+    if credentials and credentials.is_made_here:
         say(
             "SecretCommand",
             "Puts the credentials for Mimir into the secret; other keys are PROMETHEUS_AUTH_TOKEN, "
             "PROMETHEUS_USERNAME with PROMETHEUS_PASSWORD, and PROMETHEUS_X_SCOPE_ORGID",
-            f"aws secretsmanager put-secret-value --region {region} --secret-id {login.arn} "
+            f"aws secretsmanager put-secret-value --region {region} --secret-id {credentials.arn} "
             '--secret-string \'{"PROMETHEUS_BEARER_AUTH_TOKEN": "<token>"}\'',
         )
     say(

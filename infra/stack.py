@@ -168,8 +168,8 @@ class ExporterStack(Stack):
         """What the functions call beside S3, and what they may call there through the VPC."""
         exporter, settings = self.exporter, self._deployment.settings
         services = {ENDPOINT.STEP_FUNCTIONS: exporter.backfill.statements()}
-        if exporter.login:
-            services[ENDPOINT.SECRETS_MANAGER] = [exporter.login.read_statement()]
+        if exporter.credentials:
+            services[ENDPOINT.SECRETS_MANAGER] = [exporter.credentials.read_statement()]
         if settings.sigv4_region:
             # Whose workspace it is, only the role in its account knows.
             workspaces = f"arn:{self.partition}:aps:{settings.sigv4_region}:*:workspace/*"

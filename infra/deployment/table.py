@@ -33,8 +33,8 @@ _KEY_ARN = parsers.matching(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+", "
 def _networks(value: str) -> tuple[str, ...]:
     """CIDR blocks or addresses, with commas between them."""
     given = tuple(part.strip() for part in value.split(",") if part.strip())
-    for one in given:
-        _network(one)
+    for block in given:
+        _network(block)
     return given
 
 
@@ -51,11 +51,11 @@ def _network(value: str) -> str:
 def _subnets(value: str) -> tuple[str, ...]:
     """Ids with commas between them."""
     ids = tuple(part.strip() for part in value.split(",") if part.strip())
-    for one in ids:
+    for each_id in ids:
         parsers.matching(
             r"subnet-[0-9a-f]{8,17}",
             "ids such as subnet-0123456789abcdef0 with commas between them",
-        )(one)
+        )(each_id)
     return ids
 
 

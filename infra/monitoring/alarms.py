@@ -68,7 +68,7 @@ class Alarms(Construct):
         status = self._exporter.invoke_command('{"action": "status"}')
         self._add_alarm(
             "NoSuccessfulRun",
-            metrics.one("RunsSucceeded", "Sum", self._pace),
+            metrics.metric("RunsSucceeded", "Sum", self._pace),
             LESS,
             1,
             f"No run has succeeded for {hours:g} hours. No data is lost yet, but Mimir deletes "
@@ -82,7 +82,7 @@ class Alarms(Construct):
             "LagTooLong",
             # The least of what the runs of this time said: the first run after an outage still
             # begins far behind.
-            metrics.one("LagSeconds", "Minimum", self._pace),
+            metrics.metric("LagSeconds", "Minimum", self._pace),
             MORE,
             lag_limit_s,
             f"A metric's newest exported window ended more than {lag_limit_s / 60:.0f} minutes "
@@ -91,7 +91,7 @@ class Alarms(Construct):
         )
         self._add_alarm(
             "WindowGivenUp",
-            metrics.one("Gaps", "Maximum", self._pace),
+            metrics.metric("Gaps", "Maximum", self._pace),
             MORE,
             0,
             "A metric failed 5 times for a window, or was exported in part; its data is missing in "

@@ -106,7 +106,7 @@ class Dashboard(Construct):
     def _lag(self, limit_s: int) -> cloudwatch.IWidget:
         return self._graph(
             "How far behind",
-            [self._metrics.one("LagSeconds", "Maximum", self._every, "seconds")],
+            [self._metrics.metric("LagSeconds", "Maximum", self._every, "seconds")],
             unit="seconds",
             limit=cloudwatch.HorizontalAnnotation(
                 value=limit_s, label="alarm", color=cloudwatch.Color.RED
@@ -124,9 +124,9 @@ class Dashboard(Construct):
         return self._graph(
             "Still to do, and audits",
             [
-                self._metrics.one("PendingWindows", "Maximum", self._every, "pending windows"),
-                self._metrics.one("Gaps", "Maximum", self._every, "gaps"),
-                self._metrics.one("InPart", "Maximum", self._every, "exported in part"),
+                self._metrics.metric("PendingWindows", "Maximum", self._every, "pending windows"),
+                self._metrics.metric("Gaps", "Maximum", self._every, "gaps"),
+                self._metrics.metric("InPart", "Maximum", self._every, "exported in part"),
             ],
             right=[
                 self._sum("MetricsAudited", "audited metrics"),
@@ -223,7 +223,7 @@ class Dashboard(Construct):
         )
 
     def _sum(self, name: str, label: str) -> cloudwatch.Metric:
-        return self._metrics.one(name, "Sum", self._every, label)
+        return self._metrics.metric(name, "Sum", self._every, label)
 
     def _graph(
         self,

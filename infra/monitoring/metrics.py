@@ -12,7 +12,7 @@ class ExporterMetrics:
     def __init__(self, *, service: str) -> None:
         self.service = service
 
-    def one(
+    def metric(
         self, name: str, statistic: str, period: Duration, label: str | None = None
     ) -> cloudwatch.Metric:
         """The metric of this name; both functions publish into it."""

@@ -150,7 +150,7 @@ def _require_credentials() -> None:
         session = boto3.Session()
         credentials = session.get_credentials()
         if credentials is not None:
-            credentials.get_frozen_credentials()  # as far as a login that has run out
+            credentials.get_frozen_credentials()  # as far as a session that has run out
     except BotoCoreError as error:
         raise errors.AWS_CREDENTIALS_INVALID(cause=error) from error
     if credentials is None:

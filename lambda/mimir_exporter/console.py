@@ -124,8 +124,8 @@ def _lines(value: Mapping[str, Any], indent: str) -> Iterator[str]:
             yield from _lines(inner, f"{indent}  ")
         elif isinstance(inner, Sequence) and not isinstance(inner, str):
             yield f"{indent}{name}:"
-            for one in inner:
-                yield from _item(one, f"{indent}  ")
+            for entry in inner:
+                yield from _item(entry, f"{indent}  ")
         else:
             yield f"{indent}{name}: {_flat(inner, ', ', names=True)}"
 
@@ -155,7 +155,7 @@ def _flat(value: object, between: str, *, names: bool = False) -> str:
         shown = {k: _flat(v, ", ", names=True) for k, v in value.items() if not _is_empty(v)}
         return between.join(f"{k} {v}" if names else v for k, v in shown.items())
     if isinstance(value, list):
-        return ", ".join(_flat(one, ", ") for one in value)
+        return ", ".join(_flat(inner, ", ") for inner in value)
     if isinstance(value, bool):
         return str(value).lower()  # as JSON has it, and the pages
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -53,7 +53,7 @@ def _optional(key: Key[T], default: D) -> T | D:
 
 def keys_of(event_type: "type[DataclassInstance]") -> dict[str, Key[object]]:
     """The keys that an event may have beside `action`."""
-    return {one.name: one.metadata["key"] for one in fields(event_type)}
+    return {field.name: field.metadata["key"] for field in fields(event_type)}
 
 
 def parse_moment(name: str, value: object) -> int:

@@ -530,4 +530,4 @@ RUN_FAILED = Message(
 
 def messages() -> Mapping[str, Message]:
     """Every message by its text, in the order of this file."""
-    return {one.text: one for one in globals().values() if isinstance(one, Message)}
+    return {value.text: value for value in globals().values() if isinstance(value, Message)}

@@ -66,8 +66,8 @@ def _parse(text: bytes) -> Extent | None:
         series: list[dict[str, Any]] = json.loads(b"[%s]" % text)
         moments = [
             float(sample[0])
-            for one in series
-            for sample in chain(one.get("values") or (), one.get("histograms") or ())
+            for each in series
+            for sample in chain(each.get("values") or (), each.get("histograms") or ())
         ]
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return None

@@ -284,4 +284,4 @@ def _texts(value: Any) -> tuple[str, ...]:
     """A list of texts as servers send it; no warning is lost for being of another type."""
     if value is None:
         return ()
-    return tuple(str(one) for one in value) if isinstance(value, list) else (str(value),)
+    return tuple(str(text) for text in value) if isinstance(value, list) else (str(value),)

@@ -96,17 +96,17 @@ class Spool:
     @property
     def series(self) -> int:
         """Series taken so far; one that was cut in time counts once for each part."""
-        return sum(one.series for one in self._clusters.values())
+        return sum(file.series for file in self._clusters.values())
 
     @property
     def samples(self) -> int:
         """Samples taken so far."""
-        return sum(one.samples for one in self._clusters.values())
+        return sum(file.samples for file in self._clusters.values())
 
     @property
     def raw_bytes(self) -> int:
         """Bytes of series taken so far, as Mimir sent them."""
-        return sum(one.raw_bytes for one in self._clusters.values())
+        return sum(file.raw_bytes for file in self._clusters.values())
 
     @property
     def clusters(self) -> tuple[str, ...]:
@@ -116,8 +116,8 @@ class Spool:
     def amounts(self) -> dict[str, Amount]:
         """What each cluster has."""
         return {
-            name: Amount(one.series, one.samples, one.first, one.last)
-            for name, one in self._clusters.items()
+            name: Amount(file.series, file.samples, file.first, file.last)
+            for name, file in self._clusters.items()
         }
 
     def begin_part(self) -> None:
@@ -127,27 +127,27 @@ class Spool:
         self._marks = {
             name: (
                 (
-                    *(len(one.pieces), one.series, one.samples),
-                    *(one.raw_bytes, one.text_bytes, one.crc),
+                    *(len(file.pieces), file.series, file.samples),
+                    *(file.raw_bytes, file.text_bytes, file.crc),
                 ),
-                (one.first, one.last, one.spans_all),
+                (file.first, file.last, file.spans_all),
             )
-            for name, one in self._clusters.items()
+            for name, file in self._clusters.items()
         }
         self._end_at_mark = self._end
 
     def drop_part(self) -> None:
         """Forget all that came since begin_part."""
-        for name, one in list(self._clusters.items()):
+        for name, file in list(self._clusters.items()):
             if name not in self._marks:
                 del self._clusters[name]
                 continue
-            (pieces, one.series, one.samples, *sums), extent = self._marks[name]
-            one.raw_bytes, one.text_bytes, one.crc = sums
-            one.first, one.last, one.spans_all = extent
-            del one.pieces[pieces:]
-            one.pending.clear()
-            one.pending_bytes = 0
+            (pieces, file.series, file.samples, *sums), extent = self._marks[name]
+            file.raw_bytes, file.text_bytes, file.crc = sums
+            file.first, file.last, file.spans_all = extent
+            del file.pieces[pieces:]
+            file.pending.clear()
+            file.pending_bytes = 0
         self._compressor = self._open = None  # it still holds some of the part
         self._pinned = 0
         self._end = self._end_at_mark
@@ -164,27 +164,27 @@ class Spool:
 
         `run` is kept for a while: what it shows must not change.
         """
-        one = self._clusters.get(cluster)
-        if one is None:
-            one = self._clusters[cluster] = _Cluster()
+        file = self._clusters.get(cluster)
+        if file is None:
+            file = self._clusters[cluster] = _Cluster()
         size = len(run)
         if not self._history_bits:
             self._history_bits = _history_bits(size // series)
-        one.series += series
-        one.samples += samples
-        one.raw_bytes += size
-        if not one.spans_all:
-            self._widen(one, run, series)
+        file.series += series
+        file.samples += samples
+        file.raw_bytes += size
+        if not file.spans_all:
+            self._widen(file, run, series)
         self._pinned += size
         if size >= RUN_BYTES:
-            self._flush(one)
-            self._compress(one, b"," if one.text_bytes else HEAD)
-            self._compress(one, run)
+            self._flush(file)
+            self._compress(file, b"," if file.text_bytes else HEAD)
+            self._compress(file, run)
         else:
-            one.pending.append(run)
-            one.pending_bytes += size
-            if one.pending_bytes >= GATHER_BYTES:
-                self._flush(one)
+            file.pending.append(run)
+            file.pending_bytes += size
+            if file.pending_bytes >= GATHER_BYTES:
+                self._flush(file)
         if self._pinned >= PINNED_BYTES:
             self._flush_all()
 
@@ -192,18 +192,18 @@ class Spool:
         """The finished files of `clusters`, by default of all, one at a time and as often as is
         asked; a body is valid until the next one. Nothing can be added to them any more."""
         for name in self.clusters if clusters is None else clusters:
-            one = self._clusters[name]
-            if not one.finished:
-                self._flush(one)
-                self._compress(one, TAIL)
+            file = self._clusters[name]
+            if not file.finished:
+                self._flush(file)
+                self._compress(file, TAIL)
                 self._end_piece()
                 self._store.flush()  # that there is no room left is found here, not by a reader
-                one.finished = True
-            trailer = LAST_BLOCK + struct.pack("<II", one.crc, one.text_bytes & 0xFFFFFFFF)
-            body = FileBody(self._store, one.pieces, trailer)
+                file.finished = True
+            trailer = LAST_BLOCK + struct.pack("<II", file.crc, file.text_bytes & 0xFFFFFFFF)
+            body = FileBody(self._store, file.pieces, trailer)
             yield ClusterFile(
-                *(name, one.series, one.samples, one.raw_bytes, body.size),
-                *(body, one.first, one.last),
+                *(name, file.series, file.samples, file.raw_bytes, body.size),
+                *(body, file.first, file.last),
             )
             body.close()
 
@@ -214,10 +214,10 @@ class Spool:
         self._end_piece()
         return [
             [
-                *(name, one.pieces, one.series, one.samples, one.raw_bytes, one.text_bytes),
-                *(one.crc, one.first, one.last, one.spans_all, one.finished),
+                *(name, file.pieces, file.series, file.samples, file.raw_bytes, file.text_bytes),
+                *(file.crc, file.first, file.last, file.spans_all, file.finished),
             ]
-            for name, one in self._clusters.items()
+            for name, file in self._clusters.items()
         ]
 
     def blocks(self, begin: int, size: int) -> Iterator[bytes]:
@@ -240,7 +240,7 @@ class Spool:
         self._history_bits = 15
         for name, pieces, *numbers in state:
             series, samples, raw_bytes, text_bytes, crc, first, last, spans_all, finished = numbers
-            one = self._clusters[str(name)] = _Cluster(
+            file = self._clusters[str(name)] = _Cluster(
                 pieces=[(int(at), int(length)) for at, length in pieces],
                 series=int(series),
                 samples=int(samples),
@@ -252,55 +252,55 @@ class Spool:
                 spans_all=bool(spans_all),
                 finished=bool(finished),
             )
-            if any(at + length > self._end for at, length in one.pieces):
+            if any(at + length > self._end for at, length in file.pieces):
                 raise ValueError(name)
 
-    def _widen(self, one: _Cluster, run: Buffer, series: int) -> None:
+    def _widen(self, file: _Cluster, run: Buffer, series: int) -> None:
         """Take in when the samples of a run begin and end."""
         text = bytes(run)
-        if self._steps is not None and self._quickly_spans_all(one, text):
-            one.first, one.last = self._steps
-            one.spans_all = True
+        if self._steps is not None and self._quickly_spans_all(file, text):
+            file.first, file.last = self._steps
+            file.spans_all = True
             return
         extent = find_extent(text, series)
         if extent is None:
             return
-        one.first = extent[0] if one.first is None else min(one.first, extent[0])
-        one.last = extent[1] if one.last is None else max(one.last, extent[1])
-        one.spans_all = self._steps == (one.first, one.last)
+        file.first = extent[0] if file.first is None else min(file.first, extent[0])
+        file.last = extent[1] if file.last is None else max(file.last, extent[1])
+        file.spans_all = self._steps == (file.first, file.last)
 
-    def _quickly_spans_all(self, one: _Cluster, text: bytes) -> bool:
+    def _quickly_spans_all(self, file: _Cluster, text: bytes) -> bool:
         first, last = self._steps or (0, 0)
-        return (one.first == first or has_first(text, first)) and (
-            one.last == last or has_last(text, last)
+        return (file.first == first or has_first(text, first)) and (
+            file.last == last or has_last(text, last)
         )
 
     def _flush_all(self) -> None:
-        for one in self._clusters.values():
-            self._flush(one)
+        for file in self._clusters.values():
+            self._flush(file)
         self._pinned = 0
 
-    def _flush(self, one: _Cluster) -> None:
+    def _flush(self, file: _Cluster) -> None:
         """Compress what a cluster has gathered."""
-        if not one.pending:
+        if not file.pending:
             return
-        one.pending[0] = (b"," if one.text_bytes else HEAD) + one.pending[0]
-        text = b",".join(one.pending)
-        one.pending.clear()
-        one.pending_bytes = 0
-        self._compress(one, text)
+        file.pending[0] = (b"," if file.text_bytes else HEAD) + file.pending[0]
+        text = b",".join(file.pending)
+        file.pending.clear()
+        file.pending_bytes = 0
+        self._compress(file, text)
 
-    def _compress(self, one: _Cluster, text: Buffer) -> None:
-        if self._open is not one:
+    def _compress(self, file: _Cluster, text: Buffer) -> None:
+        if self._open is not file:
             self._end_piece()
-            self._open = one
+            self._open = file
         if self._compressor is None:
             self._compressor = isal_zlib.compressobj(
                 LEVEL, isal_zlib.DEFLATED, -self._history_bits, MEM_LEVEL
             )
-        one.crc = isal_zlib.crc32(text, one.crc)
-        one.text_bytes += len(text)
-        self._keep(one, self._compressor.compress(text))
+        file.crc = isal_zlib.crc32(text, file.crc)
+        file.text_bytes += len(text)
+        self._keep(file, self._compressor.compress(text))
 
     def _end_piece(self) -> None:
         """Have the compressor give back all it has, so that it can go on with another cluster."""
@@ -308,12 +308,12 @@ class Spool:
             self._keep(self._open, self._compressor.flush(isal_zlib.Z_FULL_FLUSH))
         self._open = None
 
-    def _keep(self, one: _Cluster, compressed: bytes) -> None:
+    def _keep(self, file: _Cluster, compressed: bytes) -> None:
         if not compressed:
             return
         self._store.seek(self._end)
         self._store.write(compressed)
-        one.pieces.append((self._end, len(compressed)))
+        file.pieces.append((self._end, len(compressed)))
         self._end += len(compressed)
 
 

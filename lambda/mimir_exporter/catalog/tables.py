@@ -68,14 +68,14 @@ def read_tables(text: str) -> Tables:
 
 
 def _tables_of(given: object) -> list[dict[str, Any]]:
-    if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
+    if not isinstance(given, list) or not all(isinstance(table, dict) for table in given):
         raise ValueError("metric is no array of tables: write [[metric]] above each")
     return given
 
 
 def _texts(given: Mapping[str, Any], section: str) -> dict[str, str]:
     found = given.get(section, {})
-    if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.values()):
+    if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
         raise ValueError(f"{section} is no table of strings")
     return found
 
@@ -89,7 +89,7 @@ def _checked(table: dict[str, Any]) -> dict[str, Any]:
         )
     for other, value in table.items():
         if other == "key":
-            if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            if not isinstance(value, list) or not all(isinstance(label, str) for label in value):
                 raise ValueError(f"{other} of {name!r} is no array of strings")
         elif not isinstance(value, str):
             raise ValueError(f"{other} of {name!r} is no string")

@@ -14,7 +14,7 @@ from ..storage.layout import state_key
 from .bucket import check_aws
 from .counts import Count
 from .duplicates import check_duplicates
-from .endpoint import check_endpoint, check_login
+from .endpoint import check_credentials, check_endpoint
 from .findings import Findings, some
 from .metrics import check_metrics
 from .probe import Probe
@@ -34,7 +34,7 @@ def run_check(context: RunContext) -> CheckResult:
     )
     checkpoint = check_aws(context, findings)
     counts: dict[str, Count] = {}
-    if check_login(context, findings) and check_endpoint(context, findings):
+    if check_credentials(context, findings) and check_endpoint(context, findings):
         probe = Probe(context)
         counts = check_metrics(context, probe, findings)
         check_size_and_history(context, probe, counts, checkpoint, findings)

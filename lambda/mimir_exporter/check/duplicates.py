@@ -132,7 +132,7 @@ def _find_wrong(context: RunContext, probe: Probe) -> dict[str, int]:
 
 
 def _by_key(metric: Metric, query: str, label: str) -> str:
-    names = (label_in_promql(label if one == "cluster" else one) for one in metric.key)
+    names = (label_in_promql(label if name == "cluster" else name) for name in metric.key)
     return f"count by ({','.join(names)})({query})"
 
 
@@ -176,8 +176,8 @@ def _find_resource(context: RunContext, probe: Probe, met: Met) -> None:
 def _series_of(probe: Probe, family: Family, example: Labels, label: str) -> Sequence[Labels]:
     """The series of one thing, as they are stored."""
     cluster = f"{label_in_promql(label)}={string_in_promql(example.get(label, ''))}"
-    plain = [one for one in family.key if one not in _RENAMED]
-    fixed = "".join(f",{one}={string_in_promql(example.get(one, ''))}" for one in plain)
+    plain = [name for name in family.key if name not in _RENAMED]
+    fixed = "".join(f",{name}={string_in_promql(example.get(name, ''))}" for name in plain)
     if "pod" not in family.key:
         return probe.labels(f"{family.name}{{{cluster}{fixed}}}")
     pod = string_in_promql(example.get("pod", ""))
@@ -185,12 +185,12 @@ def _series_of(probe: Probe, family: Family, example: Labels, label: str) -> Seq
         f"{family.name}{{{cluster}{fixed},pod={pod}}} or "
         f"{family.name}{{{cluster}{fixed},exported_pod={pod}}}"
     )
-    names = [one for one in family.key if one in _RENAMED]
+    names = [name for name in family.key if name in _RENAMED]
     return [
-        one
-        for one in found
-        if all(_own(one, name) == example.get(name, "") for name in names)
-        and bool(one.get("id")) == ('id!=""' in family.matchers)
+        labels
+        for labels in found
+        if all(_own(labels, name) == example.get(name, "") for name in names)
+        and bool(labels.get("id")) == ('id!=""' in family.matchers)
     ]
 
 
@@ -202,8 +202,8 @@ def _own(labels: Labels, name: str) -> str:
 def find_cause(name: str, series: Sequence[Labels]) -> Cause:
     """What tells the series of one thing apart, and how they become one."""
     names = sorted(set[str]().union(*series) - {"__name__"})
-    values = {one: sorted({labels.get(one, "") for labels in series}) for one in names}
-    differing = {one: found for one, found in values.items() if len(found) > 1}
+    values = {label: sorted({labels.get(label, "") for labels in series}) for label in names}
+    differing = {label: found for label, found in values.items() if len(found) > 1}
     if name.startswith(("k8s_", "container_cpu_time")) and differing:
         label, found = next(iter(differing.items()))
         return Cause(
@@ -227,7 +227,7 @@ def find_cause(name: str, series: Sequence[Labels]) -> Cause:
             "remove all of these jobs but one",
         )
     if "instance" in differing:
-        families = {_address_family(one) for one in differing["instance"]}
+        families = {_address_family(address) for address in differing["instance"]}
         kind = "by IPv4 and by IPv6" if families >= {4, 6} else "under several addresses"
         return Cause(
             f"the kubelets are scraped {kind}", "scrape the kubelets under one address alone"

@@ -16,20 +16,20 @@ SKEW_S = 60
 RENEW_DAYS = 14
 
 
-def check_login(context: RunContext, findings: Findings) -> bool:
-    """Whether there is one to ask with, be it none."""
+def check_credentials(context: RunContext, findings: Findings) -> bool:
+    """Whether there are credentials to ask with, or none are needed."""
     try:
-        login = describe_credentials(context.settings, context.credentials)
+        credentials = describe_credentials(context.settings, context.credentials)
     except ExportError as error:
         findings.add_error("credentials", error)
         return False
-    if login and not _goes_in_clear_text(context):
-        findings.add("ok", "credentials", login)
-    elif login:
+    if credentials and not _goes_in_clear_text(context):
+        findings.add("ok", "credentials", credentials)
+    elif credentials:
         findings.add(
             "warning",
             "credentials",
-            f"{login}; sent unencrypted, as SCHEME is http",
+            f"{credentials}; sent unencrypted, as SCHEME is http",
             "set SCHEME=https if the endpoint, or a proxy in front of it, supports HTTPS",
         )
     else:

@@ -86,9 +86,9 @@ class Findings:
 
     def as_dict(self) -> CheckResult:
         """Outcome, one sentence, the report's lines, and the findings, the worst first."""
-        found = sorted(self._all, key=lambda one: LEVELS.index(one.level))
-        errors = [one for one in found if one.level == "error"]
-        warnings = [one for one in found if one.level == "warning"]
+        found = sorted(self._all, key=lambda finding: LEVELS.index(finding.level))
+        errors = [finding for finding in found if finding.level == "error"]
+        warnings = [finding for finding in found if finding.level == "warning"]
         message = "Ready."
         if errors:
             message = f"Not ready: {errors[0].subject}: {errors[0].found}."
@@ -100,17 +100,17 @@ class Findings:
         return {
             "outcome": "not_ready" if errors else "ready",
             "message": message,
-            "report": [line for one in found for line in _lines(one)],
+            "report": [line for finding in found for line in _lines(finding)],
             "findings": [
                 {
-                    "level": one.level,
-                    "what": one.what,
-                    "code": one.code,
-                    "summary": one.summary,
-                    "cause": one.cause,
-                    "remedy": one.remedy,
+                    "level": finding.level,
+                    "what": finding.what,
+                    "code": finding.code,
+                    "summary": finding.summary,
+                    "cause": finding.cause,
+                    "remedy": finding.remedy,
                 }
-                for one in found
+                for finding in found
             ],
         }
 
@@ -127,13 +127,13 @@ def named_clusters(clusters: Iterable[str], label: str) -> str:
     return some(cluster or f"those without {label}" for cluster in sorted(clusters))
 
 
-def _lines(one: Finding) -> list[str]:
+def _lines(finding: Finding) -> list[str]:
     """A finding for reading: level and name in columns, the remedy under what was found."""
-    begin = f"{one.level:<8} {one.subject:<{_WHAT_WIDTH - 1}} "
+    begin = f"{finding.level:<8} {finding.subject:<{_WHAT_WIDTH - 1}} "
     indent = " " * len(begin)
-    texts = [(one.found, begin, indent)]
-    if one.remedy:
-        texts.append((one.remedy, f"{indent}-> ", f"{indent}   "))
+    texts = [(finding.found, begin, indent)]
+    if finding.remedy:
+        texts.append((finding.remedy, f"{indent}-> ", f"{indent}   "))
     return [
         line
         for text, first, rest in texts

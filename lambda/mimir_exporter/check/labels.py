@@ -129,7 +129,7 @@ def _check_kubernetes_labels(probe: Probe, counts: Counts, findings: Findings) -
             continue
         if not counts[name]:
             absent.append(series)
-        elif not any(one.startswith("label_") for one in probe.label_names(series)):
+        elif not any(label_name.startswith("label_") for label_name in probe.label_names(series)):
             bare.append(series)
         else:
             continue

@@ -68,7 +68,7 @@ def _judge(
         context,
         probe,
         # Without kube-state-metrics that is the cause, and said already.
-        {name: one.by_cluster for name, one in counts.items() if has_ksm or name not in LABELS},
+        {name: count.by_cluster for name, count in counts.items() if has_ksm or name not in LABELS},
         findings,
     )
     if any(counts[name].series for name in USAGE if name in counts):
@@ -85,7 +85,7 @@ def _say_how_much(counts: Mapping[str, Count], findings: Findings) -> None:
     findings.add(
         "ok",
         "metrics",
-        f"{len(full)} of {len(counts)} have series: {sum(one.series for one in full.values())} "
+        f"{len(full)} of {len(counts)} have series: {sum(count.series for count in full.values())} "
         f"series, {len(clusters)} clusters; the slowest to count was {slowest}, in "
         f"{counts[slowest].seconds:.1f} s",
     )

@@ -81,14 +81,14 @@ def explain_empty(
                 f"none of the {len(of_source)} metrics of {source} has a series",
                 SCRAPE[source],
             )
-            left = {name: one for name, one in left.items() if name not in of_source}
+            left = {name: count for name, count in left.items() if name not in of_source}
             if source == KSM:
                 also = {metric.name for metric in empty if needs_ksm(metric)}
-                left = {name: one for name, one in left.items() if name not in also}
+                left = {name: count for name, count in left.items() if name not in also}
     requests = [name for name in REQUESTS if name in left]
     if requests and _explain_requests(probe, requests, findings):
-        left = {name: one for name, one in left.items() if name not in requests}
-    left = {name: one for name, one in left.items() if name not in LABELS}  # see labels.py
+        left = {name: count for name, count in left.items() if name not in requests}
+    left = {name: count for name, count in left.items() if name not in LABELS}  # see labels.py
     if "pvc_usage" in left and counts.get("pvc_info", Count()).series:
         findings.add(
             "warning",

@@ -116,7 +116,7 @@ def _check_interval(probe: Probe, label: str, findings: Findings) -> None:
         counted = f"quantile by ({grouped})(0.25,{pods}(count_over_time({{{which}}}[{LOOK_S}s])))"
         for name, count in probe.values(counted).items():
             slowest[name] = max(slowest.get(name, 0.0), LOOK_S / max(1.0, count - 1))
-    rare = {name: one for name, one in slowest.items() if one > SLOWEST_S}
+    rare = {name: interval_s for name, interval_s in slowest.items() if interval_s > SLOWEST_S}
     if rare:
         findings.add(
             "error",

@@ -33,8 +33,8 @@ def check_state_metrics(context: RunContext, probe: Probe, findings: Findings) -
     label = context.settings.cluster_label
     found = probe.labels(f"count by ({label_in_promql(label)},version)({STATE_METRICS})")
     versions: dict[str, list[str]] = {}
-    for one in found:
-        versions.setdefault(one.get("version", ""), []).append(one.get(label, ""))
+    for labels in found:
+        versions.setdefault(labels.get("version", ""), []).append(labels.get(label, ""))
     told = "; ".join(
         f"{version.removeprefix('v') or 'unknown'} in {named_clusters(clusters, label)}"
         for version, clusters in sorted(versions.items())
@@ -107,7 +107,7 @@ def _check_nodes_without_usage(
     }
     if not without:
         return
-    names = [one.get("node", "") for one in probe.labels(f"topk(5,{dark})")]
+    names = [labels.get("node", "") for labels in probe.labels(f"topk(5,{dark})")]
     findings.add(
         "warning",
         "nodes_without_usage",

@@ -46,12 +46,14 @@ class Probe:
         found = self._answer(
             lambda: self._mimir.query(promql, self.evaluation_time if moment is None else moment)
         )
-        return {one["metric"].get(self._label, ""): float(one["value"][1]) for one in found}
+        return {
+            series["metric"].get(self._label, ""): float(series["value"][1]) for series in found
+        }
 
     def labels(self, promql: str) -> list[dict[str, str]]:
         """The labels of each series; the query must see to it that these are few."""
         found = self._answer(lambda: self._mimir.query(promql, self.evaluation_time))
-        return [one["metric"] for one in found]
+        return [series["metric"] for series in found]
 
     def has_series(self, promql: str) -> bool:
         """Whether there is any."""
@@ -66,7 +68,7 @@ class Probe:
                 f"count by ({label_in_promql(label)})({selector})", self.evaluation_time
             )
         )
-        return sorted(one["metric"].get(label, "") for one in found)
+        return sorted(series["metric"].get(label, "") for series in found)
 
     def label_names(self, selector: str | None = None) -> list[str]:
         """The labels that series have now, or those selected."""

@@ -33,7 +33,7 @@ def _check_interval(context: RunContext, probe: Probe, findings: Findings) -> No
         return
     # One sample less than there are lies between the first and the last.
     intervals = {name: LOOK_S / max(1, count - 1) for name, count in counts.items()}
-    rare = {name: one for name, one in intervals.items() if 2 * one > range_s}
+    rare = {name: interval for name, interval in intervals.items() if 2 * interval > range_s}
     slowest = max(intervals.values())
     if not rare:
         findings.add(
@@ -52,7 +52,7 @@ def _check_interval(context: RunContext, probe: Probe, findings: Findings) -> No
 
 def _check_nodes(context: RunContext, probe: Probe, findings: Findings) -> None:
     """A kubelet that is scraped under two addresses, and without node, is two nodes."""
-    metric = next((one for one in context.catalog if one.name == "memory_usage"), None)
+    metric = next((metric for metric in context.catalog if metric.name == "memory_usage"), None)
     if metric is None:
         return
     label = label_in_promql(context.settings.cluster_label)

@@ -103,7 +103,7 @@ def _check_history(
     """Whether the endpoint still has what the backfill reaches back to, of the smallest metric."""
     begin = _begin(context, checkpoint, _grids(context, checkpoint))
     smallest = min(counts, key=lambda name: counts[name].series)
-    (metric,) = (one for one in context.catalog if one.name == smallest)
+    (metric,) = (metric for metric in context.catalog if metric.name == smallest)
     step_s = max(300, -(-(probe.evaluation_time - begin) // (POINTS * 300)) * 300)
     first = probe.first_moment(
         f"count({metric.promql(context.settings.cluster_label)})", begin, step_s
@@ -136,7 +136,7 @@ def _check_size(
     newest = window_at(schedules, probe.evaluation_time).start - 1
     window = window_at(schedules, newest)
     largest = max(counts, key=lambda name: counts[name].series)
-    (metric,) = (one for one in context.catalog if one.name == largest)
+    (metric,) = (metric for metric in context.catalog if metric.name == largest)
     cut, query_s = "", 0.0
     try:
         query_s = probe.work_s(
@@ -233,7 +233,9 @@ def _begin(
     context: RunContext, checkpoint: Checkpoint, schedules: tuple[WindowSchedule, ...]
 ) -> int:
     """Where the export begins: as recorded, or as a first run now would have it."""
-    known = [one.since for name, one in checkpoint.metrics.items() if name in context.names]
+    known = [
+        progress.since for name, progress in checkpoint.metrics.items() if name in context.names
+    ]
     if known:
         return min(known)
     begin = context.now() - context.settings.backfill_s

@@ -21,9 +21,14 @@ def accept_missing(checkpoint: Checkpoint, acceptance: Acceptance) -> None:
     if acceptance in checkpoint.accepted:
         return
     accepted = [*checkpoint.accepted, acceptance]
-    if len(as_json([[*one.ranges, *one.metrics, one.by, one.reason] for one in accepted])) > (
-        ACCEPTED_BYTES
-    ):
+    if len(
+        as_json(
+            [
+                [*acceptance.ranges, *acceptance.metrics, acceptance.by, acceptance.reason]
+                for acceptance in accepted
+            ]
+        )
+    ) > (ACCEPTED_BYTES):
         raise TOO_MANY_ACCEPTANCES(count=len(checkpoint.accepted))
     checkpoint.accepted = accepted
     for start, end in acceptance.ranges:
@@ -37,15 +42,18 @@ def accept_missing(checkpoint: Checkpoint, acceptance: Acceptance) -> None:
 
 def forget_accepted(checkpoint: Checkpoint, name: str, window: Window) -> None:
     """This metric-window is exported after all."""
-    if not any(name in one.metrics for one in checkpoint.accepted):
+    if not any(name in acceptance.metrics for acceptance in checkpoint.accepted):
         return
     accepted: list[Acceptance] = []
-    for one in checkpoint.accepted:
-        rest = subtract(one.ranges, [(window.start, window.end)])
-        if name not in one.metrics or rest == one.ranges:
-            accepted.append(one)
+    for acceptance in checkpoint.accepted:
+        rest = subtract(acceptance.ranges, [(window.start, window.end)])
+        if name not in acceptance.metrics or rest == acceptance.ranges:
+            accepted.append(acceptance)
             continue
-        others = tuple(other for other in one.metrics if other != name)
-        pieces = (replace(one, metrics=others), replace(one, ranges=rest, metrics=(name,)))
+        others = tuple(other for other in acceptance.metrics if other != name)
+        pieces = (
+            replace(acceptance, metrics=others),
+            replace(acceptance, ranges=rest, metrics=(name,)),
+        )
         accepted += [piece for piece in pieces if piece.metrics and piece.ranges]
     checkpoint.accepted = accepted

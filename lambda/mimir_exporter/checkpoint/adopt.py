@@ -36,8 +36,8 @@ def adopt_settings(
         _adopt_metric(checkpoint, settings, name, now)
     _forget_gone(checkpoint, names)
     kept_since = expired_before(checkpoint, settings, now)
-    checkpoint.failures = [one for one in checkpoint.failures if one.metric in names]
-    for name in {name for one in checkpoint.reexports for name in one.metrics} - {*names}:
+    checkpoint.failures = [failure for failure in checkpoint.failures if failure.metric in names]
+    for name in {name for request in checkpoint.reexports for name in request.metrics} - {*names}:
         settle_requests(checkpoint, name, 0, FOREVER)
     for name in names:
         checkpoint.forget_failures(name, 0, kept_since)
@@ -82,7 +82,11 @@ def _refuse_future(checkpoint: Checkpoint, now: int) -> None:
     exported."""
     until = max(
         checkpoint.deleted_until,
-        *(one.exported[-1][1] for one in checkpoint.metrics.values() if one.exported),
+        *(
+            progress.exported[-1][1]
+            for progress in checkpoint.metrics.values()
+            if progress.exported
+        ),
         0,
     )
     if until > now + CLOCK_OFF_S:
@@ -105,12 +109,12 @@ def _adopt_schedule(checkpoint: Checkpoint, settings: Settings, now: int) -> Non
     on them is exported again, unless RETENTION_DAYS is raised."""
     metrics = checkpoint.metrics.values()
     # A clock that was set back a little does not take back a schedule that has windows.
-    newest = max((one.exported[-1][1] for one in metrics if one.exported), default=0)
+    newest = max((progress.exported[-1][1] for progress in metrics if progress.exported), default=0)
     seen = max(now, min(newest, now + CLOCK_OFF_S))
     schedules = adopt_schedule(
         checkpoint.schedules, settings.time_frame_s, settings.query_step_s, seen
     )
-    restored = [one.restored[0][0] for one in metrics if one.restored]
+    restored = [progress.restored[0][0] for progress in metrics if progress.restored]
     behind = min(checkpoint.deleted_until, *restored, FOREVER)
     while len(schedules) > MAX_SCHEDULES and schedules[1].since <= behind:
         schedules = (replace(schedules[1], since=0), *schedules[2:])

@@ -61,8 +61,8 @@ def _forget_errors(checkpoint: Checkpoint, now: int) -> None:
     kept = set(sorted(last, key=last.__getitem__, reverse=True)[: ERRORS - 1])
     checkpoint.failures = merge_failures(
         (
-            one if one.error in kept else replace(one, error=ERROR_NOT_KEPT.details())
-            for one in checkpoint.failures
+            failure if failure.error in kept else replace(failure, error=ERROR_NOT_KEPT.details())
+            for failure in checkpoint.failures
         ),
         now,
     )
@@ -83,7 +83,7 @@ def _forget_vanished(checkpoint: Checkpoint) -> None:
                 Doubt(low, high, looked=looked)
                 for looked in (False, True)
                 for low, high in union(
-                    (one.start, one.end) for one in progress.doubts if one.looked == looked
+                    (doubt.start, doubt.end) for doubt in progress.doubts if doubt.looked == looked
                 )
             )
         )
@@ -129,22 +129,22 @@ def _join_failures(checkpoint: Checkpoint, near_s: int, now: int) -> None:
     last step, those that were tried on another day stay apart, so that none waits for ever.
     """
     joined: list[Failure] = []
-    for one in merge_failures(checkpoint.failures, now):
+    for merged in merge_failures(checkpoint.failures, now):
         last = joined[-1] if joined else None
         if (
             last is not None
-            and last.metric == one.metric
-            and last.nothing_left == one.nothing_left
-            and one.start - last.end <= near_s
-            and (abs(one.at - last.at) < DAY_S // 2 or near_s == NEAR_S[-1])
+            and last.metric == merged.metric
+            and last.nothing_left == merged.nothing_left
+            and merged.start - last.end <= near_s
+            and (abs(merged.at - last.at) < DAY_S // 2 or near_s == NEAR_S[-1])
         ):
-            newer = max(last, one, key=lambda failure: failure.at)
-            attempts = max(last.attempts, one.attempts)
-            joined[-1] = replace(newer, start=last.start, end=one.end, attempts=attempts)
+            newer = max(last, merged, key=lambda failure: failure.at)
+            attempts = max(last.attempts, merged.attempts)
+            joined[-1] = replace(newer, start=last.start, end=merged.end, attempts=attempts)
         else:
-            joined.append(one)
+            joined.append(merged)
     checkpoint.failures = joined
 
 
 def _longer(intervals: Intervals, near_s: int) -> Intervals:
-    return tuple(one for one in intervals if one[1] - one[0] >= near_s)
+    return tuple(interval for interval in intervals if interval[1] - interval[0] >= near_s)

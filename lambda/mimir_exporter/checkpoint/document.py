@@ -41,8 +41,8 @@ def dump(checkpoint: Checkpoint, now: int) -> bytes:
         "updated": iso(now),
         "last_complete": iso(checkpoint.last_complete),
         "schedules": [
-            {"since": iso(one.since), "time_frame": one.width_s, "step": one.step_s}
-            for one in checkpoint.schedules
+            {"since": iso(schedule.since), "time_frame": schedule.width_s, "step": schedule.step_s}
+            for schedule in checkpoint.schedules
         ],
         "partition": _dump_partition(checkpoint.partition),
         **({"retention": _dump_retention(checkpoint.retention)} if checkpoint.retention else {}),
@@ -51,20 +51,24 @@ def dump(checkpoint: Checkpoint, now: int) -> bytes:
         # A failure has the number of its error here: the first is 0.
         "errors": [error.as_dict() for error in errors],
         "executions": [
-            {"name": one.name, "started": iso(one.started), "ranges": dump_ranges(one.ranges)}
-            for one in checkpoint.handovers
+            {
+                "name": handover.name,
+                "started": iso(handover.started),
+                "ranges": dump_ranges(handover.ranges),
+            }
+            for handover in checkpoint.handovers
         ],
         "reexports": _dump_reexports(checkpoint.reexports),
         "requests_so_far": checkpoint.requests_made,
         "accepted": [
             {
-                "metrics": list(one.metrics),
-                "ranges": dump_ranges(one.ranges),
-                "by": one.by,
-                "reason": one.reason,
-                "at": iso(one.at),
+                "metrics": list(acceptance.metrics),
+                "ranges": dump_ranges(acceptance.ranges),
+                "by": acceptance.by,
+                "reason": acceptance.reason,
+                "at": iso(acceptance.at),
             }
-            for one in checkpoint.accepted
+            for acceptance in checkpoint.accepted
         ],
         **({"tasks": _dump_tasks(checkpoint.tasks)} if checkpoint.tasks else {}),
         **{
@@ -113,7 +117,7 @@ def _dump_progress(metrics: Mapping[str, MetricProgress]) -> list[dict[str, Any]
     """Metrics with the same progress, as most always have, share an entry."""
     alike: list[tuple[MetricProgress, list[str]]] = []
     for name, progress in metrics.items():
-        names = next((names for one, names in alike if one == progress), None)
+        names = next((names for known, names in alike if known == progress), None)
         if names is None:
             alike.append((progress, [name]))
         else:
@@ -121,34 +125,42 @@ def _dump_progress(metrics: Mapping[str, MetricProgress]) -> list[dict[str, Any]
     return [
         {
             "metrics": names,
-            "since": iso(one.since),
-            "added": iso(one.added),
-            "exported": dump_ranges(one.exported),
-            "empty": dump_ranges(one.empty),
-            **({"empty_known_from": iso(one.empty_known_from)} if one.empty_known_from else {}),
-            **{name: dump_ranges(ranges) for name in RARE_RANGES if (ranges := getattr(one, name))},
-            **({"in_part": _dump_in_part(one.in_part)} if one.in_part else {}),
-            **({"doubts": _dump_doubts(one.doubts)} if one.doubts else {}),
+            "since": iso(progress.since),
+            "added": iso(progress.added),
+            "exported": dump_ranges(progress.exported),
+            "empty": dump_ranges(progress.empty),
+            **(
+                {"empty_known_from": iso(progress.empty_known_from)}
+                if progress.empty_known_from
+                else {}
+            ),
+            **{
+                name: dump_ranges(ranges)
+                for name in RARE_RANGES
+                if (ranges := getattr(progress, name))
+            },
+            **({"in_part": _dump_in_part(progress.in_part)} if progress.in_part else {}),
+            **({"doubts": _dump_doubts(progress.doubts)} if progress.doubts else {}),
         }
-        for one, names in alike
+        for progress, names in alike
     ]
 
 
 def _dump_in_part(parts: Iterable[PartialExport]) -> list[dict[str, Any]]:
     return [
         {
-            "range": dump_range((one.start, one.end)),
-            **({"begins": iso(one.begins)} if one.begins else {}),
-            **({} if one.certain else {"certain": False}),
+            "range": dump_range((part.start, part.end)),
+            **({"begins": iso(part.begins)} if part.begins else {}),
+            **({} if part.certain else {"certain": False}),
         }
-        for one in parts
+        for part in parts
     ]
 
 
 def _dump_doubts(doubts: Iterable[Doubt]) -> list[dict[str, Any]]:
     alike: dict[tuple[tuple[str, ...], bool], list[Interval]] = {}
-    for one in doubts:
-        alike.setdefault((one.clusters, one.looked), []).append((one.start, one.end))
+    for doubt in doubts:
+        alike.setdefault((doubt.clusters, doubt.looked), []).append((doubt.start, doubt.end))
     return [
         {"ranges": dump_ranges(ranges), "clusters": list(clusters), "looked": looked}
         for (clusters, looked), ranges in alike.items()
@@ -157,9 +169,9 @@ def _dump_doubts(doubts: Iterable[Doubt]) -> list[dict[str, Any]]:
 
 def _dump_failures(failures: Iterable[Failure], errors: list[ErrorDetails]) -> list[dict[str, Any]]:
     alike: dict[tuple[str, int, int, ErrorDetails, bool], list[Interval]] = {}
-    for one in failures:
-        key = (one.metric, one.attempts, one.at, one.error, one.nothing_left)
-        alike.setdefault(key, []).append((one.start, one.end))
+    for failure in failures:
+        key = (failure.metric, failure.attempts, failure.at, failure.error, failure.nothing_left)
+        alike.setdefault(key, []).append((failure.start, failure.end))
     return [
         {
             "metric": metric,
@@ -175,34 +187,34 @@ def _dump_failures(failures: Iterable[Failure], errors: list[ErrorDetails]) -> l
 
 def _dump_reexports(requests: Iterable[ReexportRequest]) -> list[dict[str, Any]]:
     alike: dict[ReexportRequest, list[Interval]] = {}
-    for one in requests:
-        alike.setdefault(replace(one, start=0, end=0), []).append((one.start, one.end))
+    for request in requests:
+        alike.setdefault(replace(request, start=0, end=0), []).append((request.start, request.end))
     return [
         {
-            "number": one.number,
-            "metrics": list(one.metrics),
+            "number": request.number,
+            "metrics": list(request.metrics),
             "ranges": dump_ranges(ranges),
-            "force": one.force,
-            "asked": dump_range(one.asked),
-            "requested": iso(one.requested_at),
-            "requester": one.requester,
+            "force": request.force,
+            "asked": dump_range(request.asked),
+            "requested": iso(request.requested_at),
+            "requester": request.requester,
         }
-        for one, ranges in alike.items()
+        for request, ranges in alike.items()
     ]
 
 
 def _dump_tasks(tasks: Iterable[RangeTask]) -> list[dict[str, Any]]:
     return [
         {
-            "action": one.action,
-            "range": dump_range((one.start, one.end)),
-            "asked": dump_range(one.asked),
-            "metrics": list(one.metrics),
-            "done": list(one.done),
-            "requested": iso(one.requested_at),
-            "requester": one.requester,
+            "action": task.action,
+            "range": dump_range((task.start, task.end)),
+            "asked": dump_range(task.asked),
+            "metrics": list(task.metrics),
+            "done": list(task.done),
+            "requested": iso(task.requested_at),
+            "requester": task.requester,
         }
-        for one in tasks
+        for task in tasks
     ]
 
 

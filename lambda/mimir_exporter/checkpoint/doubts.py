@@ -70,14 +70,18 @@ def note_vanished(progress: MetricProgress, window: Window, clusters: Iterable[s
 
 def doubt_of(progress: MetricProgress, window: Window) -> Doubt | None:
     """The doubt about a window, if there is one."""
-    found = (one for one in progress.doubts if one.start <= window.start and window.end <= one.end)
+    found = (
+        doubt
+        for doubt in progress.doubts
+        if doubt.start <= window.start and window.end <= doubt.end
+    )
     return next(found, None)
 
 
 def forget_doubts(progress: MetricProgress, start: int, end: int) -> None:
     """What is exported in [start, end) is confirmed, or of no matter any more."""
     progress.doubts = tuple(
-        replace(one, start=low, end=high)
-        for one in progress.doubts
-        for low, high in subtract([(one.start, one.end)], [(start, end)])
+        replace(doubt, start=low, end=high)
+        for doubt in progress.doubts
+        for low, high in subtract([(doubt.start, doubt.end)], [(start, end)])
     )

@@ -14,20 +14,22 @@ def note_partial(progress: MetricProgress, part: PartialExport) -> None:
 
 def forget_partial(progress: MetricProgress, start: int, end: int) -> None:
     """What is exported in [start, end) is whole, or gone."""
-    progress.in_part = tuple(one for one in progress.in_part if one.start < start or end < one.end)
+    progress.in_part = tuple(
+        part for part in progress.in_part if part.start < start or end < part.end
+    )
 
 
 def partial_of(progress: MetricProgress, window: Window) -> PartialExport | None:
     """What is known of a window that is exported in part."""
-    for one in progress.in_part:
-        if (one.start, one.end) == (window.start, window.end):
-            return one
+    for part in progress.in_part:
+        if (part.start, part.end) == (window.start, window.end):
+            return part
     return None
 
 
 def partial_ranges(progress: MetricProgress) -> Intervals:
     """When a metric has files that lack something."""
-    return union((one.start, one.end) for one in progress.in_part)
+    return union((part.start, part.end) for part in progress.in_part)
 
 
 def forgotten_until(checkpoint: Checkpoint) -> int:
@@ -35,10 +37,10 @@ def forgotten_until(checkpoint: Checkpoint) -> int:
     older time can be believed. 0 where it never did."""
     return max(
         (
-            one.begins
+            part.begins
             for progress in checkpoint.metrics.values()
-            for one in progress.in_part
-            if one.certain
+            for part in progress.in_part
+            if part.certain
         ),
         default=0,
     )

@@ -55,8 +55,8 @@ def _from_2(document: Mapping[str, Any]) -> dict[str, Any]:
         "schedules": document["grids"],
         "partition": document["labelling"],
         "reexports": [
-            {**one, "ranges": [one["range"]], "number": 0, "requested": iso(0), "requester": ""}
-            for one in require_type(list, document["repeats"])
+            {**entry, "ranges": [entry["range"]], "number": 0, "requested": iso(0), "requester": ""}
+            for entry in require_type(list, document["repeats"])
         ],
         "requests_so_far": 0,
         "accepted": [],
@@ -68,7 +68,8 @@ def _from_3(document: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **document,
         "failures": [
-            {**one, "error": one["reason"]} for one in require_type(list, document["failures"])
+            {**entry, "error": entry["reason"]}
+            for entry in require_type(list, document["failures"])
         ],
         "errors": [
             ErrorDetails("", require_type(str, reason)).as_dict()
@@ -93,41 +94,41 @@ def _from_document(document: Mapping[str, Any]) -> Checkpoint:
         },
         failures=sorted(
             Failure(
-                require_type(str, one["metric"]),
+                require_type(str, entry["metric"]),
                 *interval,
-                require_type(int, one["attempts"]),
-                load_moment(one["at"]),
-                _load_error(document["errors"], one["error"]),
-                require_type(bool, one.get("nothing_left", False)),
+                require_type(int, entry["attempts"]),
+                load_moment(entry["at"]),
+                _load_error(document["errors"], entry["error"]),
+                require_type(bool, entry.get("nothing_left", False)),
             )
-            for one in require_type(list, document["failures"])
-            for interval in load_ranges(one["ranges"])
+            for entry in require_type(list, document["failures"])
+            for interval in load_ranges(entry["ranges"])
         ),
         handovers=[
             Handover(
-                require_type(str, one["name"]),
-                load_ranges(one["ranges"]),
-                load_moment(one["started"]),
+                require_type(str, entry["name"]),
+                load_ranges(entry["ranges"]),
+                load_moment(entry["started"]),
             )
-            for one in require_type(list, document["executions"])
+            for entry in require_type(list, document["executions"])
         ],
         reexports=[
-            _load_reexport(one, interval)
-            for one in require_type(list, document["reexports"])
-            for interval in load_ranges(one["ranges"])
+            _load_reexport(entry, interval)
+            for entry in require_type(list, document["reexports"])
+            for interval in load_ranges(entry["ranges"])
         ],
         requests_made=require_type(int, document["requests_so_far"]),
         accepted=[
             Acceptance(
-                load_ranges(one["ranges"]),
-                _load_names(one["metrics"]),
-                require_type(str, one["by"]),
-                require_type(str, one["reason"]),
-                load_moment(one["at"]),
+                load_ranges(entry["ranges"]),
+                _load_names(entry["metrics"]),
+                require_type(str, entry["by"]),
+                require_type(str, entry["reason"]),
+                load_moment(entry["at"]),
             )
-            for one in require_type(list, document["accepted"])
+            for entry in require_type(list, document["accepted"])
         ],
-        tasks=[_load_task(one) for one in require_type(list, document.get("tasks", []))],
+        tasks=[_load_task(entry) for entry in require_type(list, document.get("tasks", []))],
         receipts_due=load_ranges(document.get("receipts_due", [])),
         receipts_begun=load_ranges(document.get("receipts_begun", [])),
         handed_over=require_type(int, document["executions_so_far"]),
@@ -140,29 +141,29 @@ def _from_document(document: Mapping[str, Any]) -> Checkpoint:
     )
 
 
-def _load_reexport(one: Mapping[str, Any], interval: Interval) -> ReexportRequest:
+def _load_reexport(entry: Mapping[str, Any], interval: Interval) -> ReexportRequest:
     return ReexportRequest(
         *interval,
-        _load_names(one["metrics"]),
-        require_type(bool, one["force"]),
-        load_range(one["asked"]),
-        require_type(int, one["number"]),
-        load_moment(one["requested"]),
-        require_type(str, one["requester"]),
+        _load_names(entry["metrics"]),
+        require_type(bool, entry["force"]),
+        load_range(entry["asked"]),
+        require_type(int, entry["number"]),
+        load_moment(entry["requested"]),
+        require_type(str, entry["requester"]),
     )
 
 
-def _load_task(one: Mapping[str, Any]) -> RangeTask:
-    if one["action"] not in TASK_ACTIONS:
+def _load_task(entry: Mapping[str, Any]) -> RangeTask:
+    if entry["action"] not in TASK_ACTIONS:
         raise ValueError("action")
     return RangeTask(
-        one["action"],
-        *load_range(one["range"]),
-        _load_names(one["metrics"]),
-        load_moment(one["requested"]),
-        require_type(str, one["requester"]),
-        load_range(one["asked"]),
-        _load_names(one["done"]),
+        entry["action"],
+        *load_range(entry["range"]),
+        _load_names(entry["metrics"]),
+        load_moment(entry["requested"]),
+        require_type(str, entry["requester"]),
+        load_range(entry["asked"]),
+        _load_names(entry["done"]),
     )
 
 
@@ -205,18 +206,20 @@ def _load_progress(group: Mapping[str, Any]) -> MetricProgress:
         in_part=tuple(
             sorted(
                 PartialExport(
-                    *load_range(one["range"]),
-                    load_moment(one.get("begins", iso(0))),
-                    require_type(bool, one.get("certain", True)),
+                    *load_range(entry["range"]),
+                    load_moment(entry.get("begins", iso(0))),
+                    require_type(bool, entry.get("certain", True)),
                 )
-                for one in require_type(list, group.get("in_part", []))
+                for entry in require_type(list, group.get("in_part", []))
             )
         ),
         doubts=tuple(
             sorted(
-                Doubt(*interval, _load_names(one["clusters"]), require_type(bool, one["looked"]))
-                for one in require_type(list, group.get("doubts", []))
-                for interval in load_ranges(one["ranges"])
+                Doubt(
+                    *interval, _load_names(entry["clusters"]), require_type(bool, entry["looked"])
+                )
+                for entry in require_type(list, group.get("doubts", []))
+                for interval in load_ranges(entry["ranges"])
             )
         ),
     )
@@ -225,16 +228,22 @@ def _load_progress(group: Mapping[str, Any]) -> MetricProgress:
 def _load_schedules(schedules: object) -> tuple[WindowSchedule, ...]:
     loaded = tuple(
         WindowSchedule(
-            load_moment(one["since"]),
-            require_type(int, one["time_frame"]),
-            require_type(int, one["step"]),
+            load_moment(entry["since"]),
+            require_type(int, entry["time_frame"]),
+            require_type(int, entry["step"]),
         )
-        for one in require_type(list, schedules)
+        for entry in require_type(list, schedules)
     )
-    for one, following in pairwise((*loaded, *loaded[-1:])):
+    for schedule, following in pairwise((*loaded, *loaded[-1:])):
         # A schedule begins on its own windows, and where a window of the one before ends.
-        fits = not (following.since % DAY_S % one.width_s or one.since % DAY_S % one.width_s)
-        if not (0 < one.step_s <= one.width_s <= DAY_S and one.since <= following.since and fits):
+        fits = not (
+            following.since % DAY_S % schedule.width_s or schedule.since % DAY_S % schedule.width_s
+        )
+        if not (
+            0 < schedule.step_s <= schedule.width_s <= DAY_S
+            and schedule.since <= following.since
+            and fits
+        ):
             raise ValueError("schedule")
     return loaded
 
@@ -246,5 +255,5 @@ def _load_names(names: object) -> tuple[str, ...]:
 def _load_error(errors: object, number: object) -> ErrorDetails:
     if require_type(int, number) < 0:  # which would count from the end
         raise ValueError("error")
-    one = require_type(list, errors)[number]  # type: ignore[call-overload]
-    return ErrorDetails(*(require_type(str, one[part.name]) for part in fields(ErrorDetails)))
+    error = require_type(list, errors)[number]  # type: ignore[call-overload]
+    return ErrorDetails(*(require_type(str, error[part.name]) for part in fields(ErrorDetails)))

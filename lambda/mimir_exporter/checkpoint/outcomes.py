@@ -239,7 +239,7 @@ def mark_deleted(checkpoint: Checkpoint, until: int) -> None:
 
 def record_handover(checkpoint: Checkpoint, handover: Handover) -> None:
     """An execution is about to have these ranges."""
-    if all(one.name != handover.name for one in checkpoint.handovers):
+    if all(known.name != handover.name for known in checkpoint.handovers):
         checkpoint.handovers.append(handover)
         checkpoint.handed_over += 1
 
@@ -257,7 +257,11 @@ def record_execution_end(
     if handover not in checkpoint.handovers:
         return
     checkpoint.handovers.remove(handover)
-    earlier = [one.number for one in checkpoint.reexports if one.requested_at <= handover.started]
+    earlier = [
+        request.number
+        for request in checkpoint.reexports
+        if request.requested_at <= handover.started
+    ]
     remaining: dict[str, list[Window]] = {}
     for window, lacking in wanted_windows(checkpoint, names, settings, now):
         if not covers(handover.ranges, window.start, window.end):

@@ -61,28 +61,28 @@ def fit_schedule(schedules: Sequence[WindowSchedule], window: Window) -> tuple[W
         return (WindowSchedule(0, width_s, window.step_s),)
     if window_at(schedules, window.start) == window:
         return schedules
-    before = [one for one in schedules if one.since <= window.start]
-    after = [one for one in schedules if one.since > window.start]
+    before = [schedule for schedule in schedules if schedule.since <= window.start]
+    after = [schedule for schedule in schedules if schedule.since > window.start]
     midnight = window.start - window.start % DAY_S
     # Windows of both begin there, and no window of the one before lies behind it.
     both_s = lcm(before[-1].width_s, width_s)
     since = midnight + (window.start - midnight) // both_s * both_s
     new = WindowSchedule(max(since, before[-1].since), width_s, window.step_s)
-    kept = [one for one in before if one.since < new.since]
+    kept = [schedule for schedule in before if schedule.since < new.since]
     whole = [*kept, new, *after] if kept or new.since == 0 else [*before, new, *after]
     joined: list[WindowSchedule] = []
-    for one in whole:
+    for schedule in whole:
         last = joined[-1] if joined else None
-        if last is None or (last.width_s, last.step_s) != (one.width_s, one.step_s):
-            joined.append(one)
+        if last is None or (last.width_s, last.step_s) != (schedule.width_s, schedule.step_s):
+            joined.append(schedule)
     return tuple(joined) if _is_valid(joined) else schedules
 
 
 def _is_valid(schedules: Sequence[WindowSchedule]) -> bool:
     """Whether each begins where windows of it and of the one before begin: see adopt_schedule."""
     return schedules[0].since == 0 and all(
-        earlier.since < one.since
-        and not one.since % DAY_S % one.width_s
-        and not one.since % DAY_S % earlier.width_s
-        for earlier, one in pairwise(schedules)
+        earlier.since < later.since
+        and not later.since % DAY_S % later.width_s
+        and not later.since % DAY_S % earlier.width_s
+        for earlier, later in pairwise(schedules)
     )

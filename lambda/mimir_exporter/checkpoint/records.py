@@ -228,9 +228,9 @@ def merge_failures(failures: Iterable[Failure], now: int) -> list[Failure]:
     still knows what it has recorded.
     """
 
-    def merge_key(one: Failure) -> tuple[object, ...]:
-        together = (one.at // TOGETHER_S, one.at == now)
-        return (one.metric, one.attempts, one.error, one.nothing_left, *together)
+    def merge_key(failure: Failure) -> tuple[object, ...]:
+        together = (failure.at // TOGETHER_S, failure.at == now)
+        return (failure.metric, failure.attempts, failure.error, failure.nothing_left, *together)
 
     in_order = sorted(failures, key=sort_key)
     latest: dict[tuple[object, ...], int] = {}
@@ -238,12 +238,12 @@ def merge_failures(failures: Iterable[Failure], now: int) -> list[Failure]:
         latest[merge_key(failure)] = max(failure.at, latest.get(merge_key(failure), 0))
     merged: list[Failure] = []
     for failure in in_order:
-        one = replace(failure, at=latest[merge_key(failure)])
+        merging = replace(failure, at=latest[merge_key(failure)])
         last = merged[-1] if merged else None
-        if last and last.end == one.start and merge_key(last) == merge_key(one):
-            merged[-1] = replace(last, end=one.end)
+        if last and last.end == merging.start and merge_key(last) == merge_key(merging):
+            merged[-1] = replace(last, end=merging.end)
         else:
-            merged.append(one)
+            merged.append(merging)
     return merged
 
 
@@ -251,10 +251,10 @@ def join_requests(pieces: Iterable[ReexportRequest]) -> list[ReexportRequest]:
     """The same requests in order: pieces of one request that touch are one, and metrics with the
     same piece share an entry."""
     ranges: dict[tuple[ReexportRequest, str], list[Interval]] = {}
-    for one in pieces:
-        whole = replace(one, start=one.asked[0], end=one.asked[1], metrics=())
-        for name in one.metrics:
-            ranges.setdefault((whole, name), []).append((one.start, one.end))
+    for piece in pieces:
+        whole = replace(piece, start=piece.asked[0], end=piece.asked[1], metrics=())
+        for name in piece.metrics:
+            ranges.setdefault((whole, name), []).append((piece.start, piece.end))
     metrics: dict[tuple[ReexportRequest, Interval], list[str]] = {}
     for (whole, name), intervals in ranges.items():
         for interval in union(intervals):
@@ -263,4 +263,4 @@ def join_requests(pieces: Iterable[ReexportRequest]) -> list[ReexportRequest]:
         replace(whole, start=start, end=end, metrics=tuple(names))
         for (whole, (start, end)), names in metrics.items()
     ]
-    return sorted(joined, key=lambda one: (one.identity, one.metrics, one.start))
+    return sorted(joined, key=lambda request: (request.identity, request.metrics, request.start))

@@ -15,9 +15,9 @@ REQUESTS_BYTES = 10_000
 def open_request(checkpoint: Checkpoint, requester: str) -> int:
     """The number of a new request; of the one that this requester has recorded already, where its
     write is repeated."""
-    for one in checkpoint.reexports:
-        if requester and one.requester == requester:
-            return one.number
+    for request in checkpoint.reexports:
+        if requester and request.requester == requester:
+            return request.number
     checkpoint.requests_made += 1
     return checkpoint.requests_made
 
@@ -32,8 +32,8 @@ def request_reexport(checkpoint: Checkpoint, request: ReexportRequest) -> None:
         request = replace(request, number=number)
     joined = join_requests([*checkpoint.reexports, request])
     waiting: dict[tuple[object, ...], set[str]] = {}
-    for one in joined:
-        waiting.setdefault(one.identity, set()).update(one.metrics)
+    for piece in joined:
+        waiting.setdefault(piece.identity, set()).update(piece.metrics)
     if len(as_json([[ask, *names] for ask, names in waiting.items()])) > REQUESTS_BYTES:
         raise TOO_MANY_REEXPORTS(count=len(waiting) - 1)
     checkpoint.reexports = joined
@@ -44,14 +44,17 @@ def request_reexport(checkpoint: Checkpoint, request: ReexportRequest) -> None:
 def _reset_attempts(checkpoint: Checkpoint, name: str, start: int, end: int) -> None:
     """Gaps keep their record, so that an answer without series is still doubted."""
     gaps = [
-        replace(one, start=max(one.start, start), end=min(one.end, end), attempts=0)
-        for one in checkpoint.failures[checkpoint.failures_of(name)]
-        if one.is_gap and one.start < end and start < one.end and not one.nothing_left
+        replace(failure, start=max(failure.start, start), end=min(failure.end, end), attempts=0)
+        for failure in checkpoint.failures[checkpoint.failures_of(name)]
+        if failure.is_gap
+        and failure.start < end
+        and start < failure.end
+        and not failure.nothing_left
     ]
     kept = [
-        replace(one, start=max(one.start, start), end=min(one.end, end))
-        for one in checkpoint.failures[checkpoint.failures_of(name)]
-        if one.nothing_left and one.start < end and start < one.end
+        replace(failure, start=max(failure.start, start), end=min(failure.end, end))
+        for failure in checkpoint.failures[checkpoint.failures_of(name)]
+        if failure.nothing_left and failure.start < end and start < failure.end
     ]
     checkpoint.forget_failures(name, start, end)
     place = checkpoint.failures_of(name)
@@ -66,13 +69,13 @@ def request_for(
     `seen` leaves out those that were recorded after the request of that number.
     """
     covering = [
-        one
-        for one in checkpoint.reexports
-        if name in one.metrics
-        and covers([(one.start, one.end)], window.start, window.end)
-        and (seen is None or one.number <= seen)
+        request
+        for request in checkpoint.reexports
+        if name in request.metrics
+        and covers([(request.start, request.end)], window.start, window.end)
+        and (seen is None or request.number <= seen)
     ]
-    return max(covering, key=lambda one: one.force, default=None)
+    return max(covering, key=lambda request: request.force, default=None)
 
 
 def settle_requests(
@@ -80,18 +83,20 @@ def settle_requests(
 ) -> None:
     """Take [start, end) of a metric out of the requests, up to the one of the number `seen`."""
     touched = [
-        one
-        for one in checkpoint.reexports
-        if name in one.metrics
-        and one.start < end
-        and start < one.end
-        and (seen is None or one.number <= seen)
+        request
+        for request in checkpoint.reexports
+        if name in request.metrics
+        and request.start < end
+        and start < request.end
+        and (seen is None or request.number <= seen)
     ]
     if not touched:
         return
-    pieces = [one for one in checkpoint.reexports if one not in touched]
-    for one in touched:
-        rest = subtract([(one.start, one.end)], [(start, end)])
-        pieces.append(replace(one, metrics=tuple(other for other in one.metrics if other != name)))
-        pieces += [replace(one, start=low, end=high, metrics=(name,)) for low, high in rest]
+    pieces = [request for request in checkpoint.reexports if request not in touched]
+    for request in touched:
+        rest = subtract([(request.start, request.end)], [(start, end)])
+        pieces.append(
+            replace(request, metrics=tuple(other for other in request.metrics if other != name))
+        )
+        pieces += [replace(request, start=low, end=high, metrics=(name,)) for low, high in rest]
     checkpoint.reexports = join_requests(pieces)

@@ -70,19 +70,25 @@ class Checkpoint:
         """Failures with a daily try only, and those whose source has nothing left to export; one
         for windows of a metric that touch and failed alike, whenever they were tried."""
         found: list[Failure] = []
-        for one in self.failures:
+        for failure in self.failures:
             last = found[-1] if found else None
-            if not one.is_gap:
+            if not failure.is_gap:
                 continue
-            if last and (last.metric, last.end) == (one.metric, one.start) and _alike(last, one):
-                found[-1] = replace(one, start=last.start)
+            if (
+                last
+                and (last.metric, last.end) == (failure.metric, failure.start)
+                and _alike(last, failure)
+            ):
+                found[-1] = replace(failure, start=last.start)
             else:
-                found.append(one)
+                found.append(failure)
         return found
 
     def accepted_of(self, name: str) -> Intervals:
         """What of a metric is missing and accepted as missing."""
-        return union(*(one.ranges for one in self.accepted if name in one.metrics))
+        return union(
+            *(acceptance.ranges for acceptance in self.accepted if name in acceptance.metrics)
+        )
 
     def failure_of(self, name: str, window: Window) -> Failure | None:
         """The record of a failed metric-window."""
@@ -110,8 +116,8 @@ class Checkpoint:
         ]
 
 
-def _alike(one: Failure, other: Failure) -> bool:
-    return (one.error.code, one.nothing_left) == (other.error.code, other.nothing_left)
+def _alike(failure: Failure, other: Failure) -> bool:
+    return (failure.error.code, failure.nothing_left) == (other.error.code, other.nothing_left)
 
 
 def _metric_of(failure: Failure) -> str:

@@ -16,7 +16,7 @@ MOST_TASKS = 10
 
 def add_task(checkpoint: Checkpoint, task: RangeTask) -> None:
     """A range is to be looked at. Raises SettingsError while too many wait."""
-    if any(one.identity == task.identity for one in checkpoint.tasks):
+    if any(known.identity == task.identity for known in checkpoint.tasks):
         return
     if len(checkpoint.tasks) >= MOST_TASKS:
         raise TOO_MANY_TASKS(count=len(checkpoint.tasks))
@@ -31,21 +31,21 @@ def advance_task(checkpoint: Checkpoint, task: RangeTask, done: Iterable[str] | 
         moved = replace(task, done=tuple(done))
     # A run that was slower than another takes nothing back.
     checkpoint.tasks = [
-        moved if one.identity == task.identity and _is_further(moved, one) else one
-        for one in checkpoint.tasks
+        moved if known.identity == task.identity and _is_further(moved, known) else known
+        for known in checkpoint.tasks
     ]
-    checkpoint.tasks = [one for one in checkpoint.tasks if one.start < one.end]
+    checkpoint.tasks = [task for task in checkpoint.tasks if task.start < task.end]
 
 
 def drop_task(checkpoint: Checkpoint, task: RangeTask) -> None:
     """All of it is done."""
-    checkpoint.tasks = [one for one in checkpoint.tasks if one.identity != task.identity]
+    checkpoint.tasks = [known for known in checkpoint.tasks if known.identity != task.identity]
 
 
-def _is_further(one: RangeTask, other: RangeTask) -> bool:
-    return (one.start, len(one.done)) > (other.start, len(other.done))
+def _is_further(task: RangeTask, other: RangeTask) -> bool:
+    return (task.start, len(task.done)) > (other.start, len(other.done))
 
 
 def rebuild_of(checkpoint: Checkpoint) -> RangeTask | None:
     """The rebuild that is not finished: until then the checkpoint is not whole."""
-    return next((one for one in checkpoint.tasks if one.action == "rebuild"), None)
+    return next((task for task in checkpoint.tasks if task.action == "rebuild"), None)

@@ -44,7 +44,11 @@ def wanted_windows(
                 progress.exported,
                 _given_up(checkpoint, name),
             ),
-            [(one.start, one.end) for one in checkpoint.reexports if name in one.metrics],
+            [
+                (request.start, request.end)
+                for request in checkpoint.reexports
+                if name in request.metrics
+            ],
         )
     for low, high in reversed(union(*missing.values())):
         windows = list(windows_within(checkpoint.schedules, low, min(high, newest)))
@@ -88,7 +92,7 @@ def _doubtful(
     kept = [(keep_from(settings, now), now - settings.settle_time_s)]
     for name in names:
         if progress := checkpoint.metrics.get(name):
-            doubts = ((one.start, one.end) for one in progress.doubts if not one.looked)
+            doubts = ((doubt.start, doubt.end) for doubt in progress.doubts if not doubt.looked)
             for low, high in intersect(intersect(doubts, checkpoint.stored(name)), kept):
                 for window in windows_within(checkpoint.schedules, low, high):
                     yield window, name
@@ -112,9 +116,9 @@ def due_metrics(
 def lag_s(checkpoint: Checkpoint, names: Iterable[str], now: int) -> int:
     """Seconds since the end of the newest window of the metric that is furthest behind."""
     newest = [
-        one.exported[-1][1] if one.exported else one.since
+        progress.exported[-1][1] if progress.exported else progress.since
         for name in names
-        if (one := checkpoint.metrics.get(name))
+        if (progress := checkpoint.metrics.get(name))
     ]
     return now - min(newest, default=now)
 
@@ -130,7 +134,7 @@ def _is_wanted(checkpoint: Checkpoint, name: str, window: Window) -> bool:
 def _given_up(checkpoint: Checkpoint, name: str) -> Intervals:
     """What of a metric no run can or shall do any more."""
     failures = checkpoint.failures[checkpoint.failures_of(name)]
-    forgotten = ((one.start, one.end) for one in failures if one.nothing_left)
+    forgotten = ((failure.start, failure.end) for failure in failures if failure.nothing_left)
     return union(forgotten, checkpoint.accepted_of(name))
 
 
@@ -160,4 +164,6 @@ def _least_failed_first(
     """A metric that always uses up the time then holds back no other."""
     failures = {name: checkpoint.failure_of(name, window) for name in names}
     # A failure that did not count has no attempts, and is one all the same.
-    return tuple(sorted(failures, key=lambda name: one.attempts if (one := failures[name]) else -1))
+    return tuple(
+        sorted(failures, key=lambda name: failure.attempts if (failure := failures[name]) else -1)
+    )

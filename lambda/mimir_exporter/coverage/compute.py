@@ -119,22 +119,22 @@ def compute_coverage(
         reasons=tuple(
             sorted(
                 (
-                    one
-                    for one in checkpoint.failures
-                    if one.metric in known and one.start < end and start < one.end
+                    failure
+                    for failure in checkpoint.failures
+                    if failure.metric in known and failure.start < end and start < failure.end
                 ),
-                key=lambda one: (one.start, one.metric),
+                key=lambda failure: (failure.start, failure.metric),
             )
         ),
         executions={
-            one.name: ranges
-            for one in checkpoint.handovers
-            if (ranges := _clipped(one.ranges, start, end))
+            handover.name: ranges
+            for handover in checkpoint.handovers
+            if (ranges := _clipped(handover.ranges, start, end))
         },
         empty_known_from={name: checkpoint.metrics[name].empty_known_from for name in known},
         audited_until=_audited_until(checkpoint, known, (start, end)),
-        in_part=_of_range(checkpoint, known, lambda one: one.in_part, (start, end)),
-        doubts=_of_range(checkpoint, known, lambda one: one.doubts, (start, end)),
+        in_part=_of_range(checkpoint, known, lambda progress: progress.in_part, (start, end)),
+        doubts=_of_range(checkpoint, known, lambda progress: progress.doubts, (start, end)),
     )
 
 
@@ -147,9 +147,9 @@ def _of_range(
     """The records of each metric that touch the range; of those that have some."""
     found = {
         name: tuple(
-            one
-            for one in records(checkpoint.metrics[name])
-            if one.start < span[1] and span[0] < one.end
+            record
+            for record in records(checkpoint.metrics[name])
+            if record.start < span[1] and span[0] < record.end
         )
         for name in sorted(names)
     }

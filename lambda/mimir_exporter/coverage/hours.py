@@ -61,8 +61,8 @@ def absences_of(coverage: Coverage) -> list[Absence]:
         for state, names in states.items()
         if state in MISSING | LOST
     ]
-    pieces.sort(key=lambda one: (one[2], one[3], one[0]))
-    for (state, names), alike in groupby(pieces, key=lambda one: (one[2], one[3])):
+    pieces.sort(key=lambda span: (span[2], span[3], span[0]))
+    for (state, names), alike in groupby(pieces, key=lambda span: (span[2], span[3])):
         spans: list[tuple[int, int]] = []
         for start, end, *_ in alike:
             if spans and spans[-1][1] == start:
@@ -73,7 +73,7 @@ def absences_of(coverage: Coverage) -> list[Absence]:
         for start, end in spans:
             reason = _reason(coverage, start, end, state, names)
             found.append(Absence(start, end, state, metrics, reason))
-    found.sort(key=lambda one: (-SEVERITY[one.state], -one.start))
+    found.sort(key=lambda absence: (-SEVERITY[absence.state], -absence.start))
     return found
 
 
@@ -125,20 +125,20 @@ def _reason(coverage: Coverage, start: int, end: int, state: State, names: tuple
         )
     if state is State.UNCONFIRMED:
         found = (
-            one.clusters
+            doubt.clusters
             for name in names
-            for one in coverage.doubts.get(name, ())
-            if one.start < end and start < one.end
+            for doubt in coverage.doubts.get(name, ())
+            if doubt.start < end and start < doubt.end
         )
         clusters = dict.fromkeys(cluster for some in found for cluster in some)
         return f"vanished: {', '.join(list(clusters)[:NAMES_SHOWN])}" if clusters else ""
     failures = [
-        one
-        for one in coverage.reasons
-        if one.metric in names and one.start < end and start < one.end
+        failure
+        for failure in coverage.reasons
+        if failure.metric in names and failure.start < end and start < failure.end
     ]
     if not failures:
         return ""
-    last = max(failures, key=lambda one: one.at)
+    last = max(failures, key=lambda failure: failure.at)
     tries = "1 try" if last.attempts == 1 else f"{last.attempts} tries"
     return f"({tries}): {last.error.found}"

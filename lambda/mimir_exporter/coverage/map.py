@@ -230,8 +230,8 @@ def _absences(absences: Sequence[Absence], box: Box) -> str:
     parts = [text(box.x, box.y + 11, "What is missing", 13, bold=True)]
     y = box.y + 11 + LINE_PX + 4
     bottom = box.y + box.height
-    for number, one in enumerate(absences):
-        what = f"{day_and_hours(one.start, one.end)}: {one.metrics}"
+    for number, absence in enumerate(absences):
+        what = f"{day_and_hours(absence.start, absence.end)}: {absence.metrics}"
         lines = wrapped(what, box.width - 20, 12, most=2, bold=True)
         left = len(absences) - number
         room = int((bottom - y - (LINE_PX if left > 1 else 0)) / (LINE_PX - 2)) + 1
@@ -240,12 +240,12 @@ def _absences(absences: Sequence[Absence], box: Box) -> str:
                 text(box.x + 20, y, f"and {left} more; ask for the status", 12, muted=True)
             )
             break
-        why = f"{WORDS[one.state]} {one.reason}".strip()
+        why = f"{WORDS[absence.state]} {absence.reason}".strip()
         reasons = wrapped(why, box.width - 20, 12, most=min(max(room - len(lines), 1), 5))
         look = Box(box.x, y - 10, 12, 12)
         parts.append(
-            f'<rect class="cov-{LOOKS[one.state].slug}" x="{look.x:.1f}" y="{look.y:.1f}" '
-            f'width="12" height="12" rx="2"/>{_sign(one.state, look)}'
+            f'<rect class="cov-{LOOKS[absence.state].slug}" x="{look.x:.1f}" y="{look.y:.1f}" '
+            f'width="12" height="12" rx="2"/>{_sign(absence.state, look)}'
         )
         for line in lines:
             parts.append(text(box.x + 20, y, line, 12, bold=True))

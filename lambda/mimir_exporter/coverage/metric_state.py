@@ -97,7 +97,7 @@ def metric_state(
     checkpoint: Checkpoint, name: str, settings: Settings, now: int, handed_over: Intervals
 ) -> MetricState:
     progress = checkpoint.metrics[name]
-    failures = [one for one in checkpoint.failures if one.metric == name]
+    failures = [failure for failure in checkpoint.failures if failure.metric == name]
     return MetricState(
         since=progress.since,
         exported=progress.exported,
@@ -108,14 +108,18 @@ def metric_state(
         unauditable=progress.unauditable,
         unstable=progress.unstable,
         reexports=union(
-            (one.start, one.end) for one in checkpoint.reexports if name in one.metrics
+            (request.start, request.end)
+            for request in checkpoint.reexports
+            if name in request.metrics
         ),
-        gaps=union((one.start, one.end) for one in failures if one.is_gap),
-        nothing_left=union((one.start, one.end) for one in failures if one.nothing_left),
+        gaps=union((failure.start, failure.end) for failure in failures if failure.is_gap),
+        nothing_left=union(
+            (failure.start, failure.end) for failure in failures if failure.nothing_left
+        ),
         in_part=partial_ranges(progress),
-        unconfirmed=union((one.start, one.end) for one in progress.doubts),
+        unconfirmed=union((doubt.start, doubt.end) for doubt in progress.doubts),
         accepted=checkpoint.accepted_of(name),
-        failed=union((one.start, one.end) for one in failures),
+        failed=union((failure.start, failure.end) for failure in failures),
         handed_over=handed_over,
         kept_from=expired_before(checkpoint, settings, now),
         due_until=window_at(checkpoint.schedules, now - settings.settle_time_s).start,
@@ -140,7 +144,7 @@ def spans_of(metric: MetricState, start: int, end: int) -> Iterator[Span]:
         metric.failed,
         metric.handed_over,
     )
-    edges = {edge for one in sets for interval in one for edge in interval}
+    edges = {edge for intervals in sets for interval in intervals for edge in interval}
     edges |= {metric.since, metric.kept_from, metric.due_until}
     inner = sorted(edge for edge in edges if start < edge < end)
     begin, state = start, state_at(metric, start)

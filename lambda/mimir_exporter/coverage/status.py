@@ -75,7 +75,7 @@ def report_status(context: RunContext, event: StatusEvent) -> StatusResult:
     summary = _with_files(summarize(coverage), name, files)
     counts = coverage.counts()
     missing = coverage.ranges_where(any_of=MISSING | LOST)
-    reasons = sorted(coverage.reasons, key=lambda one: not one.is_gap)
+    reasons = sorted(coverage.reasons, key=lambda failure: not failure.is_gap)
     return {
         "outcome": summary.outcome,
         "message": summary.message,
@@ -86,7 +86,7 @@ def report_status(context: RunContext, event: StatusEvent) -> StatusResult:
             )
         ),
         "lag_s": lag_s(checkpoint, context.names, now),
-        "pending_windows": sum(coverage.windows(*one) for one in missing),
+        "pending_windows": sum(coverage.windows(*interval) for interval in missing),
         "metric_windows": {
             state.value: counts[state]
             for state in State
@@ -99,26 +99,35 @@ def report_status(context: RunContext, event: StatusEvent) -> StatusResult:
         if coverage.audited_until > coverage.start
         else None,
         "reexports": first_rows(
-            [reexport_row(one) for one in checkpoint.reexports if _touches(one, coverage)], more_row
-        ),
-        "accepted": first_rows(
-            [acceptance_row(one) for one in checkpoint.accepted if _accepted_in(one, coverage)],
+            [
+                reexport_row(request)
+                for request in checkpoint.reexports
+                if _touches(request, coverage)
+            ],
             more_row,
         ),
-        "changes": [change_row(one) for one in changes_of(checkpoint, now)],
+        "accepted": first_rows(
+            [
+                acceptance_row(acceptance)
+                for acceptance in checkpoint.accepted
+                if _accepted_in(acceptance, coverage)
+            ],
+            more_row,
+        ),
+        "changes": [change_row(change) for change in changes_of(checkpoint, now)],
         "in_part": first_rows(
-            [partial_row(name, one) for name, parts in coverage.in_part.items() for one in parts],
+            [partial_row(name, part) for name, parts in coverage.in_part.items() for part in parts],
             more_row,
         ),
         "unconfirmed": first_rows(
             [
-                unconfirmed_row(name, one)
+                unconfirmed_row(name, doubt)
                 for name, found in coverage.doubts.items()
-                for one in found
+                for doubt in found
             ],
             more_row,
         ),
-        "failures": first_rows([failure_row(one) for one in reasons], more_row),
+        "failures": first_rows([failure_row(failure) for failure in reasons], more_row),
         "executions": first_rows(
             [
                 {
@@ -141,7 +150,7 @@ def _range(context: RunContext, checkpoint: Checkpoint, event: StatusEvent, now:
         return event.month
     newest = window_at(checkpoint.schedules, now - context.settings.settle_time_s).start
     # What was asked for by hand is wanted too, and may lie before the beginning.
-    begins = [one.start for one in checkpoint.reexports]
+    begins = [request.start for request in checkpoint.reexports]
     begins += [checkpoint.metrics[name].since for name in context.names]
     oldest = min(begins, default=newest)
     start, end = max(oldest, expired_before(checkpoint, context.settings, now)), newest
@@ -189,12 +198,12 @@ def _with_files(summary: CoverageSummary, name: str, files: Files) -> CoverageSu
     )
 
 
-def _touches(one: ReexportRequest, coverage: Coverage) -> bool:
-    return one.start < coverage.end and coverage.start < one.end
+def _touches(request: ReexportRequest, coverage: Coverage) -> bool:
+    return request.start < coverage.end and coverage.start < request.end
 
 
-def _accepted_in(one: Acceptance, coverage: Coverage) -> bool:
-    return bool(intersect(one.ranges, [(coverage.start, coverage.end)]))
+def _accepted_in(acceptance: Acceptance, coverage: Coverage) -> bool:
+    return bool(intersect(acceptance.ranges, [(coverage.start, coverage.end)]))
 
 
 def _execution_status(context: RunContext, name: str) -> str:

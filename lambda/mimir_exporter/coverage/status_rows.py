@@ -52,66 +52,66 @@ def group_row(group: CoverageGroup) -> dict[str, object]:
     }
 
 
-def reexport_row(one: ReexportRequest) -> dict[str, object]:
+def reexport_row(request: ReexportRequest) -> dict[str, object]:
     """What is not done yet of a request."""
     return {
-        "range": iso_range(one.start, one.end),
-        "metrics": list(one.metrics),
-        "force": one.force,
-        "requested": iso(one.requested_at),
+        "range": iso_range(request.start, request.end),
+        "metrics": list(request.metrics),
+        "force": request.force,
+        "requested": iso(request.requested_at),
     }
 
 
-def acceptance_row(one: Acceptance) -> dict[str, object]:
+def acceptance_row(acceptance: Acceptance) -> dict[str, object]:
     return {
-        "ranges": ranges_row(one.ranges),
-        "metrics": list(one.metrics),
-        "by": one.by,
-        "reason": one.reason,
-        "at": iso(one.at),
+        "ranges": ranges_row(acceptance.ranges),
+        "metrics": list(acceptance.metrics),
+        "by": acceptance.by,
+        "reason": acceptance.reason,
+        "at": iso(acceptance.at),
     }
 
 
-def change_row(one: Change) -> dict[str, object]:
+def change_row(change: Change) -> dict[str, object]:
     """A setting that is not in force yet for what is there."""
     return {
-        "setting": one.setting,
-        "before": one.before,
-        "value": one.value,
-        "first_seen": iso(one.since),
-        "in_force": iso(one.at),
+        "setting": change.setting,
+        "before": change.before,
+        "value": change.value,
+        "first_seen": iso(change.since),
+        "in_force": iso(change.at),
     }
 
 
-def partial_row(name: str, one: PartialExport) -> dict[str, object]:
+def partial_row(name: str, part: PartialExport) -> dict[str, object]:
     """What the files lack: all before `from`, or, without it, what the source had more."""
-    begins = {"from": iso(one.begins)} if one.begins else {}
-    return {"metric": name, "range": iso_range(one.start, one.end), **begins}
+    begins = {"from": iso(part.begins)} if part.begins else {}
+    return {"metric": name, "range": iso_range(part.start, part.end), **begins}
 
 
-def unconfirmed_row(name: str, one: Doubt) -> dict[str, object]:
+def unconfirmed_row(name: str, doubt: Doubt) -> dict[str, object]:
     return {
         "metric": name,
-        "range": iso_range(one.start, one.end),
-        "vanished_clusters": list(one.clusters),
-        "asked_again": one.looked,
+        "range": iso_range(doubt.start, doubt.end),
+        "vanished_clusters": list(doubt.clusters),
+        "asked_again": doubt.looked,
     }
 
 
-def failure_row(one: Failure) -> dict[str, object]:
+def failure_row(failure: Failure) -> dict[str, object]:
     return {
-        "metric": one.metric,
-        "range": iso_range(one.start, one.end),
-        "attempts": one.attempts,
-        "gap": one.is_gap,
-        "nothing_left": one.nothing_left,
-        "last_tried": iso(one.at),
-        **one.error.as_dict(),
+        "metric": failure.metric,
+        "range": iso_range(failure.start, failure.end),
+        "attempts": failure.attempts,
+        "gap": failure.is_gap,
+        "nothing_left": failure.nothing_left,
+        "last_tried": iso(failure.at),
+        **failure.error.as_dict(),
     }
 
 
 def files_row(files: Files) -> dict[str, object]:
-    largest = sorted(files.clusters.items(), key=lambda one: -one[1]["bytes"])
+    largest = sorted(files.clusters.items(), key=lambda cluster: -cluster[1]["bytes"])
     left = dict(largest[CLUSTERS_SHOWN:])
     clusters = {name: count for name, count in files.clusters.items() if name not in left}
     if left:
@@ -132,7 +132,7 @@ def _named(keys: list[str], count: int) -> list[str]:
 
 
 def _sum(clusters: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
-    return {key: sum(one[key] for one in clusters.values()) for key in ("objects", "bytes")}
+    return {key: sum(counts[key] for counts in clusters.values()) for key in ("objects", "bytes")}
 
 
 def more_row(more: int) -> dict[str, object]:
@@ -140,7 +140,9 @@ def more_row(more: int) -> dict[str, object]:
 
 
 def ranges_row(intervals: Intervals) -> list[str]:
-    return first_rows([iso_range(*one) for one in intervals], lambda more: f"and {more} more")
+    return first_rows(
+        [iso_range(*interval) for interval in intervals], lambda more: f"and {more} more"
+    )
 
 
 def first_rows(entries: list[T], last: Callable[[int], T], most: int = SHOWN) -> list[T]:

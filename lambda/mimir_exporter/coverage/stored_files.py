@@ -160,12 +160,12 @@ class _Count:
 
 def _compare(files: Files, manifest: Manifest | None, stored: Mapping[str, StoredKey]) -> None:
     """Hold a metric's files of a day against one manifest."""
-    for one in () if manifest is None else manifest.files:
-        found = stored.get(one.key)
+    for file in () if manifest is None else manifest.files:
+        found = stored.get(file.key)
         if found is None:
-            files.add_lost(one.key)
-        elif found.size != one.size or found.etag != one.etag:
-            files.add_changed(one.key)
+            files.add_lost(file.key)
+        elif found.size != file.size or found.etag != file.etag:
+            files.add_changed(file.key)
 
 
 def _miss(files: Files, prefix: str, coverage: Coverage, metric: str, start: int) -> None:

@@ -241,7 +241,7 @@ def _without_any_series(coverage: Coverage) -> tuple[str, ...]:
     ranges = coverage.ranges_where(
         any_of=[State.EMPTY], all_of=[State.EMPTY, State.BEFORE_BEGINNING, State.NOT_DUE]
     )
-    count = sum(coverage.windows(*one) for one in ranges)
+    count = sum(coverage.windows(*interval) for interval in ranges)
     if not count or len(coverage.metrics) < 2:
         return ()
     where = _listed([_from_to(low, high) for low, high in ranges])
@@ -271,7 +271,9 @@ def _audited(coverage: Coverage) -> tuple[str, ...]:
         (State.SOURCE_UNSTABLE, "The source is unstable for {}"),
     ):
         if count := coverage.counts()[state]:
-            where = _listed([_from_to(*one) for one in coverage.ranges_where(any_of=[state])])
+            where = _listed(
+                [_from_to(*interval) for interval in coverage.ranges_where(any_of=[state])]
+            )
             notes.append(f"{what.format(counted(count, 'metric-window'))} ({where}).")
     return tuple(notes)
 

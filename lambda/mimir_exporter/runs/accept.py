@@ -46,13 +46,13 @@ def accept_gaps(context: RunContext, event: AcceptEvent) -> AcceptResult:
 
     checkpoint, gaps = context.store.update(record)
     accepted: list[dict[str, object]] = [
-        {"metrics": names, "ranges": [iso_range(*one) for one in ranges]}
+        {"metrics": names, "ranges": [iso_range(*interval) for interval in ranges]}
         for ranges, names in gaps.items()
     ]
     for ranges, names in gaps.items():
         log.GAP_ACCEPTED(
             metrics=list(names),
-            ranges=[iso_range(*one) for one in ranges],
+            ranges=[iso_range(*interval) for interval in ranges],
             by=event.by,
             reason=event.reason,
         )
@@ -69,8 +69,10 @@ def accept_gaps(context: RunContext, event: AcceptEvent) -> AcceptResult:
 
 def _gaps_within(checkpoint: Checkpoint, name: str, low: int, high: int) -> Intervals:
     failures = checkpoint.failures[checkpoint.failures_of(name)]
-    gaps = union((one.start, one.end) for one in failures if one.is_gap)
+    gaps = union((failure.start, failure.end) for failure in failures if failure.is_gap)
     # What no audit can confirm any more is complete by an operator's word only.
     progress = checkpoint.metrics[name]
-    doubts = intersect(((one.start, one.end) for one in progress.doubts), progress.unauditable)
+    doubts = intersect(
+        ((doubt.start, doubt.end) for doubt in progress.doubts), progress.unauditable
+    )
     return intersect(union(gaps, doubts), [(low, high)])

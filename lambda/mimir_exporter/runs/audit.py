@@ -109,7 +109,7 @@ def _audit_day(look: Look, pairs: Sequence[Pair], found: Findings) -> None:
     # A day that was exported just now, as by a backfill, costs two requests and not one for each: a
     # window of a day that was not may have been exported again just now.
     probes = [_read(context, pair) for pair in (min(pairs), random.choice(pairs))]  # noqa: S311
-    if not any(isinstance(one, QueryError) or _is_due(look, one) for one in probes):
+    if not any(isinstance(manifest, QueryError) or _is_due(look, manifest) for manifest in probes):
         return
     with ThreadPoolExecutor(READS) as pool:
         manifests = dict(
@@ -164,7 +164,7 @@ def _save(context: RunContext, found: Findings, due: Sequence[Pair]) -> None:
     context.exporter.totals.add_audit(
         len(found.audited), len(found.incomplete), len(found.unauditable)
     )
-    span = iso_range(min(one.start for one, _ in due), max(one.end for one, _ in due))
+    span = iso_range(min(window.start for window, _ in due), max(window.end for window, _ in due))
     log.WINDOWS_AUDITED(
         range=span,
         audited=len(found.audited),

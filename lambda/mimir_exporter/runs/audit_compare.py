@@ -83,7 +83,7 @@ class Look:
 def has_changed(context: RunContext, pair: Pair, manifest: Manifest) -> bool:
     """Whether the query is another one than at the export."""
     label = context.settings.cluster_label
-    queries = (one.promql(label) for one in context.catalog if one.name == pair[1])
+    queries = (metric.promql(label) for metric in context.catalog if metric.name == pair[1])
     return manifest.query not in queries
 
 

@@ -62,8 +62,8 @@ class Beginnings:
 
         Raises QueryError for samples outside of the window, and as Fetcher.fetch does.
         """
-        firsts = [one.first for one in amounts.values() if one.first is not None]
-        lasts = [one.last for one in amounts.values() if one.last is not None]
+        firsts = [amount.first for amount in amounts.values() if amount.first is not None]
+        lasts = [amount.last for amount in amounts.values() if amount.last is not None]
         if not firsts or not lasts:
             return None
         begins = min(firsts)
@@ -126,11 +126,14 @@ class Beginnings:
         self, checkpoint: Checkpoint, name: str, window: Window
     ) -> tuple[str, Window] | None:
         """The newest older window of which there are files, of this metric before any other."""
-        for names in ((name,), [one for one in self._catalog if one in checkpoint.metrics]):
+        for names in (
+            (name,),
+            [metric for metric in self._catalog if metric in checkpoint.metrics],
+        ):
             found = [
-                (ranges[-1][1], one)
-                for one in names
-                if (ranges := intersect(_with_files(checkpoint, one), [(0, window.start)]))
+                (ranges[-1][1], metric)
+                for metric in names
+                if (ranges := intersect(_with_files(checkpoint, metric), [(0, window.start)]))
             ]
             if found:
                 end, newest = max(found)

@@ -11,15 +11,15 @@ from .context import RunContext
 
 def log_changes(context: RunContext, checkpoint: Checkpoint) -> None:
     """One line for each changed setting that is not in force yet for what is there."""
-    for one in changes_of(checkpoint, context.now()):
+    for change in changes_of(checkpoint, context.now()):
         kind, until = LAYOUT_CHANGED, checkpoint.partition.since if checkpoint.partition else 0
-        if one.setting == "RETENTION_DAYS":
-            kind, until = RETENTION_LOWERED, first_kept(context.settings.retention_s, one.at)
+        if change.setting == "RETENTION_DAYS":
+            kind, until = RETENTION_LOWERED, first_kept(context.settings.retention_s, change.at)
         details = kind.details(
-            setting=one.setting,
-            before=one.before,
-            value=one.value,
-            at=iso(one.at),
+            setting=change.setting,
+            before=change.before,
+            value=change.value,
+            at=iso(change.at),
             until=iso(until),
             count=_stored_before(checkpoint, until),
         )

@@ -92,7 +92,7 @@ def look_for_damage(
         look.metric_windows = len(windows)
         noted = [window for window in windows if window.start in etags]
         read = pool.map(lambda window: _read(context, metric, window, look), noted)
-        manifests = [one for one in read if one is not None]
+        manifests = [manifest for manifest in read if manifest is not None]
         stored = _list(context, pool, manifests)
         for manifest in manifests:
             if _is_broken(context, source, manifest, stored, look):
@@ -141,13 +141,13 @@ def _is_broken(
     look: _Look,
 ) -> bool:
     broken = False
-    for one in manifest.files:
+    for file in manifest.files:
         look.count("files")
-        found = stored.get(one.key)
+        found = stored.get(file.key)
         if found is None:
-            look.count("missing", one.key)
-        elif found.size != one.size or found.etag != one.etag:
-            look.count("changed", one.key)
+            look.count("missing", file.key)
+        elif found.size != file.size or found.etag != file.etag:
+            look.count("changed", file.key)
         else:
             continue
         broken = True

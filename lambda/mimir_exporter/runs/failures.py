@@ -104,7 +104,8 @@ class FailureJudge:
         """It failed; `checkpoint` is as it was when the run planned."""
         self._failed.setdefault(name, set()).add(window)
         if any(
-            covers(one.exported, window.start, window.end) for one in checkpoint.metrics.values()
+            covers(progress.exported, window.start, window.end)
+            for progress in checkpoint.metrics.values()
         ):
             self._answered.add(window)
         if isinstance(error, RejectedError):
@@ -159,26 +160,26 @@ class FailureJudge:
             stopped = error
         if stopped is None and not self._succeeded and self._unproven:
             self._give_up()
-        for one in self._unproven:
-            _log(one, counted=False)
+        for unproven in self._unproven:
+            _log(unproven, counted=False)
             # Where the time ran out, the next run begins with something else.
             if stopped is not None:
-                self._progress.add_failure(replace(one.failure, counted=False))
+                self._progress.add_failure(replace(unproven.failure, counted=False))
         self._unproven.clear()
 
     def _give_up(self) -> NoReturn:
         """It is the endpoint, and none of these has failed."""
-        error = _explain([one.error for one in self._unproven if one.error])
-        forgotten = {id(one.failure) for one in self._unproven}
+        error = _explain([unproven.error for unproven in self._unproven if unproven.error])
+        forgotten = {id(unproven.failure) for unproven in self._unproven}
         failures = self._totals.failures
-        self._totals.failures = [one for one in failures if id(one) not in forgotten]
+        self._totals.failures = [failure for failure in failures if id(failure) not in forgotten]
         self._unproven.clear()
         raise error
 
     def _record_unproven(self) -> None:
-        for one in self._unproven:
-            _log(one, counted=True)
-            self._progress.add_failure(one.failure)
+        for unproven in self._unproven:
+            _log(unproven, counted=True)
+            self._progress.add_failure(unproven.failure)
         self._unproven.clear()
 
     def _is_answering(self, checkpoint: Checkpoint) -> bool:
@@ -186,13 +187,13 @@ class FailureJudge:
         if any(self._look.is_answered(self._catalog[name], window) for name, window in others):
             return True
         # The queries of all others may be at fault too, or there are none.
-        newest = max(one.failure.window for one in self._unproven)
+        newest = max(unproven.failure.window for unproven in self._unproven)
         return self._look.is_answered(None, newest)
 
     def _others(self, checkpoint: Checkpoint) -> Iterator[Pair]:
         """Metric-windows unlike those that failed: another metric, another window, best both."""
-        names = {one.failure.metric for one in self._unproven}
-        windows = {one.failure.window for one in self._unproven}
+        names = {unproven.failure.metric for unproven in self._unproven}
+        windows = {unproven.failure.window for unproven in self._unproven}
 
         def likeness(pair: Pair) -> int:
             return (pair[0] in names) + (pair[1] in windows)
@@ -218,7 +219,7 @@ class FailureJudge:
             names = self._plan.get(window, ())
             untried = [name for name in names if not self.has_failed(name)] or names
             yield from ((name, window) for name in untried[place : place + 1] or untried[:1])
-        yield from ((name, one) for one in failed for name in self._plan.get(one, ()))
+        yield from ((name, window) for window in failed for name in self._plan.get(window, ()))
 
 
 def _is_for_good(error: ExportError | None) -> bool:
@@ -235,7 +236,9 @@ def _attempts(checkpoint: Checkpoint, name: str, window: Window, least: int = 0)
 def _most_attempts(checkpoint: Checkpoint, name: str, error: ErrorDetails) -> int:
     """How often a metric failed in one window with this error."""
     failures = checkpoint.failures[checkpoint.failures_of(name)]
-    return max((one.attempts for one in failures if one.error.code == error.code), default=0)
+    return max(
+        (failure.attempts for failure in failures if failure.error.code == error.code), default=0
+    )
 
 
 def _explain(found: Sequence[ExportError]) -> StopRunError:
@@ -250,15 +253,15 @@ def _explain(found: Sequence[ExportError]) -> StopRunError:
     )
 
 
-def _log(one: _Unproven, *, counted: bool) -> None:
-    attempt = one.attempts if counted else one.attempts - 1
+def _log(unproven: _Unproven, *, counted: bool) -> None:
+    attempt = unproven.attempts if counted else unproven.attempts - 1
     gap = attempt >= GAP_ATTEMPTS
     log.METRIC_FAILED(
-        level="ERROR" if gap or _is_for_good(one.error) else "WARNING",
-        window=str(one.failure.window),
-        metric=one.failure.metric,
+        level="ERROR" if gap or _is_for_good(unproven.error) else "WARNING",
+        window=str(unproven.failure.window),
+        metric=unproven.failure.metric,
         attempt=attempt,
         gap=gap,
         retry="daily" if gap else "next_run",
-        error=one.failure.error,
+        error=unproven.failure.error,
     )

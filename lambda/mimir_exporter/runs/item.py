@@ -38,7 +38,9 @@ def backfill_window(context: RunContext, item: BackfillItem) -> ItemResult:
         stopped = error
         # Another invocation begins with what has not failed yet; without anything exported, and
         # nothing newly failed, it would not get any further.
-        known = (checkpoint.failure_of(one.metric, one.window) for one in totals.failures)
+        known = (
+            checkpoint.failure_of(failure.metric, failure.window) for failure in totals.failures
+        )
         stuck = not exporter.has_progressed and all(known)
         exporter.fail_slow(checkpoint)
     exporter.finish(checkpoint, stopped)

@@ -82,7 +82,7 @@ class Neighbours:
         def exported(at: Checkpoint) -> list[bool]:
             if metric.name not in at.metrics:  # the checkpoint was deleted: recording says so
                 return [False, False]
-            return [covers(at.stored(metric.name), one.start, one.end) for one in sides]
+            return [covers(at.stored(metric.name), side.start, side.end) for side in sides]
 
         known = exported(checkpoint)
 
@@ -128,7 +128,7 @@ class Neighbours:
 
 
 def _clusters(start: int, files: Iterable[ManifestFile]) -> Clusters:
-    return {one.cluster: one.first is None or one.first <= start for one in files}
+    return {file.cluster: file.first is None or file.first <= start for file in files}
 
 
 def _vanished(before: Clusters, here: Clusters, after: Clusters | None) -> tuple[str, ...]:

@@ -50,13 +50,17 @@ def _failed_last(
     failed: list[tuple[int, Window, tuple[str, ...]]] = []
     for window, names in plan:
         attempts = {
-            name: one.attempts for name in names if (one := checkpoint.failure_of(name, window))
+            name: failure.attempts
+            for name in names
+            if (failure := checkpoint.failure_of(name, window))
         }
         if len(attempts) < len(names):
             fresh.append((window, tuple(name for name in names if name not in attempts)))
         if attempts:
             failed.append((min(attempts.values()), window, tuple(attempts)))
-    return fresh + [(window, names) for _, window, names in sorted(failed, key=lambda one: one[0])]
+    return fresh + [
+        (window, names) for _, window, names in sorted(failed, key=lambda entry: entry[0])
+    ]
 
 
 def limit_plan(

@@ -55,16 +55,18 @@ class _Look:
 
     def record(self, checkpoint: Checkpoint) -> None:
         """Take the windows in, oldest first."""
-        for one in self.manifests:
+        for manifest in self.manifests:
             taken = note_exported(
-                *(checkpoint, one.metric, one.window), empty=not one.files, exported=one.exported
+                *(checkpoint, manifest.metric, manifest.window),
+                empty=not manifest.files,
+                exported=manifest.exported,
             )
-            if taken and one.layout is not None:
-                layout = one.layout
+            if taken and manifest.layout is not None:
+                layout = manifest.layout
                 partition = PartitionConfig(
                     layout.cluster_label, layout.cluster_name, layout.split_by_cluster
                 )
-                note_layout(checkpoint, partition, one.exported)
+                note_layout(checkpoint, partition, manifest.exported)
 
 
 def rebuild(context: RunContext, event: RebuildEvent) -> RebuildResult:
@@ -168,7 +170,7 @@ def _missing(context: RunContext, checkpoint: Checkpoint, end: int) -> dict[str,
         progress = checkpoint.metrics[name]
         newest = max((high for _, high in progress.exported), default=end)
         holes = subtract([(max(progress.since, kept_since), newest)], progress.exported)
-        if lacking := sum(count_windows(checkpoint.schedules, *one) for one in holes):
+        if lacking := sum(count_windows(checkpoint.schedules, *hole) for hole in holes):
             counts[name] = lacking
     return counts
 

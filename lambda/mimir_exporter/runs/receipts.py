@@ -102,7 +102,7 @@ def _write_day(
     """Write a day's receipt; None where it has no windows, and so no receipt."""
 
     def make(before: DayReceipt | None) -> DayReceipt | None:
-        known = {(one.metric, one.start): one for one in before.manifests} if before else {}
+        known = {(entry.metric, entry.start): entry for entry in before.manifests} if before else {}
         manifests = _manifests(context, checkpoint, day, known)
         if not manifests:
             return None
@@ -122,8 +122,8 @@ def _write_day(
     return ListedDay(
         *(day, key, etag, sha256(body).hexdigest(), receipt.finished, receipt.audited),
         manifests=len(receipt.manifests),
-        samples=add(one.samples for one in receipt.manifests),
-        source=add(one.source for one in receipt.manifests),
+        samples=add(entry.samples for entry in receipt.manifests),
+        source=add(entry.source for entry in receipt.manifests),
     )
 
 
@@ -183,11 +183,11 @@ def _manifests(
     with ThreadPoolExecutor(READS) as pool:
         entries = pool.map(look, context.manifests.of_day(day).items())
         return [
-            one
-            for one in entries
-            if one is not None
-            and one.metric in checkpoint.metrics
-            and covers(checkpoint.stored(one.metric), one.start, one.end)
+            entry
+            for entry in entries
+            if entry is not None
+            and entry.metric in checkpoint.metrics
+            and covers(checkpoint.stored(entry.metric), entry.start, entry.end)
         ]
 
 
@@ -202,7 +202,7 @@ def _write_month(
 
     def make(before: MonthReceipt | None) -> MonthReceipt | None:
         days = {**(before.days if before else {}), **written}
-        left = {day: one for day, one in days.items() if one is not None}
+        left = {day: listed_day for day, listed_day in days.items() if listed_day is not None}
         return _month(context, checkpoint, month, left) if left else None
 
     key = receipts.month_key(month)
@@ -213,7 +213,7 @@ def _month(
     context: RunContext, checkpoint: Checkpoint, month: str, days: Mapping[int, ListedDay]
 ) -> MonthReceipt:
     first, end = month_span(month)
-    since = [one.since for name in context.names if (one := checkpoint.metrics.get(name))]
+    since = [progress.since for name in context.names if (progress := checkpoint.metrics.get(name))]
     begin = max(first, max(since, default=first))
     complete = _covered(context, checkpoint, begin, end, audited=False)
     audited = _covered(context, checkpoint, begin, end, audited=True)
@@ -225,11 +225,11 @@ def _month(
         audited_until=audited if audited > begin else None,
         metrics=tuple(
             {
-                "metric": one.name,
-                "unit": one.unit,
-                "key": [label if name == "cluster" else name for name in one.key],
+                "metric": metric.name,
+                "unit": metric.unit,
+                "key": [label if name == "cluster" else name for name in metric.key],
             }
-            for one in context.catalog
+            for metric in context.catalog
         ),
         days=days,
     )

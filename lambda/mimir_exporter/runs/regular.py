@@ -129,7 +129,7 @@ def _export_cured(
     """Where an error of a metric is over, its other gaps do not wait for their daily try; the whole
     plan, and what stopped it before its end, if something did."""
     checkpoint = context.store.read()
-    failed = {(one.metric, one.window) for one in context.exporter.totals.failures}
+    failed = {(failure.metric, failure.window) for failure in context.exporter.totals.failures}
     again = [
         (window, left)
         for window, names in plan_run(context, checkpoint, scope, context.exporter.cured)
@@ -204,7 +204,7 @@ def _count_windows(plan: Plan) -> int:
 
 def _not_tried(context: RunContext, plan: Plan) -> list[Window]:
     """Windows, newest first, of which the run has not tried all that it would."""
-    failed = {(one.metric, one.window) for one in context.exporter.totals.failures}
+    failed = {(failure.metric, failure.window) for failure in context.exporter.totals.failures}
     return sorted(
         {
             window
@@ -261,7 +261,7 @@ def _conclude(
     wanted = list(wanted_windows(checkpoint, context.names, context.settings, now))
     summary.pending = len(wanted)
     summary.gaps = len(checkpoint.gaps())
-    summary.in_part = sum(len(one.in_part) for one in checkpoint.metrics.values())
+    summary.in_part = sum(len(progress.in_part) for progress in checkpoint.metrics.values())
     summary.lag_s = lag_s(checkpoint, context.names, now)
     in_scope = wanted if scope is None else list(limit_plan(scope, wanted))
     # A window whose reexport failed keeps its files from before and is not wanted any more, but it

@@ -81,10 +81,12 @@ def delete_listed(
     finished = True
     try:
         with ThreadPoolExecutor(FOLDERS) as pool:
-            for day in (one for one in context.manifests.days() if one < keep):
+            for day in context.manifests.days():
+                if day >= keep:
+                    continue
                 deadline.check()
                 names = list(context.manifests.of_day(day))
-                list(pool.map(lambda one: _clear_listed(context, one, deadline, gone), names))
+                list(pool.map(lambda pair: _clear_listed(context, pair, deadline, gone), names))
     except OutOfTimeError:
         finished = False
     finally:

@@ -187,12 +187,12 @@ def _invalid(name: str, source: str, problem: str, expected: str) -> Exception:
     return INVALID_CREDENTIALS(name=name, source=source, problem=problem, expected=expected)
 
 
-def _pair(given: Mapping[str, str], one: str, other: str, source: str) -> bool:
+def _pair(given: Mapping[str, str], first: str, other: str, source: str) -> bool:
     """Whether both are given. Raises SettingsError where just one is."""
-    for name, missing in ((one, other), (other, one)):
+    for name, missing in ((first, other), (other, first)):
         if given[name] and not given[missing]:
             raise INCOMPLETE_CREDENTIALS(source=source, given=name, missing=missing)
-    return bool(given[one])
+    return bool(given[first])
 
 
 def _check_characters(name: str, value: str, source: str) -> None:
@@ -234,7 +234,7 @@ def _oauth2(given: Mapping[str, str], source: str) -> OAuth2 | None:
     for name in needed:
         if not given[name]:
             raise INCOMPLETE_CREDENTIALS(
-                source=source, given=next(one for one in OAUTH2 if given[one]), missing=name
+                source=source, given=next(known for known in OAUTH2 if given[known]), missing=name
             )
     url = urlsplit(given[TOKEN_URL])
     if url.scheme not in ("http", "https") or not url.hostname or url.username or url.fragment:

@@ -88,7 +88,7 @@ def setting(
 
 def rows_of(table: type[Any]) -> dict[str, Row]:
     """The rows of a table by name, in its order."""
-    rows = (one.metadata["row"] for one in fields(table) if "row" in one.metadata)
+    rows = (declared.metadata["row"] for declared in fields(table) if "row" in declared.metadata)
     return {row.name: row for row in rows}
 
 
@@ -98,10 +98,10 @@ def read_table(table: type[T], text_of: Callable[[Row], str], *, deployment: boo
     Raises SettingsError, one sentence that names the setting, the value and what is expected.
     """
     values: dict[str, object] = {}
-    for one in fields(cast("Any", table)):
-        row = cast("Row", one.metadata["row"])
+    for declared in fields(cast("Any", table)):
+        row = cast("Row", declared.metadata["row"])
         text = text_of(row) or (row.deployed if deployment else row.default)
         if text is None:
             raise SETTING_REQUIRED(name=row.spelling, meaning=row.meaning)
-        values[one.name] = parse(row.spelling, row.parser, text) if text else row.absent
+        values[declared.name] = parse(row.spelling, row.parser, text) if text else row.absent
     return table(**values)

@@ -129,7 +129,7 @@ class Mimir:
     def count_by(self, label: str, promql: str, moment: int) -> dict[str, int]:
         """How many series `promql` has by the values of a label; "" has those without it."""
         found = self.query(f"count by ({label_in_promql(label)})({promql})", moment)
-        return {one["metric"].get(label, ""): int(float(one["value"][1])) for one in found}
+        return {series["metric"].get(label, ""): int(float(series["value"][1])) for series in found}
 
     def label_names(self, start: int, end: int, selector: str | None = None) -> list[str]:
         """The labels of all series between two moments (unix seconds), or of those selected."""
@@ -224,8 +224,12 @@ def _label_in_path(label: str) -> str:
     if "/" not in label:
         return quote(label, safe="")
     return "U__" + "".join(
-        "__" if one == "_" else one if one.isascii() and one.isalnum() else f"_{ord(one):x}_"
-        for one in label
+        "__"
+        if letter == "_"
+        else letter
+        if letter.isascii() and letter.isalnum()
+        else f"_{ord(letter):x}_"
+        for letter in label
     )
 
 

@@ -81,10 +81,17 @@ class RawCounter:
         """
         for run in _evenly_spaced(windows):
             counts = self._wanted(metrics, run[0])
-            found = self._count(counts, [one.last for one in run], self._ask_over)
+            found = self._count(counts, [window.last for window in run], self._ask_over)
             for window in run:
-                by_metric = {one.name: self._of(one, window, found) for one in metrics}
-                yield window, {name: one for name, one in by_metric.items() if one is not None}
+                by_metric = {metric.name: self._of(metric, window, found) for metric in metrics}
+                yield (
+                    window,
+                    {
+                        name: by_selector
+                        for name, by_selector in by_metric.items()
+                        if by_selector is not None
+                    },
+                )
 
     def count_answers(self, promql: str, window: Window) -> Counts:
         """The samples of a query's own answer by cluster: as costly as the query itself. For what
@@ -142,7 +149,7 @@ class RawCounter:
 
     def _ask_now(self, counts: Sequence[_Count], moments: Sequence[int]) -> "_Found":
         (moment,) = moments
-        found: _Found = {(one, moment): {} for one in counts}
+        found: _Found = {(count, moment): {} for count in counts}
         for series in self._mimir.query(self._promql(counts), moment):
             self._take(found, counts, series["metric"], [series["value"]])
         return found
@@ -150,7 +157,7 @@ class RawCounter:
     def _ask_over(self, counts: Sequence[_Count], moments: Sequence[int]) -> "_Found":
         self._mimir.wait_for_turn()
         step_s = moments[1] - moments[0] if len(moments) > 1 else 60
-        found: _Found = {(one, moment): {} for one in counts for moment in moments}
+        found: _Found = {(count, moment): {} for count in counts for moment in moments}
         promql = self._promql(counts)
         for series in self._mimir.query_points(promql, moments[0], moments[-1], step_s):
             self._take(found, counts, series["metric"], series["values"])
@@ -159,13 +166,14 @@ class RawCounter:
     def _promql(self, counts: Sequence[_Count]) -> str:
         label = label_in_promql(self._label)
         sums = [
-            f"sum by ({label})(count_over_time({one.selector}[{one.range_s}s]))" for one in counts
+            f"sum by ({label})(count_over_time({count.selector}[{count.range_s}s]))"
+            for count in counts
         ]
         if len(sums) == 1:
             return sums[0]
         return " or ".join(
-            f'label_replace({one}, "{_WHICH}", "{number}", "", "")'
-            for number, one in enumerate(sums)
+            f'label_replace({each_sum}, "{_WHICH}", "{number}", "", "")'
+            for number, each_sum in enumerate(sums)
         )
 
     def _take(
@@ -199,12 +207,12 @@ def _packed(counts: Sequence[_Count], most: int) -> Iterator[list[_Count]]:
     """As many to a query as it has room for."""
     part: list[_Count] = []
     size = 0
-    for one in counts:
-        if part and (len(part) >= most or size + len(one.selector) > QUERY_BYTES):
+    for count in counts:
+        if part and (len(part) >= most or size + len(count.selector) > QUERY_BYTES):
             yield part
             part, size = [], 0
-        part.append(one)
-        size += len(one.selector) + 100
+        part.append(count)
+        size += len(count.selector) + 100
     if part:
         yield part
 

@@ -59,8 +59,12 @@ class SeriesLook:
         """Whether the server has anything at a moment (unix seconds) of what these metrics are made
         of. Raises as `has_series` does."""
         label = self._settings.cluster_label
-        reads = [one for each in metrics for one in each.selectors(label) or (each.promql(label),)]
-        asked = _packed(f"group({one})" for one in dict.fromkeys(reads))
+        reads = [
+            selector
+            for each in metrics
+            for selector in each.selectors(label) or (each.promql(label),)
+        ]
+        asked = _packed(f"group({selector})" for selector in dict.fromkeys(reads))
         return any(self._finds(" or ".join(queries), moment) for queries in asked)
 
     def _finds(self, promql: str, moment: int) -> bool:
@@ -104,10 +108,10 @@ class SeriesLook:
 def _packed(queries: Iterable[str]) -> Iterator[list[str]]:
     """As many at once as QUERY_BYTES has room for."""
     part: list[str] = []
-    for one in queries:
-        if part and sum(map(len, part)) + len(one) > QUERY_BYTES:
+    for query in queries:
+        if part and sum(map(len, part)) + len(query) > QUERY_BYTES:
             yield part
             part = []
-        part.append(one)
+        part.append(query)
     if part:
         yield part

@@ -155,9 +155,9 @@ def complements(names: Collection[str], label: str, limit: int) -> list[ClusterS
         if _sent_bytes(whole, label) <= limit or len(whole.names) < 2:
             found.append(whole)
             continue
-        for one in _by_prefix(whole, label, limit):
-            too_long = _sent_bytes(one, label) > limit and not one.outside
-            (waiting if too_long else found).append(one)
+        for chunk in _by_prefix(whole, label, limit):
+            too_long = _sent_bytes(chunk, label) > limit and not chunk.outside
+            (waiting if too_long else found).append(chunk)
     return found
 
 

@@ -172,7 +172,7 @@ def _merge(plain: str, secret: str) -> str:
         both = (json.loads(plain or "{}"), json.loads(secret or "{}"))
     except (ValueError, RecursionError):
         return secret
-    if not all(isinstance(one, dict) for one in both):
+    if not all(isinstance(value, dict) for value in both):
         return secret
     merged = {**both[0], **both[1]}
     return json.dumps(merged) if merged else ""

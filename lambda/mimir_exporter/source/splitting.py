@@ -172,32 +172,36 @@ class PartSplitter:
         retry = partial(self._retry, stats=job.stats)
         names = self._clusters.of_window(job.metric, job.window, rest, retry)
         found = complements(names, label, self._matcher_bytes(job))
-        most = max(len(one.names) for one in found)
+        most = max(len(clusters.names) for clusters in found)
         if not most:
             return []
         known.by_cluster = True
         known.clusters = known.clusters or (most if len(found) > 1 else (most + 1) // 2)
-        sets = [chunk for one in found for chunk in one.chunks(known.clusters)]
+        sets = [chunk for clusters in found for chunk in clusters.chunks(known.clusters)]
         if job.unclear and not job.is_size:
-            return self._probe(job, rest, sets) + [replace(rest, clusters=one) for one in found]
+            return self._probe(job, rest, sets) + [
+                replace(rest, clusters=clusters) for clusters in found
+            ]
         span_s = job.span_s(known.cluster_steps) if known.clusters == 1 else 0
         return [
             piece
-            for one in (*sets, *found)
-            for piece in replace(rest, clusters=one).pieces(
-                0 if one.is_complement else span_s, job.window.step_s
+            for clusters in (*sets, *found)
+            for piece in replace(rest, clusters=clusters).pieces(
+                0 if clusters.is_complement else span_s, job.window.step_s
             )
         ]
 
     def _probe(self, job: Job, rest: Part, sets: list[ClusterSet]) -> list[Part]:
         """The sets, but of the first one the smallest part that there is."""
         first, *others = sets
-        one, more = ClusterSet(first.names[:1]), ClusterSet(first.names[1:])
+        smallest, more = ClusterSet(first.names[:1]), ClusterSet(first.names[1:])
         after = rest.first + job.window.step_s
-        parts = [replace(rest, last=rest.first, clusters=one)]
+        parts = [replace(rest, last=rest.first, clusters=smallest)]
         if after <= rest.last:
-            parts.append(replace(rest, first=after, clusters=one))
-        return parts + [replace(rest, clusters=one) for one in (more, *others) if one.names]
+            parts.append(replace(rest, first=after, clusters=smallest))
+        return parts + [
+            replace(rest, clusters=clusters) for clusters in (more, *others) if clusters.names
+        ]
 
     def _refine(self, job: Job, part: Part) -> list[Part]:
         """Sets of clusters that the list had lacked, and what then remains of a complement."""
@@ -212,7 +216,7 @@ class PartSplitter:
             return []
         half = (len(fitting.names) + 1) // 2
         sets = fitting.chunks(min(job.known.clusters or half, half))
-        return [replace(part, clusters=one) for one in (*sets, rest)]
+        return [replace(part, clusters=clusters) for clusters in (*sets, rest)]
 
     def _matcher_bytes(self, job: Job) -> int:
         query = job.metric.promql(self._label)

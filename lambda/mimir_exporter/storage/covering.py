@@ -29,19 +29,21 @@ def uncovered(
     none. A file whose samples lie off the grid of `window`, because the source had moved its start,
     may have one step more than an answer that is on it.
     """
-    least = {one: one if window is None else _on_grid(one, window) for one in files}
+    least = {file: file if window is None else _on_grid(file, window) for file in files}
     if by_cluster:
-        return [one for one in least if _is_less(answer.get(one.key), least[one], one in excused)]
+        return [
+            file for file in least if _is_less(answer.get(file.key), least[file], file in excused)
+        ]
     whole = Amount(
         0,
-        sum(one.samples for one in answer.values()),
-        min((one.first for one in answer.values() if one.first is not None), default=None),
-        max((one.last for one in answer.values() if one.last is not None), default=None),
+        sum(amount.samples for amount in answer.values()),
+        min((amount.first for amount in answer.values() if amount.first is not None), default=None),
+        max((amount.last for amount in answer.values() if amount.last is not None), default=None),
     )
-    samples = sum(one.samples for one in least.values())
+    samples = sum(file.samples for file in least.values())
     first, last = first_of(least.values()), last_of(least.values())
     sums = ManifestFile("", "", 0, samples, first, last, 0, "")
-    is_less = bool(least) and _is_less(whole, sums, all(one in excused for one in least))
+    is_less = bool(least) and _is_less(whole, sums, all(file in excused for file in least))
     return list(least) if is_less else []
 
 

@@ -149,10 +149,10 @@ class FastBucket:
             folders = sorted((f"{name}/" for name in found["common_prefixes"]), key=str.encode)
             keys = {
                 # The object that some tools write for the folder itself has lost its slash.
-                prefix if one["path"] + "/" == prefix else one["path"]: ListedKey(
-                    one["size"], one["e_tag"] or ""
+                prefix if stored["path"] + "/" == prefix else stored["path"]: ListedKey(
+                    stored["size"], stored["e_tag"] or ""
                 )
-                for one in found["objects"]
+                for stored in found["objects"]
             }
         except _FAILURES:
             return self._by_boto3().list(prefix)

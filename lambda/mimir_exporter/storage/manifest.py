@@ -99,12 +99,12 @@ class Manifest:
 
     @property
     def samples(self) -> int:
-        return sum(one.samples for one in self.files)
+        return sum(file.samples for file in self.files)
 
     @property
     def etags(self) -> dict[str, str]:
         """The files' ETags by key."""
-        return {one.key: one.etag for one in self.files}
+        return {file.key: file.etag for file in self.files}
 
 
 class ManifestStore:
@@ -187,16 +187,16 @@ def dump(manifest: Manifest) -> bytes:
         "samples": manifest.samples,
         "files": [
             {
-                "cluster": one.cluster,
-                "key": one.key,
-                "series": one.series,
-                "samples": one.samples,
-                "first": one.first,
-                "last": one.last,
-                "bytes": one.size,
-                "etag": one.etag,
+                "cluster": file.cluster,
+                "key": file.key,
+                "series": file.series,
+                "samples": file.samples,
+                "first": file.first,
+                "last": file.last,
+                "bytes": file.size,
+                "etag": file.etag,
             }
-            for one in manifest.files
+            for file in manifest.files
         ],
         "source_samples": None
         if raw is None
@@ -244,42 +244,52 @@ def _from_document(document: Mapping[str, Any]) -> Manifest:
             str(layout["cluster_name"]),
             bool(layout["split_by_cluster"]),
         ),
-        files=tuple(_load_file(one) for one in document["files"]),
+        files=tuple(_load_file(entry) for entry in document["files"]),
         raw=None
         if raw is None
         else {
-            str(one["selector"]): {str(n["cluster"]): int(n["samples"]) for n in one["clusters"]}
-            for one in raw
+            str(entry["selector"]): {
+                str(n["cluster"]): int(n["samples"]) for n in entry["clusters"]
+            }
+            for entry in raw
         },
-        superseded={str(one["key"]): str(one["etag"]) for one in document["superseded"]},
+        superseded={str(entry["key"]): str(entry["etag"]) for entry in document["superseded"]},
         rises=int(document["rises"]),
         begins=None if (begins := document.get("in_part_from")) is None else int(begins),
     )
 
 
-def _load_file(one: Mapping[str, Any]) -> ManifestFile:
+def _load_file(entry: Mapping[str, Any]) -> ManifestFile:
     return ManifestFile(
-        cluster=str(one["cluster"]),
-        key=str(one["key"]),
-        series=int(one["series"]),
-        samples=int(one["samples"]),
-        first=one["first"],
-        last=one["last"],
-        size=int(one["bytes"]),
-        etag=str(one["etag"]),
+        cluster=str(entry["cluster"]),
+        key=str(entry["key"]),
+        series=int(entry["series"]),
+        samples=int(entry["samples"]),
+        first=entry["first"],
+        last=entry["last"],
+        size=int(entry["bytes"]),
+        etag=str(entry["etag"]),
     )
 
 
 def first_of(files: Iterable[ManifestFile]) -> float | None:
     """The first sample of all files; None where it is not known of one."""
-    found = [one.first for one in files]
-    return None if None in found else min((one for one in found if one is not None), default=None)
+    found = [file.first for file in files]
+    return (
+        None
+        if None in found
+        else min((moment for moment in found if moment is not None), default=None)
+    )
 
 
 def last_of(files: Iterable[ManifestFile]) -> float | None:
     """The last sample of all files; None where it is not known of one."""
-    found = [one.last for one in files]
-    return None if None in found else max((one for one in found if one is not None), default=None)
+    found = [file.last for file in files]
+    return (
+        None
+        if None in found
+        else max((moment for moment in found if moment is not None), default=None)
+    )
 
 
 def _midnight(day: str) -> int | None:

@@ -155,7 +155,7 @@ def listed(manifest: Manifest, key: str, etag: str, sha256: str) -> ListedManife
     source: Samples | None = None
     if manifest.raw is not None:
         home = manifest.layout.cluster_name if manifest.layout else ""
-        counts = (one for by_cluster in manifest.raw.values() for one in by_cluster.items())
+        counts = (count for by_cluster in manifest.raw.values() for count in by_cluster.items())
         source = add({cluster or home: count} for cluster, count in counts)
     return ListedManifest(
         *(manifest.metric, manifest.start, manifest.end, key, etag, sha256, manifest.revision),
@@ -169,8 +169,8 @@ def listed(manifest: Manifest, key: str, etag: str, sha256: str) -> ListedManife
 def add(counts: Iterable[Samples | None]) -> dict[str, int]:
     """Sums by cluster."""
     sums: dict[str, int] = {}
-    for one in counts:
-        for cluster, count in (one or {}).items():
+    for samples in counts:
+        for cluster, count in (samples or {}).items():
             sums[cluster] = sums.get(cluster, 0) + count
     return sums
 
@@ -178,7 +178,7 @@ def add(counts: Iterable[Samples | None]) -> dict[str, int]:
 def dump_day(receipt: DayReceipt) -> bytes:
     """The document: the same bytes for the same receipt."""
     clusters = _clusters(
-        one for entry in receipt.manifests for one in (entry.samples, entry.source)
+        samples for entry in receipt.manifests for samples in (entry.samples, entry.source)
     )
     return _pack(
         {
@@ -188,21 +188,23 @@ def dump_day(receipt: DayReceipt) -> bytes:
             "clusters": clusters,
             "manifests": [
                 {
-                    "metric": one.metric,
-                    "start": one.start,
-                    "end": one.end,
-                    "key": one.key,
-                    "etag": one.etag,
-                    "sha256": one.sha256,
-                    "revision": one.revision,
-                    "files": one.files,
-                    "bytes": one.size,
-                    "samples": [one.samples.get(name, 0) for name in clusters],
+                    "metric": manifest.metric,
+                    "start": manifest.start,
+                    "end": manifest.end,
+                    "key": manifest.key,
+                    "etag": manifest.etag,
+                    "sha256": manifest.sha256,
+                    "revision": manifest.revision,
+                    "files": manifest.files,
+                    "bytes": manifest.size,
+                    "samples": [manifest.samples.get(name, 0) for name in clusters],
                     "source_samples": None
-                    if one.source is None
-                    else [one.source.get(name, 0) for name in clusters],
+                    if manifest.source is None
+                    else [manifest.source.get(name, 0) for name in clusters],
                 }
-                for one in sorted(receipt.manifests, key=lambda one: (one.start, one.metric))
+                for manifest in sorted(
+                    receipt.manifests, key=lambda manifest: (manifest.start, manifest.metric)
+                )
             ],
         }
     )
@@ -211,7 +213,7 @@ def dump_day(receipt: DayReceipt) -> bytes:
 def dump_month(receipt: MonthReceipt) -> bytes:
     """As `dump_day`."""
     days = [receipt.days[day] for day in sorted(receipt.days)]
-    clusters = _clusters(one for day in days for one in (day.samples, day.source))
+    clusters = _clusters(samples for day in days for samples in (day.samples, day.source))
     return _pack(
         {
             "month": f"{receipt.month[:4]}-{receipt.month[4:]}",
@@ -222,17 +224,17 @@ def dump_month(receipt: MonthReceipt) -> bytes:
             "clusters": clusters,
             "days": [
                 {
-                    "day": iso(one.day)[:10],
-                    "key": one.key,
-                    "etag": one.etag,
-                    "sha256": one.sha256,
-                    "finished": one.finished,
-                    "audited": one.audited,
-                    "manifests": one.manifests,
-                    "samples": [one.samples.get(name, 0) for name in clusters],
-                    "source_samples": [one.source.get(name, 0) for name in clusters],
+                    "day": iso(day.day)[:10],
+                    "key": day.key,
+                    "etag": day.etag,
+                    "sha256": day.sha256,
+                    "finished": day.finished,
+                    "audited": day.audited,
+                    "manifests": day.manifests,
+                    "samples": [day.samples.get(name, 0) for name in clusters],
+                    "source_samples": [day.source.get(name, 0) for name in clusters],
                 }
-                for one in days
+                for day in days
             ],
         }
     )
@@ -245,15 +247,15 @@ def load_day(body: bytes, where: str) -> DayReceipt:
         clusters = [str(name) for name in document["clusters"]]
         manifests = tuple(
             ListedManifest(
-                *(str(one["metric"]), int(one["start"]), int(one["end"]), str(one["key"])),
-                *(str(one["etag"]), str(one["sha256"]), int(one["revision"])),
-                *(int(one["files"]), int(one["bytes"])),
-                samples=_by_cluster(clusters, one["samples"]),
+                *(str(entry["metric"]), int(entry["start"]), int(entry["end"]), str(entry["key"])),
+                *(str(entry["etag"]), str(entry["sha256"]), int(entry["revision"])),
+                *(int(entry["files"]), int(entry["bytes"])),
+                samples=_by_cluster(clusters, entry["samples"]),
                 source=None
-                if one["source_samples"] is None
-                else _by_cluster(clusters, one["source_samples"]),
+                if entry["source_samples"] is None
+                else _by_cluster(clusters, entry["source_samples"]),
             )
-            for one in document["manifests"]
+            for entry in document["manifests"]
         )
         flags = (bool(document["finished"]), bool(document["audited"]))
         return DayReceipt(_day(document["day"]), *flags, manifests)
@@ -268,12 +270,12 @@ def load_month(body: bytes, where: str) -> MonthReceipt:
         clusters = [str(name) for name in document["clusters"]]
         days = [
             ListedDay(
-                *(_day(one["day"]), str(one["key"]), str(one["etag"]), str(one["sha256"])),
-                *(bool(one["finished"]), bool(one["audited"]), int(one["manifests"])),
-                samples=_by_cluster(clusters, one["samples"]),
-                source=_by_cluster(clusters, one["source_samples"]),
+                *(_day(entry["day"]), str(entry["key"]), str(entry["etag"]), str(entry["sha256"])),
+                *(bool(entry["finished"]), bool(entry["audited"]), int(entry["manifests"])),
+                samples=_by_cluster(clusters, entry["samples"]),
+                source=_by_cluster(clusters, entry["source_samples"]),
             )
-            for one in document["days"]
+            for entry in document["days"]
         ]
 
         def moment(name: str) -> int | None:
@@ -285,14 +287,14 @@ def load_month(body: bytes, where: str) -> MonthReceipt:
             complete_until=moment("complete_until"),
             audited_until=moment("audited_until"),
             metrics=tuple(document["metrics"]),
-            days={one.day: one for one in days},
+            days={day.day: day for day in days},
         )
     except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise RECEIPT_UNREADABLE(where=where, cause=type(error).__name__) from error
 
 
 def _clusters(counts: Iterable[Samples | None]) -> list[str]:
-    return sorted({name for one in counts if one for name in one})
+    return sorted({name for samples in counts if samples for name in samples})
 
 
 def _by_cluster(clusters: list[str], counts: Iterable[Any]) -> dict[str, int]:

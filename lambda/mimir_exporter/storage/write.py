@@ -60,8 +60,8 @@ class _Attempt:
 
     def correct(self, files: Iterable[ManifestFile]) -> dict[str, ManifestFile]:
         """The files as they are, by key."""
-        known = {one.key: one for one in files} | self.seen
-        return {key: one for key, one in known.items() if one is not None}
+        known = {file.key: file for file in files} | self.seen
+        return {key: file for key, file in known.items() if file is not None}
 
 
 @dataclass(frozen=True)
@@ -123,14 +123,16 @@ class Writer:
             if more and not (old.is_listed and before.by_cluster):
                 return self._keep(export, before, more)
             # What was listed may never have been whole: what it lacks comes to it.
-            kept = {one.key: one for one in more}
+            kept = {file.key: file for file in more}
         before = replace(before, etag=self._begin(before, keys.keys()))
         shrinking = {
             key
             for key in before.files.keys() & keys.keys() - kept.keys()
             if amounts[key].samples < before.files[key].samples
         }
-        gone = {one.key: one.etag for one in before.files.values() if one.key not in {*keys, *kept}}
+        gone = {
+            file.key: file.etag for file in before.files.values() if file.key not in {*keys, *kept}
+        }
         if shrinking or gone:
             export.unmark()
         groups = (
@@ -151,7 +153,7 @@ class Writer:
             removed=self._delete(gone, manifest),
             bytes=sum(file.size for file in written),
             by_cluster={file.cluster: file.size for file in written},
-            lost=[one.cluster for one in kept.values()],
+            lost=[file.cluster for file in kept.values()],
             empty=not files,
             changed=0 < old.revision < manifest.revision,
             revision=manifest.revision,
@@ -218,7 +220,7 @@ class Writer:
             self._swap(old, before.etag)
         return WriteStats(
             kept=len(before.files),
-            lost=[one.cluster for one in more],
+            lost=[file.cluster for file in more],
             empty=not before.files,
             revision=old.revision,
             begins=old.begins,
@@ -253,7 +255,7 @@ class Writer:
     ) -> list[ManifestFile]:
         """Write the files of these clusters. Raises _ChangedError after all of them where some
         were not as they should have been."""
-        known = {key: one.etag for key, one in before.files.items()}
+        known = {key: file.etag for key, file in before.files.items()}
         written = self._uploader.upload(
             export, spool.files(clusters), known, before.manifest.superseded.keys()
         )

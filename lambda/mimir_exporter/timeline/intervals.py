@@ -11,7 +11,7 @@ Intervals = tuple[Interval, ...]
 def union(*sets: Iterable[Interval]) -> Intervals:
     """All that is in any of `sets`; touching intervals become one, empty ones vanish."""
     merged: list[Interval] = []
-    for start, end in sorted(interval for one in sets for interval in one):
+    for start, end in sorted(interval for intervals in sets for interval in intervals):
         if start >= end:
             continue
         if merged and start <= merged[-1][1]:
@@ -40,10 +40,10 @@ def subtract(whole: Iterable[Interval], *others: Iterable[Interval]) -> Interval
     return tuple(left)
 
 
-def intersect(one: Iterable[Interval], other: Iterable[Interval]) -> Intervals:
+def intersect(first: Iterable[Interval], other: Iterable[Interval]) -> Intervals:
     """What is in both."""
-    one = union(one)
-    return subtract(one, subtract(one, other))
+    first = union(first)
+    return subtract(first, subtract(first, other))
 
 
 def covers(intervals: Sequence[Interval], start: int, end: int) -> bool:

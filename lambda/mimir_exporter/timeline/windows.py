@@ -62,7 +62,9 @@ def window_at(schedules: Sequence[WindowSchedule], moment: int) -> Window:
     `schedules` are in the order of their `since`, the first's being 0. Each begins where a window
     of the one before ends: see adopt_schedule.
     """
-    schedule = schedules[max(bisect_right([one.since for one in schedules], moment) - 1, 0)]
+    schedule = schedules[
+        max(bisect_right([schedule.since for schedule in schedules], moment) - 1, 0)
+    ]
     midnight = moment - moment % DAY_S
     start = midnight + (moment - midnight) // schedule.width_s * schedule.width_s
     end = min(start + schedule.width_s, midnight + DAY_S)
@@ -103,7 +105,7 @@ def adopt_schedule(
     window starts on a multiple of its step, and none is shorter than its neighbours but before
     midnight, where all schedules begin anew.
     """
-    begun = tuple(one for one in schedules if one.since <= now)
+    begun = tuple(schedule for schedule in schedules if schedule.since <= now)
     if not begun:
         return (WindowSchedule(0, width_s, step_s),)
     if (begun[-1].width_s, begun[-1].step_s) == (width_s, step_s):

@@ -9,7 +9,7 @@ from constructs import Construct
 from .nag import accept
 
 
-class LoginSecret(Construct):
+class CredentialsSecret(Construct):
     """An existing secret, or one made here: a JSON object without any key yet."""
 
     def __init__(
@@ -46,8 +46,9 @@ class LoginSecret(Construct):
         accept(
             secret,
             "AwsSolutions-SMG4",
-            "The login is issued by Mimir or the proxy before it, which the stack cannot ask for a "
-            "new one. Whoever rotates it there writes it here; the function reads it again.",
+            "The credentials are issued by Mimir or the proxy before it, which the stack cannot "
+            "ask for new ones. Whoever rotates them there writes them here, and the function reads "
+            "them again.",
         )
         return secret
 
