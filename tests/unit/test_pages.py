@@ -13,7 +13,7 @@ from release import sections
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = sorted([PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")])
 # By programs, which know nothing of other pages.
-MADE = ("cost", "performance", "shipped")
+MADE = ("cost", "performance")
 
 
 def anchor(heading: str) -> str:
