@@ -63,6 +63,7 @@ def _settle(one: Unsteady, *, forgets: bool) -> None:
     one.catch_up(all_of_it=True)
     one.note()
     one.repair()
+    one.ask_for_what_was_forgotten()
     one.function.clock.advance(AUDIT_AFTER_S)
     for _ in range(SETTLING_RUNS):
         one.run()

@@ -157,6 +157,14 @@ class Unsteady:
     def repair(self) -> None:
         self._kill(self._event("repair"))
 
+    def ask_for_what_was_forgotten(self) -> None:
+        """As an operator does once the source has it after all: nothing else tries it again."""
+        for start, found in self.states().items():
+            if "nothing_left" in found:
+                event = {"action": "reexport", "start": iso(start), "end": iso(start + HOUR_S)}
+                self.let_live(event)
+                self.injected["forgotten window that came back"] += 1
+
     def run(self) -> None:
         self._kill({})
 
