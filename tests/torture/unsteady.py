@@ -120,10 +120,14 @@ class Unsteady:
     # The bucket
 
     def lose_file(self) -> None:
-        """A file, or a manifest, is deleted or overwritten by another."""
-        keys = sorted(self.function.file_keys())
-        if self.chance.random() < 0.2:
-            keys = sorted(self._manifest_keys())
+        """A file that a manifest lists, or a manifest, is deleted or overwritten by another.
+
+        What no manifest lists is no part of the export, and by another's hand no business of it.
+        """
+        keys = sorted(self._manifest_keys())
+        if self.chance.random() < 0.8:
+            listed = {file["key"] for key in keys for file in self._manifest(key)["files"]}
+            keys = sorted(listed & self.function.file_keys().keys())
         if not keys:
             return
         key = self.chance.choice(keys)
