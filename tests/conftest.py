@@ -29,7 +29,7 @@ os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "MimirExporter")
 # that the tests start and stop by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# The same examples in every run, however busy the machine is: a failure is no news of another day.
+# The same examples in every run, however busy the machine is, so that a failure can be repeated.
 # What looks for news is tests/torture.
 settings.register_profile(
     "steady",

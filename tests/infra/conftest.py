@@ -19,7 +19,7 @@ from aws_cdk.assertions import Template
 from infra.deployment.read import read_deployment
 from infra.package import Package
 from infra.stack import ExporterStack
-from tests.infra.given import context, flags
+from tests.infra.base_settings import context, flags
 
 MakeStack = Callable[..., ExporterStack]
 Synthesize = Callable[..., Template]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra import ROOT
-from tests.infra.given import context
+from tests.infra.base_settings import context
 
 
 def start(folder: Path, **settings: object) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,7 @@ from infra.deployment.read import Deployment, read_deployment
 from infra.deployment.shipped_files import CATALOG_FILE, files_beside
 from infra.errors import DeploymentError
 from mimir_exporter.catalog.tables import SETS
-from tests.infra.given import context
+from tests.infra.base_settings import context
 
 OWN = 'extends = "default"\nwithout = ["pod_labels"]\n'
 

@@ -10,7 +10,7 @@ from infra.errors import DeploymentError
 from infra.package import Source, build_package
 from localcloud.certificates import Certificate, make_authority
 from tests.conftest import NeedProgram
-from tests.infra.given import context
+from tests.infra.base_settings import context
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from infra.deployment.read import read_deployment
 from infra.deployment.table import PASSED_ON
 from infra.errors import DeploymentError
 from mimir_exporter.settings.credentials import NAMES, TENANT, USERNAME
-from tests.infra.given import context
+from tests.infra.base_settings import context
 
 KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/1"
 SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:mimir-AbCdEf"

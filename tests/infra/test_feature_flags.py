@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from aws_cdk import App, CfnResource, Stack
 
-from tests.infra.given import flags
+from tests.infra.base_settings import flags
 
 # Set otherwise than the CDK recommends, each with its reason.
 OTHERWISE = {

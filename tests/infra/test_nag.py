@@ -7,8 +7,8 @@ from aws_cdk import App, Validations
 from aws_cdk import aws_iam as iam
 from cdk_nag import AwsSolutionsChecks
 
+from tests.infra.base_settings import flags
 from tests.infra.conftest import MakeStack
-from tests.infra.given import flags
 from tests.infra.variants import VARIANTS
 
 

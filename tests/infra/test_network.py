@@ -73,12 +73,12 @@ def egress(template: Template) -> list[tuple[str, str, int]]:
     ]
 
 
-GIVEN = {"vpc_id": "vpc-0123456789abcdef0", "subnet_ids": SUBNET}
+BASE_SETTINGS = {"vpc_id": "vpc-0123456789abcdef0", "subnet_ids": SUBNET}
 
 
 def test_dns_servers_of_a_company_are_reached(synthesize: Synthesize) -> None:
     """A DHCP option set names them; only the VPC's own resolver needs no rule."""
-    found = egress(synthesize(**GIVEN, dns_servers="10.0.0.2,10.9.0.0/24"))
+    found = egress(synthesize(**BASE_SETTINGS, dns_servers="10.0.0.2,10.9.0.0/24"))
     assert [rule for rule in found if rule[2] == 53] == [
         ("10.0.0.2/32", "tcp", 53),
         ("10.0.0.2/32", "udp", 53),
@@ -88,19 +88,19 @@ def test_dns_servers_of_a_company_are_reached(synthesize: Synthesize) -> None:
 
 
 def test_mimir_s_own_networks_may_be_named(synthesize: Synthesize) -> None:
-    found = egress(synthesize(**GIVEN, mimir_cidrs="10.20.0.0/16", port=8080))
+    found = egress(synthesize(**BASE_SETTINGS, mimir_cidrs="10.20.0.0/16", port=8080))
     assert found == [("10.20.0.0/16", "tcp", 8080), ("0.0.0.0/0", "tcp", 443)]
 
 
 def test_ipv6_is_for_the_functions_and_for_mimir(synthesize: Synthesize) -> None:
-    template = synthesize(**GIVEN, ipv6=True)
+    template = synthesize(**BASE_SETTINGS, ipv6=True)
     for function in template.find_resources("AWS::Lambda::Function").values():
         assert function["Properties"]["VpcConfig"]["Ipv6AllowedForDualStack"] is True
     assert ("::/0", "tcp", 9090) in egress(template)
 
 
 def test_an_address_of_ipv6_has_a_rule_of_its_own(synthesize: Synthesize) -> None:
-    found = egress(synthesize(**GIVEN, ipv6=True, hostname="2001:db8::1"))
+    found = egress(synthesize(**BASE_SETTINGS, ipv6=True, hostname="2001:db8::1"))
     assert ("2001:db8::1/128", "tcp", 9090) in found
 
 

@@ -10,7 +10,7 @@ from infra.deployment.read import Deployment, read_deployment
 from localcloud.certificates import make_authority
 from mimir_exporter.errors import OutOfTimeError, SettingsError, kinds_in, source
 from tests.conftest import NeedProgram
-from tests.infra.given import context
+from tests.infra.base_settings import context
 
 PAGE = (ROOT / "docs" / "sources.md").read_text("utf-8")
 # Indented lines of `-c name=value`, joined where one ends with a backslash.

@@ -9,8 +9,8 @@ from aws_cdk import App
 from aws_cdk.assertions import Match, Template
 
 from infra.errors import DeploymentError
+from tests.infra.base_settings import flags
 from tests.infra.conftest import MakeStack, Synthesize
-from tests.infra.given import flags
 
 SUBNETS = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
 SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:mimir-AbCdEf"

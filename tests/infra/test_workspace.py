@@ -9,8 +9,8 @@ from aws_cdk.assertions import Match, Template
 
 from infra.deployment.read import read_deployment
 from infra.errors import DeploymentError
+from tests.infra.base_settings import context
 from tests.infra.conftest import Synthesize
-from tests.infra.given import context
 
 WORKSPACE = "ws-12345678-1234-1234-1234-123456789012"
 READER = "arn:aws:iam::210987654321:role/reader"

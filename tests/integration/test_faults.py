@@ -61,7 +61,7 @@ PASSING: list[tuple[str, Fault]] = [
     ("gzip broken", faults.break_gzip),
     ("gzip that goes on", faults.add_to_gzip),
     ("gzip that is none", faults.answer(200, "{}", Content_Encoding="gzip")),
-    ("JSON that ends early", faults.alter(lambda body: body[: len(body) // 2])),
+    ("truncated JSON", faults.alter(lambda body: body[: len(body) // 2])),
     ("JSON that ends before its last brace", faults.alter(lambda body: body.rstrip()[:-1])),
     ("HTML with 200", faults.answer(200, HTML)),
     ("an empty body", faults.answer(200)),
@@ -281,7 +281,7 @@ def asks_for_clusters(request: Request) -> bool:
         faults.cut_with_length,
         faults.alter(lambda body: body[: len(body) // 2]),
     ],
-    ids=["warnings", "isPartial", "error with 200", "503", "cut off", "JSON that ends early"],
+    ids=["warnings", "isPartial", "error with 200", "503", "cut off", "truncated JSON"],
 )
 def test_half_a_list_of_clusters_is_not_taken_for_all_of_them(
     fault: Fault, single: Function, proxy: Proxy, mimir: Prometheus

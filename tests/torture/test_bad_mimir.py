@@ -64,7 +64,7 @@ PASSING: dict[str, Fault] = {
     "gzip broken": faults.break_gzip,
     "stalled": faults.stall,
     "no answer": faults.never_answer,
-    "JSON that ends early": faults.alter(lambda body: body[: len(body) // 2]),
+    "truncated JSON": faults.alter(lambda body: body[: len(body) // 2]),
     "HTML with 200": faults.answer(200, HTML),
     "nothing with 200": faults.answer(200),
     "an error with 200": faults.error(200, "expanding series: store is away"),

@@ -10,7 +10,7 @@ from ..source.secret import describe_credentials
 from ..timeline.windows import iso
 from .findings import Findings
 
-# A sample is asked for by its time; past this, the newest windows are others than one thinks.
+# Clock skew above this shifts the newest window.
 SKEW_S = 60
 # So long before a certificate expires those that renew themselves have been renewed.
 RENEW_DAYS = 14

@@ -22,7 +22,7 @@ GZIP_RATIO = 10
 BYTES_PER_S = 20e6
 # An upload waits some 30 ms for S3, eight at a time.
 OBJECT_S = 0.004
-# Of a window's length: past it, new windows come faster than they are done.
+# Warn when an export takes more than this part of a window's length: it barely keeps up.
 BUSY = 0.8
 POINTS = 100
 HALF = 0.5

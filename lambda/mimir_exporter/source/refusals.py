@@ -193,7 +193,7 @@ def _location(headers: Mapping[str, str]) -> str:
 
 
 def missing_data(warnings: Sequence[str], *, is_partial: bool) -> str | None:
-    """Why a success may lack data, or None.
+    """Why a successful response may be partial, or None.
 
     PromQL's own annotations speak of the expression; any other warning, and VictoriaMetrics'
     isPartial, says that some store did not answer.

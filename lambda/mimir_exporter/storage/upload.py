@@ -15,7 +15,7 @@ from .manifest import Layout, ManifestFile, RawCounts
 from .objects import ObjectStore
 from .parallel import send_files
 
-# Each lost race means that another export of the same window got further.
+# Retry limit for conflicting writes: after each, another export of the window is a step ahead.
 RACES = 20
 
 # Key, and the file that was written; None where another object was there than expected.

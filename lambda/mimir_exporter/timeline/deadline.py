@@ -6,7 +6,7 @@ from collections.abc import Callable
 from ..errors.runs import OUT_OF_TIME
 
 # Of the reserve this is for the last log lines: nothing is waited for any more.
-LAST_WORDS_S = 1.5
+FINAL_LOG_S = 1.5
 
 
 class Deadline:
@@ -29,7 +29,7 @@ class Deadline:
     def for_invocation(cls, remaining_s: float) -> "Deadline":
         """All but a reserve for handing over and the checkpoint: a tenth, 5 to 30 s."""
         reserve_s = min(30.0, max(5.0, remaining_s / 10))
-        return cls(remaining_s - reserve_s, reserve_s=reserve_s - LAST_WORDS_S)
+        return cls(remaining_s - reserve_s, reserve_s=reserve_s - FINAL_LOG_S)
 
     @classmethod
     def open_ended(cls) -> "Deadline":

@@ -5,7 +5,7 @@ import json
 from infra import ROOT
 from infra.deployment.context import PLAIN_NAME
 
-GIVEN = {
+BASE_SETTINGS = {
     "cluster_name": "prod",
     "hostname": "mimir.example.com",
     "vpc_id": "new",
@@ -20,4 +20,4 @@ def flags() -> dict[str, object]:
 def context(**settings: object) -> dict[str, object]:
     """cdk.json's context with what every deployment must give, and with these settings."""
     defaults = json.loads((ROOT / "cdk.json").read_text("utf-8"))["context"]
-    return {**defaults, **GIVEN, **settings}
+    return {**defaults, **BASE_SETTINGS, **settings}
