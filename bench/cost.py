@@ -149,6 +149,8 @@ def write_page(results: Results, watching: Watching) -> str:
     lines = [
         "# Cost",
         "",
+        "For whoever pays for the exporter, or sizes it.",
+        "",
         (
             "Written by `python -m bench.cost` from [performance.json](performance.json), "
             "measured on "

@@ -16,6 +16,8 @@ def write_report(results: Results) -> str:
         [
             "# Performance",
             "",
+            "For whoever doubts that it is fast, or changes what is hot.",
+            "",
             "Written by `make bench`; the figures are in [performance.json](performance.json).",
             (
                 f"{results.date}, {results.machine}, {results.cpus} CPUs, Python {results.python}"

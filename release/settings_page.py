@@ -20,6 +20,8 @@ README = ROOT / "README.md"
 HEAD = """\
 # Settings
 
+For whoever deploys or changes the exporter's settings.
+
 Made by `make docs` from the tables of the [function](../lambda/mimir_exporter/settings/settings.py)
 and of the [deployment](../infra/deployment/table.py), as are the defaults of
 [cdk.json](../cdk.json).

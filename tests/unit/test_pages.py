@@ -35,6 +35,13 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert fragment in map(anchor, headings), target
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if page.stem != "README"], ids=str)
+def test_a_page_says_first_for_whom_it_is(page: Path) -> None:
+    title, _, first, *_ = page.read_text("utf-8").split("\n")
+    assert title.startswith("# ")
+    assert first.startswith(("For who", "For the ", "For anyone "))
+
+
 @pytest.mark.parametrize("name", sections.PAGES)
 def test_what_is_made_from_the_code_is_up_to_date(name: str) -> None:
     page = (PROJECT / "docs" / name).read_text("utf-8")
