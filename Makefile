@@ -12,7 +12,7 @@ MOTO_TESTS := objects fast_bucket manifests bucket relabel secrets
 
 PAGES := README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs/*.md docs/decisions/*.md
 
-.PHONY: help demo test unit infra integration moto e2e torture check bench synth docs lock release audit install clean
+.PHONY: help demo test unit infra integration moto e2e torture check bench synth docs lock smoke release audit install clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target text; \
@@ -63,6 +63,9 @@ lock: $(READY) ## Pin what requirements.in and lambda/requirements.in ask for (A
 	@$(VENV)/python -m pip install --quiet --disable-pip-version-check uv
 	$(UV) $(ARGS) -o requirements.txt requirements.in
 	$(UV) $(ARGS) -c requirements.txt -o lambda/requirements.txt lambda/requirements.in
+
+smoke: node_modules/.installed ## A whole life of the stack in a real account, with the shell's credentials (ARGS="-c hostname=… …")
+	@$(VENV)/python -m smoke $(ARGS)
 
 release: node_modules/.installed ## The files of a release, into build/release (TAG=v1.0.0: held against the version)
 	@PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/python -m release $(TAG)

@@ -20,7 +20,7 @@ from localcloud.processes import Process, Program, run, serve
 class Where(TypedDict):
     """Arguments of boto3's `client`."""
 
-    endpoint_url: str
+    endpoint_url: str | None
     verify: str | None
 
 
@@ -43,13 +43,73 @@ PATIENT = Config(read_timeout=960, retries={"total_max_attempts": 1, "mode": "st
 DIRECT = Config(proxies={})
 
 
+class Account:
+    """Clients for an AWS account, or for what stands for one: made of the four that follow."""
+
+    @property
+    def folder(self) -> Path:
+        """For what programs write."""
+        raise NotImplementedError
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment for a program that is to use this account and no other."""
+        raise NotImplementedError
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked."""
+        return True
+
+    @property
+    def session(self) -> boto3.Session:
+        raise NotImplementedError
+
+    @property
+    def where(self) -> Where:
+        """What any client of `session` needs besides its service's name."""
+        raise NotImplementedError
+
+    @cached_property
+    def s3(self) -> "S3Client":
+        return self.session.client("s3", **self.where)
+
+    @cached_property
+    def lambda_(self) -> "LambdaClient":
+        return self.session.client("lambda", **self.where, config=PATIENT)
+
+    @cached_property
+    def stepfunctions(self) -> "SFNClient":
+        return self.session.client("stepfunctions", **self.where)
+
+    @cached_property
+    def logs(self) -> "CloudWatchLogsClient":
+        return self.session.client("logs", **self.where)
+
+    @cached_property
+    def secretsmanager(self) -> "SecretsManagerClient":
+        return self.session.client("secretsmanager", **self.where)
+
+    @cached_property
+    def cloudformation(self) -> "CloudFormationClient":
+        return self.session.client("cloudformation", **self.where)
+
+    @cached_property
+    def sts(self) -> "STSClient":
+        return self.session.client("sts", **self.where)
+
+
 @dataclass(frozen=True)
-class Cloud:
+class Cloud(Account):
     """A running MiniStack and clients for it. `certificate` is set if it speaks TLS."""
 
     endpoint: str
     server: Process
     certificate: Path | None = None
+
+    @property
+    def alive(self) -> bool:
+        return self.server.alive
 
     @property
     def folder(self) -> Path:
@@ -94,34 +154,6 @@ class Cloud:
         """What any other client of `session` needs besides its service's name."""
         verify = None if self.certificate is None else str(self.certificate)
         return {"endpoint_url": self.endpoint, "verify": verify}
-
-    @cached_property
-    def s3(self) -> "S3Client":
-        return self.session.client("s3", **self.where)
-
-    @cached_property
-    def lambda_(self) -> "LambdaClient":
-        return self.session.client("lambda", **self.where, config=PATIENT)
-
-    @cached_property
-    def stepfunctions(self) -> "SFNClient":
-        return self.session.client("stepfunctions", **self.where)
-
-    @cached_property
-    def logs(self) -> "CloudWatchLogsClient":
-        return self.session.client("logs", **self.where)
-
-    @cached_property
-    def secretsmanager(self) -> "SecretsManagerClient":
-        return self.session.client("secretsmanager", **self.where)
-
-    @cached_property
-    def cloudformation(self) -> "CloudFormationClient":
-        return self.session.client("cloudformation", **self.where)
-
-    @cached_property
-    def sts(self) -> "STSClient":
-        return self.session.client("sts", **self.where)
 
 
 @contextlib.contextmanager

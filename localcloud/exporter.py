@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from localcloud.aws import Cloud
+from localcloud.aws import Account
 from localcloud.cdk import Cdk
 from localcloud.prometheus import Prometheus
 
@@ -36,7 +36,7 @@ class Progress:
 class Exporter:
     """A stack that was deployed. `outputs` are the stack's."""
 
-    cloud: Cloud
+    cloud: Account
     outputs: Mapping[str, str]
     prefix: str
 
@@ -164,7 +164,7 @@ class Exporter:
 
 
 def deploy_exporter(
-    cdk: Cdk, cloud: Cloud, prometheus: Prometheus, settings: Mapping[str, str]
+    cdk: Cdk, cloud: Account, prometheus: Prometheus, settings: Mapping[str, str]
 ) -> Exporter:
     """Deploy the stack for this Prometheus; `settings` win over the trial's own.
 

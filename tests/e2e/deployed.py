@@ -56,6 +56,7 @@ class Deployed:
 
     @property
     def cloud(self) -> Cloud:
+        assert isinstance(self.exporter.cloud, Cloud)
         return self.exporter.cloud
 
     def destroy(self) -> None:

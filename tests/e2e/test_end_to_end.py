@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from localcloud.aws import Cloud
 from localcloud.exporter import Exporter, InvocationError
 from mimir_exporter.actions import ACTIONS, RUN
 from mimir_exporter.catalog.metrics import load_catalog
@@ -244,7 +243,7 @@ def test_the_lines_of_a_window_are_in_both_logs_under_its_name(
 
 
 def test_the_schedule_invokes_the_function_every_30_minutes(deployed: Deployed) -> None:
-    cloud: Cloud = deployed.exporter.cloud
+    cloud = deployed.cloud
     scheduler = cloud.session.client("scheduler", **cloud.where)
     schedules = [
         scheduler.get_schedule(Name=one["Name"], GroupName=one["GroupName"])

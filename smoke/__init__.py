@@ -1,0 +1,1 @@
+"""`make smoke`: a whole life of the stack in a real AWS account, from deployment to removal."""

@@ -1,0 +1,108 @@
+"""The smoke test for a real account, step by step on the local cloud; and where a step fails."""
+
+import platform
+import sys
+import time
+
+import pytest
+
+from localcloud.aws import Cloud
+from localcloud.history import History
+from localcloud.prometheus import DEMO_LOGIN, Prometheus
+from smoke.__main__ import live, read_credentials
+from smoke.life import Life, StepError
+from tests.conftest import MakeCloud, MakePrometheus
+
+
+@pytest.fixture(scope="module")
+def cloud(make_cloud: MakeCloud) -> Cloud:
+    cloud = make_cloud(enforce_iam=False)
+    Life(cloud, {}).cdk.bootstrap()
+    return cloud
+
+
+@pytest.fixture(scope="module")
+def prometheus(make_prometheus: MakePrometheus) -> Prometheus:
+    return make_prometheus(History(end_s=int(time.time()) // 60 * 60, days=0.3), login=DEMO_LOGIN)
+
+
+def settings_for(prometheus: Prometheus, **others: str) -> dict[str, str]:
+    return {
+        "hostname": "127.0.0.1",
+        "port": str(prometheus.port),
+        "path_prefix": prometheus.path_prefix,
+        "cluster_name": "monitoring",
+        "vpc_id": "new",
+        # A window of twenty metrics takes four seconds: a short run does some of them.
+        "query_delay": "0.2",
+        # MiniStack runs functions with the Python that it runs under itself.
+        "python_version": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "architecture": "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64",
+        # MiniStack's CloudFormation does not know their types.
+        "saved_queries": "false",
+        **others,
+    }
+
+
+CREDENTIALS = read_credentials(
+    {
+        "PROMETHEUS_USERNAME": DEMO_LOGIN.username,
+        "PROMETHEUS_PASSWORD": DEMO_LOGIN.password,
+        "HOME": "/any",
+    }
+)
+
+
+def stacks(cloud: Cloud) -> list[str]:
+    found = cloud.cloudformation.describe_stacks()["Stacks"]
+    return [one["StackName"] for one in found if one["StackStatus"] != "DELETE_COMPLETE"]
+
+
+def test_every_step_passes_and_nothing_is_left(cloud: Cloud, prometheus: Prometheus) -> None:
+    said: list[str] = []
+    life = Life(cloud, settings_for(prometheus), CREDENTIALS)
+    assert live(life, said.append) == 0, said
+    assert [line.partition(":")[0] for line in said] == [
+        *("deploy", "fill the secret", "check", "hand over", "run", "status", "update"),
+        *("destroy", "nothing is left", "passed"),
+    ]
+    assert said[1].startswith("fill the secret: filled")
+    assert "windows by Step Functions" in said[3]
+    assert life.name not in stacks(cloud)
+    assert not [one for one in cloud.s3.list_buckets()["Buckets"] if life.name in one["Name"]]
+
+
+def test_a_step_that_fails_is_named_and_nothing_is_left(
+    cloud: Cloud, prometheus: Prometheus
+) -> None:
+    said: list[str] = []
+    life = Life(cloud, settings_for(prometheus, port="1"), CREDENTIALS)
+    assert live(life, said.append) == 1
+    (failed,) = (line for line in said if "FAILED" in line)
+    assert failed.startswith("check: FAILED")
+    assert "127.0.0.1:1" in failed
+    assert [line.partition(":")[0] for line in said[-3:]] == [
+        "destroy",
+        "nothing is left",
+        "failed",
+    ]
+    assert life.name not in stacks(cloud)
+
+
+def test_what_is_left_is_named(cloud: Cloud, prometheus: Prometheus) -> None:
+    """A person made something under the stack's name meanwhile; and the time is over at once."""
+    said: list[str] = []
+    life = Life(cloud, settings_for(prometheus), CREDENTIALS, limit_s=-1)
+    bucket = f"{life.name}-somebodys"
+    cloud.s3.create_bucket(
+        Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
+    assert live(life, said.append) == 1
+    assert said[0].startswith("deploy: not begun")
+    assert f"bucket {bucket}" in said[-2]
+    cloud.s3.delete_bucket(Bucket=bucket)
+
+
+def test_what_the_smoke_test_sets_itself_is_refused(cloud: Cloud) -> None:
+    with pytest.raises(StepError, match="s3_bucket, stack_name cannot be given"):
+        Life(cloud, {"hostname": "a", "s3_bucket": "mine", "stack_name": "mine"})
