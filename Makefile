@@ -41,11 +41,12 @@ e2e: node_modules/.installed ## Tests of whole deployments by the CDK CLI on the
 torture: $(READY) ## Random faults, kills and hostile data for TORTURE_MINUTES=15 (SEED=n: the same again)
 	@TORTURE_MINUTES=$(TORTURE_MINUTES) SEED=$(SEED) $(VENV)/python -m pytest tests/torture --show-capture=no $(ARGS)
 
-check: node_modules/.installed ## ruff, mypy, and the words of the pages
+check: node_modules/.installed ## ruff, mypy, and the words of pages, docstrings and comments
 	@$(VENV)/ruff check .
 	@$(VENV)/ruff format --check .
 	@$(VENV)/mypy
-	@PATH="$(CURDIR)/$(VENV):$$PATH" npx --no-install textlint -f unix $(PAGES)
+	@$(VENV)/python -m tests.prose.extract build/prose
+	@PATH="$(CURDIR)/$(VENV):$$PATH" npx --no-install textlint -f unix $(PAGES) "build/prose/**/*.md"
 
 bench: $(READY) ## What is fast, measured
 	@$(VENV)/python -m bench $(ARGS)

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 # The CDK CLI starts the `python3` of the PATH. Where that one has no CDK, the virtual environment
-# of this checkout has: nobody has to remember to activate it.
+# of this checkout has: it need not be activated.
 OWN_PYTHON = Path(__file__).resolve().parent / ".venv" / "bin" / "python3"
 
 try:

@@ -28,7 +28,7 @@ CLUSTERS = 4
 HOUR_S, DAY_S, RUN_S = 3600, 86_400, 1800
 # In the middle of a month, so that one month's receipt is written.
 BEGIN = 1740787200 + 9 * DAY_S
-# The parts of the bucket by what stands in a key.
+# The parts of the bucket by what is in a key.
 KINDS = {
     ".json.gz": "files",
     ".receipt": "receipts",

@@ -38,7 +38,7 @@ def main() -> None:
     writer = Writer(bucket, settings.prefix, Layout("cluster", "central", True), deadline)
     metric = Metric("cpu_usage", "cpu_usage{$matchers}")
     window = Window(START_S, START_S + STEP_S * SAMPLES, STEP_S)
-    mimir.find_ready()  # the connection stands
+    mimir.find_ready()  # the connection is open
     before_mb = peak_mb()
 
     cpu, wall = time.process_time(), time.perf_counter()

@@ -3,10 +3,10 @@
 `python -m bench.server PORT`. The first part of a query's path says what comes:
 
     /kept-<shape>/api/v1/query_range   made once and kept, gzip too (level 6, as Go's)
-    /made-<shape>/api/v1/query_range   made while it is sent, so that nobody holds it; never gzip
+    /made-<shape>/api/v1/query_range   made while it is sent, and never held as a whole; no gzip
 
 Bodies go out in chunks of 32 KiB, as those of Go's io.Copy do. The rest of the API answers what an
-exporter asks before its first query. Uploads are S3's PutObject, as far as a client sees it.
+exporter queries before its first query. Uploads are S3's PutObject, as far as a client sees it.
 """
 
 import hashlib
@@ -52,7 +52,7 @@ class Handler(BaseHTTPRequestHandler):
         )
 
     def handle_expect_100(self) -> bool:
-        """Say "go on" at once: left in the buffer, it would cost each upload a second's wait."""
+        """Send 100 Continue at once: left in the buffer, it costs each upload a second."""
         go_on = super().handle_expect_100()
         self.wfile.flush()
         return go_on

@@ -1,7 +1,7 @@
 """One whole window through the handler, in a process of its own: `python -m bench.window_client`.
 
 With the function's environment. Its last line is JSON: seconds of CPU and clock of the whole
-process and of its start, its highest memory, and what the run says that it did. With PARTS=1 also
+process and of its start, its highest memory, and what the run reports. With PARTS=1 also
 the CPU of each part, which takes some CPU itself: the rest is measured without it.
 """
 

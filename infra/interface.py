@@ -79,11 +79,11 @@ class ExporterInterface(Construct):
     # Rights for others.
 
     def grant_read_files(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let somebody list and read the files; not with a `role_arn`, whose account grants it."""
+        """Let a principal list and read the files; not with a `role_arn`: its account grants it."""
         return self.data.grant_read_files(grantee)
 
     def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let somebody start runs and send events."""
+        """Let a principal start runs and send events."""
         return self.export_function.grant_invoke(grantee)
 
     # Metrics of the exporter; `status` shows the same figures.

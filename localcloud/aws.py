@@ -44,7 +44,7 @@ DIRECT = Config(proxies={})
 
 
 class Account:
-    """Clients for an AWS account, or for what stands for one: made of the four that follow."""
+    """Clients for an AWS account, or for what replaces one: made of the four that follow."""
 
     @property
     def folder(self) -> Path:
@@ -113,7 +113,7 @@ class Cloud(Account):
 
     @property
     def folder(self) -> Path:
-        """Goes with the cloud, also where nobody is left to remove it."""
+        """Goes with the cloud, also where no process is left to remove it."""
         return self.server.program.log.parent
 
     @property

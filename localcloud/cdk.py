@@ -43,7 +43,7 @@ class Cdk:
     """
 
     def __init__(self, cloud: Account, keys: Mapping[str, str] = NO_KEYS) -> None:
-        """`keys` are variables with the credentials of somebody else than the account's owner."""
+        """`keys` are variables with the credentials of a user, in place of the account's owner."""
         self._cloud = cloud
         self._keys = keys
         self._folder = cloud.folder / "cdk"

@@ -288,7 +288,7 @@ class Demo:
 
 
 def newest_start(keys: Sequence[str]) -> datetime:
-    """When the newest window of these files begins; it stands in a file's name."""
+    """When the newest window of these files begins; it is in a file's name."""
     return datetime.fromtimestamp(max(map(start_of, keys)), UTC)
 
 

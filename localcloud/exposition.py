@@ -3,7 +3,7 @@
 Every source series that the catalogue's queries read is here, with what makes real ones awkward:
 pods that come and go (with stale markers), counters that begin again, a node whose kubelet is
 silent for a while, finished pods that still report requests, native sidecars, pods in the host's
-network, an HA pair of Prometheus whose series nobody has made one of, and, for a cluster without a
+network, an HA pair of Prometheus whose series are not made one, and, for a cluster without a
 name, series without a cluster label.
 """
 

@@ -1,4 +1,4 @@
-"""nginx in front of a server: TLS, logins and tenants, as gateways before Mimir have them."""
+"""nginx in front of a server: TLS, credentials and tenants, as gateways before Mimir have them."""
 
 import contextlib
 import os

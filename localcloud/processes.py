@@ -25,7 +25,7 @@ class StartError(RuntimeError):
 class Program:
     """What to run, where its output goes, and the URL that answers 200 once it takes requests.
 
-    `scratch` is a folder that is removed after the program, also where nobody else is left to.
+    `scratch` is a folder that is removed after the program, also where no other process is left to.
     """
 
     name: str
@@ -141,7 +141,7 @@ def run(program: Program) -> None:
 
 
 def free_port() -> int:
-    """A loopback TCP port that nobody uses at this moment."""
+    """A loopback TCP port that is free at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -115,7 +115,7 @@ def running_prometheus(
 ) -> Iterator[Prometheus]:
     """Run an empty Prometheus until the block ends; its data goes with it.
 
-    With a login every request needs it. `max_samples` is how many samples a query may hold in
+    With credentials every request needs it. `max_samples` is how many samples a query may hold in
     memory, past which Prometheus refuses it with 422. `native_histograms` are not taken unless
     asked for. Raises StartError.
     """

@@ -71,7 +71,7 @@ def render_page() -> str:
 def render_cdk_json(text: str) -> str:
     """cdk.json with the defaults of today; what is not a setting of ours stays as it is in `text`.
 
-    A blank line stands before each group.
+    A blank line is before each group.
     """
     document = json.loads(text)
     others = {k: v for k, v in document["context"].items() if not PLAIN_NAME.fullmatch(k)}

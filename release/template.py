@@ -105,7 +105,7 @@ def _fill(stack: Stack, architecture: str, python_version: str) -> None:
     acknowledged = Annotations.of(stack)
     # Each release is another key.
     acknowledged.acknowledge_warning("@aws-cdk/aws-lambda:codeFromBucketObjectVersionNotSpecified")
-    # Nobody knows the scheme yet; `check` says it then.
+    # The scheme is not known yet; `check` says it then.
     acknowledged.acknowledge_warning("mimir-exporter:credentials-over-http")
     for function in exporter.functions:
         # All of them: how many there are, only CloudFormation knows.

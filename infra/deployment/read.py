@@ -31,9 +31,9 @@ class Deployment:
     """Everything that `cdk deploy` needs to know, checked.
 
     `account` and `region` are "" where the template is to fit any. `bucket_name` and `secret_arn`
-    are None where the stack makes the thing itself; `has_secret` is False where Mimir asks for no
-    credentials. `vpc_id` is "new", "none" or an existing VPC's id. Of `alarm_email` and
-    `alarm_topic_arn` at most one is set; `reader_principal` and `reader_external_id` are both set
+    are None where the stack makes the thing itself; `has_secret` is False where Mimir takes none.
+    `vpc_id` is "new", "none" or an existing VPC's id. Of `alarm_email` and `alarm_topic_arn` at
+    most one is set; `reader_principal` and `reader_external_id` are both set
     or both "". `ca_bundle` is PEM text, or ""; `catalog` is the name of a set that ships, or the
     text of a file.
     """

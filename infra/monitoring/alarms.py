@@ -26,7 +26,7 @@ class Alarms(Construct):
 
     Each has one metric of its own rather than a sum of several: its name then says what happened.
     None is on the scheduler's metrics, which know only its group: an event that could not be
-    delivered is in the dead-letter queue, and a schedule that stands still is a missing run.
+    delivered is in the dead-letter queue, and a schedule that has stopped is a missing run.
     """
 
     def __init__(

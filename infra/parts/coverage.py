@@ -17,7 +17,7 @@ TIMEOUT = Duration.seconds(30)
 class CoverageMap(Construct):
     """A custom widget's function: it may read the exporter's checkpoint, and nothing else.
 
-    It stands in the network of the exporter, so that a bucket that lets only the VPC in lets it in.
+    It is in the network of the exporter, so that a bucket that lets only the VPC in lets it in.
     """
 
     def __init__(

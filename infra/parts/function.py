@@ -41,7 +41,7 @@ class FunctionSettings:
 
 
 class ExporterFunction(Construct):
-    """A function that may write its own log, stand in the VPC, and nothing else until granted."""
+    """A function that may write its own log, be in the VPC, and nothing else until granted."""
 
     def __init__(
         self,

@@ -121,7 +121,7 @@ class IsolatedVpc(Construct):
             description="AWS endpoints: in from the exporter functions",
             allow_all_outbound=False,
         )
-        # The rule stands in the group itself rather than as a resource of its own: one thing less
+        # The rule is in the group itself rather than as a resource of its own: one thing less
         # that can be left behind, and CloudFormation look-alikes know it.
         resource = group.node.default_child
         assert isinstance(resource, ec2.CfnSecurityGroup)  # noqa: S101 - what an L2 group is made of

@@ -6,7 +6,7 @@ from constructs import IConstruct
 
 from ..deployment.workspace import Workspace
 
-# Range and instant queries, and the values of the cluster label: the exporter asks nothing else.
+# Range and instant queries, and the values of the cluster label: the exporter needs nothing else.
 ACTIONS = ["aps:QueryMetrics", "aps:GetLabels"]
 
 

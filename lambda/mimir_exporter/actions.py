@@ -145,7 +145,7 @@ ACTIONS: Mapping[str, Action] = {action.name: action for action in _ROWS}
 
 
 def read_event(event: object) -> tuple[Action, Work]:
-    """What an event of the function asks for: {} and a schedule's event are the regular run.
+    """What an event of the function is for: {} and a schedule's event are the regular run.
 
     Raises SettingsError for an event that is none of the table.
     """

@@ -2,7 +2,7 @@
 
 A file of its own beside `handler.py`, so that a dashboard's first look waits for nothing that the
 map does not need. It reads the checkpoint and nothing else; an error is shown in the widget, where
-somebody is looking, as one sentence.
+a person is looking, as one sentence.
 
 The protocol: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/add_custom_widget_dashboard_about.html
 """
@@ -89,7 +89,7 @@ def read_coverage(
     span: Interval,
     now: int,
 ) -> Coverage | None:
-    """How the catalogue's metrics stand in `span`; None before the first run. CheckpointError."""
+    """The states of the metrics in `span`; None before the first run. Raises CheckpointError."""
     checkpoint = CheckpointStore(bucket, settings.prefix, settings.cluster_name).read()
     if not checkpoint.metrics:
         return None

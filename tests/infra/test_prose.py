@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from infra import ROOT
+from tests.prose.extract import prose_of, write_pages
 
 BANNED = (ROOT / "tests" / "prose" / "banned.txt").read_text("utf-8").splitlines()
 FINE = (
@@ -57,3 +58,42 @@ def test_the_right_words_pass(tmp_path: Path) -> None:
 def test_every_rule_has_an_example(rule: str) -> None:
     pattern = re.compile(rule.replace("\\\\", "\\"), re.IGNORECASE)
     assert any(pattern.search(one) for one in BANNED)
+
+
+SOURCE = '''"""What it is.
+
+It goes on here.
+"""
+
+NAME = "the login of a value is code"  # nobody reads it  # noqa: S105
+
+
+def work() -> str:
+    """Stands alone."""
+    # Two lines
+    # of a comment.
+    return """login"""
+'''
+
+
+def test_what_the_code_says_to_people_keeps_its_lines() -> None:
+    lines = prose_of(SOURCE).split("\n")
+    said = {number: line for number, line in enumerate(lines, 1) if line}
+    assert said == {
+        1: "What it is.",
+        3: "It goes on here.",
+        6: "nobody reads it",
+        10: "Stands alone.",
+        11: "Two lines",
+        12: "of a comment.",
+    }
+
+
+def test_the_code_is_looked_at(tmp_path: Path) -> None:
+    """As `make check` does, whose linter reads these pages."""
+    write_pages(tmp_path)
+    pages = {page.relative_to(tmp_path).as_posix() for page in tmp_path.rglob("*.md")}
+    assert {"app.py.md", "lambda/mimir_exporter/handler.py.md", "infra/stack.py.md"} <= pages
+    found = lint(prose_of(SOURCE), tmp_path)
+    assert {3, 6, 10} <= found
+    assert not found & {1, 11, 12}

@@ -80,7 +80,7 @@ class FileBody(io.RawIOBase, BinaryIO):
         return b"".join(found)
 
     def _part(self, want: int) -> bytes:
-        """Up to `want` bytes at the position, of one piece, or of what stands around the pieces."""
+        """Up to `want` bytes at the position, of one piece, or of what is around the pieces."""
         # An upload reads 16 KiB at a time: looking through all pieces each time would add up.
         at = bisect_right(self._starts, self._position) - 1
         if at < 0:

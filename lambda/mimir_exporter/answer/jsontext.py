@@ -41,10 +41,10 @@ class AnswerError(ValueError):
 
 
 def find_end(text: bytes, pos: int, depth: int) -> tuple[int, int]:
-    """Go on looking for the end of the object or array that is `depth` brackets open at `pos`.
+    """Continue looking for the end of the object or array that is `depth` brackets open at `pos`.
 
     Returns (position, depth). A depth of 0 says that the value ends before that position; any
-    other, that more bytes are needed, and both numbers are where to go on from.
+    other, that more bytes are needed, and both numbers are where to continue from.
     """
     step = _STEP.match
     while found := step(text, pos):
@@ -60,7 +60,7 @@ def find_end(text: bytes, pos: int, depth: int) -> tuple[int, int]:
 
 
 class Members:
-    """A JSON object as its pairs, because a name that stands twice must not pass unseen."""
+    """A JSON object as its pairs, because a name that occurs twice must not pass unseen."""
 
     __slots__ = ("_pairs",)
 
@@ -72,7 +72,7 @@ class Members:
         return any(key == name for key, _ in self._pairs)
 
     def get(self, name: str) -> Any:
-        """The value of a name, None where it is missing. AnswerError where it stands twice."""
+        """The value of a name, None where it is missing. AnswerError where it occurs twice."""
         values = [value for key, value in self._pairs if key == name]
         if len(values) > 1:
             raise AnswerError(f"The answer has {name!r} twice in one object.")

@@ -14,12 +14,12 @@ What the searches rest on. The text is valid JSON, and a series starts at `p`.
 
 1. A quote with no backslash in front of it opens or closes a string. In `{"metric":` and in
    `},"values":[[` the first quote cannot close one, for the bare word behind it would not be JSON.
-   So it opens one, and what stands in front of it is no text but structure. A label's value that
+   So it opens one, and what is in front of it is no text but structure. A label's value that
    holds pieces of this syntax needs backslashes, or has no quotes; it matches neither.
-2. From where the labels go on behind the cluster to the first `[` there is no brace but the one of
+2. From where the labels continue behind the cluster to the first `[` there is no brace but that of
    `},"values":[[`, whose first bracket this one is, and no backslash. Neither an object nor a list
    begins there, so this brace closes the labels, and nothing but labels is in them. Names are
-   spelled as they are: whether the cluster's label stands there again can be searched for.
+   spelled as they are: whether the cluster's label is there again can be searched for.
 3. From `"values":[[` to the next `:` the series has no other key and no object but an empty one.
    If this colon ends `"]]},{"metric":`, then by 1 these are brackets and braces, and the first
    brace closes an object that is not empty, the series, within a list, the result: the next
@@ -28,7 +28,7 @@ What the searches rest on. The text is valid JSON, and a series starts at `p`.
    `.+-` are taken out. Two quotes side by side are then a string of nothing else, for no string
    follows another at once. Are there no other quotes, every bracket and brace that is left is
    structure. The first brace opens an object; each `}` but the last is followed by `],[,{`, and
-   there are as many of both: so the objects stand one behind the other, in lists of the same
+   there are as many of both: so the objects lie one behind the other, in lists of the same
    depth, and the last `}` closes the last of them. Behind it the series ends, as in 3.
 
 So valid JSON is split as it should be. Text that is not JSON is noticed wherever it breaks this
@@ -114,7 +114,7 @@ class SeriesReader:
         """Find the series at `p` and those behind it, as far as searches can prove their ends.
 
         Returns where the first one starts that was not found, and whether that is for want of
-        bytes. If any was found, a comma stands in front of that place.
+        bytes. If any was found, a comma is in front of that place.
         """
         while True:
             p, short = self._walk(text, p)
@@ -149,7 +149,7 @@ class SeriesReader:
                     return p, False
             cluster, size, same, brackets = known
             first, series, body = p, 0, p + size
-            ahead = size - 9  # from the colon to where the next series' labels go on
+            ahead = size - 9  # from the colon to where the next series' labels continue
             while True:
                 bracket = find(b"[", body, end)
                 labels = text[body : bracket - 11]
@@ -187,7 +187,7 @@ class SeriesReader:
             return p, False
         begin = found.end()
         if found[2] is not None:
-            # The start is searched for, and not what should stand before it: it is never far.
+            # The start is searched for, and not what should be before it: it is never far.
             following = text.find(START, begin)
             last = following - 5 if following >= 0 else -1
             whole = following >= 0 and text.startswith(_HISTOGRAMS_END, last)
@@ -268,7 +268,7 @@ def _is_utf8(part: bytes) -> bool:
 
 
 def _plain_name(label: str | None) -> bytes | None:
-    """The label's name in quotes, or None where it cannot stand in JSON without a backslash."""
+    """The label's name in quotes, or None where it cannot be in JSON without a backslash."""
     try:
         name = json.dumps(label, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:

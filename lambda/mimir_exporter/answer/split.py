@@ -1,7 +1,7 @@
 """An answer's bytes -> whole series by cluster. Streaming, without input or output.
 
 Series pass through as the bytes that the server sent. Memory is bounded by a block and the longest
-series. What proves where a series ends and whose it is stands in matrix.py.
+series. What proves where a series ends and whose it is: matrix.py.
 """
 
 import re
@@ -20,7 +20,7 @@ ENVELOPE_BYTES = 1024 * 1024  # of an answer's text around the list of series
 ITEM_BYTES = 64 * 1024 * 1024
 
 _SPACE = re.compile(WS)
-_NO_RUN: Run = ("", -9, -9, 0, 0)  # stands beside no other
+_NO_RUN: Run = ("", -9, -9, 0, 0)  # is beside no other
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Splitter:
         return len(block) if found is None else found - before
 
     def _read_joined(self, block: bytes) -> int:
-        """Finish the series that began in an earlier block; where to go on in this one.
+        """Finish the series that began in an earlier block; where to continue in this one.
 
         Only the piece up to the next series is copied, unless that does not look as expected.
         """
@@ -252,7 +252,7 @@ class Splitter:
             if not isinstance(data, Members) or not data.has("result"):
                 raise AnswerError("The answer says success but has no list of series.")
             self._check_kind(kind, result)
-            # Go encodes an empty list as null, where nobody made the list.
+            # Go encodes an empty list as null, where the list was never made.
             result = [] if result is None else result
             if not isinstance(result, list):
                 raise AnswerError("The result of the answer is not a list of series.")

@@ -1,7 +1,7 @@
 """Where an answer's series wait, compressed, until the whole window is there.
 
 One gzip file for each cluster, all of them by one compressor: at a full flush deflate forgets what
-came before and ends on a whole byte, so that it can go on with another cluster's text, and the
+came before and ends on a whole byte, so that it can continue with another cluster's text, and the
 pieces of one cluster, side by side, are one stream. So a thousand clusters in any order need no
 thousand compressors. A long run goes to the compressor from where it lies; short ones gather until
 their cluster has enough of them or all together pin too much of the answer. What is compressed
@@ -95,7 +95,7 @@ class Spool:
 
     @property
     def series(self) -> int:
-        """Series taken so far; one that was cut in time counts once for each part."""
+        """Series taken so far; one that was split by time counts once for each part."""
         return sum(file.series for file in self._clusters.values())
 
     @property
@@ -303,7 +303,7 @@ class Spool:
         self._keep(file, self._compressor.compress(text))
 
     def _end_piece(self) -> None:
-        """Have the compressor give back all it has, so that it can go on with another cluster."""
+        """Have the compressor give back all it has, and be ready for another cluster."""
         if self._open is not None and self._compressor is not None:
             self._keep(self._open, self._compressor.flush(isal_zlib.Z_FULL_FLUSH))
         self._open = None
@@ -320,7 +320,7 @@ class Spool:
 def _history_bits(series_bytes: int) -> int:
     """How far deflate shall look back, as a power of 2, in series of about this length.
 
-    No further than a little past the series before: there the same times and labels stand. A
+    No further than a little past the series before: there the same times and labels are. A
     nearer match takes fewer bits, and the look is quicker: on an hour of usual series 12 bits make
     the output 6 % smaller than the 15 of gzip at most, 12 % faster. Where the series before is out
     of reach, a short history is as good as a long one.

@@ -29,7 +29,7 @@ _SELECTOR = re.compile(
 _WITHOUT = re.compile(r"without \(([^()]*)\)")
 _DURATION = re.compile(r"([0-9]+)(ms|[smhdwy])|(?:[\[:]|offset)\s*([0-9]+)\b")
 _UNIT_S = {"ms": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
-# An instant vector looks back five minutes, or as long as the server is told.
+# An instant vector looks back five minutes, or as long as the server is set.
 INSTANT_S = 3600
 # The checkpoint has room for what may happen to so many; see compact.py.
 METRICS = 100
@@ -42,7 +42,7 @@ class Metric:
     `key` are the labels that identify one thing, "cluster" for the cluster label: at each step the
     query yields one series for each key. Empty where it is not known, as of EXTRA_METRICS.
     `same_as` names the metric of which it is another name, "" for none: both have one query, and a
-    run asks for it once. `pitfalls` says what can be wrong and how one sees it, in Markdown.
+    run queries it once. `pitfalls` says what can be wrong and how one sees it, in Markdown.
     query yields one series for each key. Empty where it is not known, as of EXTRA_METRICS. Of a
     `fleeting` one a healthy cluster may have none for a while.
     """

@@ -12,7 +12,7 @@ DEPTH = 20
 
 @dataclass(frozen=True)
 class Pieces:
-    """What `$name` and `$name(…)` stand for. Names that are none of these stay as they are."""
+    """What `$name` and `$name(…)` mean. Names that are none of these stay as they are."""
 
     words: Mapping[str, str] = field(default_factory=dict)
     functions: Mapping[str, str] = field(default_factory=dict)

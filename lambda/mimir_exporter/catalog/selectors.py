@@ -13,7 +13,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-# What stands before a list of labels; the list holds no series.
+# What is before a list of labels; the list holds no series.
 _GROUPING = {"by", "without", "on", "ignoring", "group_left", "group_right"}
 _WORDS = {"and", "or", "unless", "atan2", "bool", "offset", "start", "end", "inf", "nan"}
 _Token = tuple[str, str, int, int]
@@ -23,7 +23,7 @@ def find_selectors(promql: str) -> tuple[str, ...]:
     """The text of each vector selector, in the query's order, each once: `x{$matchers a="b"}`.
 
     Without range, offset and `@`, so that a count of its samples can be asked for. Tokens such
-    as $matchers may stand in its braces. A query that is no PromQL gives what looks like one.
+    as $matchers may be in its braces. A query that is no PromQL gives what looks like one.
     """
     tokens = _tokens(promql)
     found: dict[str, None] = {}
@@ -60,7 +60,7 @@ def _is_word(name: str) -> bool:
 
 
 def _is_aggregation(name: str) -> bool:
-    """Of those that may stand before `by (…)`, where no bracket follows them."""
+    """Of those that may be before `by (…)`, where no bracket follows them."""
     return name.lower() in {
         *("sum", "min", "max", "avg", "group", "stddev", "stdvar", "count", "count_values"),
         *("bottomk", "topk", "quantile", "limitk", "limit_ratio"),

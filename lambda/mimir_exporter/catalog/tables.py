@@ -23,7 +23,7 @@ _SECTIONS = {"extends", "without", "words", "functions", "shapes", "metric"}
 
 @dataclass(frozen=True)
 class Tables:
-    """A catalogue as it stands in files: pieces by name, and metrics by name in their order."""
+    """A catalogue as it is in files: pieces by name, and metrics by name in their order."""
 
     words: Mapping[str, str] = field(default_factory=dict)
     functions: Mapping[str, str] = field(default_factory=dict)

@@ -78,7 +78,7 @@ def _check_server(context: RunContext, findings: Findings) -> None:
     except ExportError as error:
         findings.add_error("server", error)
         return
-    # Mimir says what it is; Prometheus and those that copy its answer only say a version.
+    # Mimir reports what it is; Prometheus and those that copy its answer have only a version.
     name = info.get("application", "Prometheus API")
     said = f"{name} {info.get('version', '')}".strip()
     findings.add("ok", "server", said if info else "does not say what it is")

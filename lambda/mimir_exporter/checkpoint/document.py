@@ -1,4 +1,4 @@
-"""The checkpoint as the JSON document that stands in S3, for people too.
+"""The checkpoint as the JSON document that is in S3, for people too.
 
 Times are ISO 8601 here, where a range is `start/end`. Pure; `loading.py` reads it back.
 """

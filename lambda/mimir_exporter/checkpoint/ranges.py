@@ -62,7 +62,7 @@ def load_range(text: object) -> Interval:
 
 
 def load_ranges(ranges: object) -> Intervals:
-    """What stands in the document for a set of time. Raises ValueError, TypeError, KeyError."""
+    """What is in the document for a set of time. Raises ValueError, TypeError, KeyError."""
     if isinstance(ranges, dict):
         moment, unit_s = load_moment(ranges["from"]), require_type(int, ranges["unit_s"])
         lengths = require_type(str, ranges["in_and_out"]).split(" ")

@@ -15,7 +15,7 @@ from ..timeline.windows import DAY_S
 # A window that failed this often is a gap: still listed, alarmed on, and tried once a day.
 GAP_ATTEMPTS = 5
 # Failures share a record only if they happened in the same quarter of a day: with the newest time
-# for all of them, a metric that goes on failing would keep its old gaps from ever being due.
+# for all of them, a metric that keeps failing would keep its old gaps from ever being due.
 TOGETHER_S = DAY_S // 4
 TEXT_CHARACTERS = 300
 # A text in another script, or one that is full of quotes, takes more bytes than characters.
@@ -76,7 +76,7 @@ class Doubt:
 class Failure:
     """A range of one metric that failed `attempts` times, the last time at `at`.
 
-    Whether a window is missing is for `exported` to say: a long history is told in few records,
+    Whether a window is missing is for `exported` to say: a long history fits in few records,
     whose ranges may then hold windows that were exported.
     """
 

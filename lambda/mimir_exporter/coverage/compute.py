@@ -24,7 +24,7 @@ T = TypeVar("T", PartialExport, Doubt)
 
 @dataclass(frozen=True)
 class CoverageGroup:
-    """The metrics that stand alike, as most always do, and their pieces of the range, in order."""
+    """The metrics with equal states, as most always do, and their pieces of the range, in order."""
 
     metrics: tuple[str, ...]
     spans: tuple[Span, ...]
@@ -32,7 +32,7 @@ class CoverageGroup:
 
 @dataclass(frozen=True)
 class Coverage:
-    """A range of whole windows as it stands at one moment.
+    """A range of whole windows as it is at one moment.
 
     `reasons` are the failures that touch the range, oldest first; `executions` are the ranges
     that each Step Functions execution has of it. Before a metric's moment in `empty_known_from`
@@ -98,7 +98,7 @@ class Coverage:
 def compute_coverage(
     checkpoint: Checkpoint, names: Iterable[str], settings: Settings, now: int, span: Interval
 ) -> Coverage:
-    """How the metrics `names` stand in `span`, which is widened to whole windows.
+    """The states of the metrics `names` in `span`, which is widened to whole windows.
 
     The checkpoint must have taken in the settings of today (Checkpoint.adopt), as a run does.
     """

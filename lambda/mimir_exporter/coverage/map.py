@@ -1,7 +1,7 @@
 """The coverage map: a month of hours by days as one SVG picture. Pure.
 
 Made for a CloudWatch custom widget, which shows SVG without scripts, links to outside and `use`;
-the same picture stands by itself in a page or a file. It is laid out for a width and a height in
+the same picture is shown by itself in a page or a file. It is laid out for a width and a height in
 pixels, and nothing of it goes beyond them: text is cut by what its characters may take at most.
 """
 
@@ -55,7 +55,7 @@ def draw_map(
 ) -> str:
     """The picture of a range of whole days, a month as a rule: `theme` is light, dark or auto.
 
-    `paper` gives it a background of its own, for a picture that stands by itself. `spare` pixels
+    `paper` gives it a background of its own, for a picture that is shown by itself. `spare` pixels
     of the first line stay free at the right, for buttons.
     """
     width, height = max(width, LEAST_WIDTH), max(height, LEAST_HEIGHT)

@@ -1,7 +1,7 @@
 """The colours of the coverage map, in light and dark.
 
 Blue against orange and vermilion can be told apart with any colour vision, and every state that
-asks for somebody has a sign of its own besides.
+needs an operator has a sign of its own besides.
 """
 
 from dataclasses import dataclass

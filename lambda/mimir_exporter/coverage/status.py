@@ -39,7 +39,7 @@ from .summary import CoverageSummary, range_name, summarize
 
 # The checkpoint answers at once; a person at the console does not wait for a thousand listings.
 COUNT_S = 20.0
-GROUPS_SHOWN = 20  # groups of metrics that stand alike: mostly there is one
+GROUPS_SHOWN = 20  # groups of metrics with equal states: mostly there is one
 # A range further ahead than this is a slip of the keyboard.
 AHEAD_S = 10 * 366 * DAY_S
 

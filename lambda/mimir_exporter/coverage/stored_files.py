@@ -20,7 +20,7 @@ from .states import State
 
 # A listing waits for the network: so many at once.
 LISTINGS = 8
-# Files of these windows are there as long as nobody but retention deletes any. A window without
+# Files of these windows are there as long as only retention deletes any. A window without
 # series has none, one that is asked for again may have been such a window, and the exporter does
 # not count how many clusters one with series has.
 _PROMISED = frozenset(

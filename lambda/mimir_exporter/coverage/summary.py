@@ -1,4 +1,4 @@
-"""A coverage in one sentence: "is October complete?", answered for somebody who asks just that.
+"""A coverage in one sentence: "is October complete?", answered for a reader who asks just that.
 
 Pure. Times in sentences are UTC.
 """

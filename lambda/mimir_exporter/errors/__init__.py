@@ -1,4 +1,4 @@
-"""What can go wrong. An error's class says what cures it, its code which error it is.
+"""What can go wrong. An error's class says what fixes it, its code which error it is.
 
 Every error that this package raises is a row of a table beside this file: a stable code, a summary
 with the values, and a remedy. `ErrorDetails` are these parts, which logs, results and the
@@ -64,7 +64,7 @@ class StopRunError(ExportError):
 
 class RefusedError(StopRunError):
     """The endpoint, or a gateway before it, refuses a request: every one, or as a firewall does
-    this one query alone. A run goes on with others to find that out."""
+    this one query alone. A run continues with others to find that out."""
 
 
 class CheckpointError(StopRunError):
@@ -94,7 +94,7 @@ class TooManySeriesError(QueryError):
 class TryLaterError(QueryError):
     """Mimir or the network is busy: wait and query again.
 
-    `retry_after_s` is what the server asked for, in seconds, or None. `cut_if_persistent` says
+    `retry_after_s` is what the server gave to wait, in seconds, or None. `cut_if_persistent` says
     that a smaller query is worth a try once waiting has not helped (gateway time-outs).
     """
 
@@ -110,7 +110,7 @@ class TryLaterError(QueryError):
         self.cut_if_persistent = cut_if_persistent
 
     def after(self, retry_after_s: float | None) -> Self:
-        """The same error, with the seconds that the server asked to wait, if it did."""
+        """The same error, with the seconds that the server gave to wait, if it did."""
         self.retry_after_s = retry_after_s
         return self
 

@@ -1,4 +1,4 @@
-"""Errors of a run: its time, its checkpoint, its executions, and what it gives up."""
+"""Errors of a run: its time, its checkpoint, its executions, and what it abandons."""
 
 from . import (
     CheckpointError,

@@ -31,7 +31,7 @@ def audit_exported(context: RunContext, checkpoint: Checkpoint) -> Findings:
     """Audit what is due, the oldest day first, while there is time; the checkpoint has the result.
 
     Ranges that an operator wants audited come first. An error of the source ends it: the next run
-    goes on.
+    continues.
     """
     found = Findings()
     for task in checkpoint.tasks:
@@ -74,7 +74,7 @@ def _audit(
         if task is not None:
             context.store.update(lambda fresh: drop_task(fresh, task))
     except OutOfTimeError:
-        pass  # the next run goes on
+        pass  # the next run continues
     except StopRunError as error:
         found.error = error
     except ExportError as error:

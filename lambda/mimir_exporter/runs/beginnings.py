@@ -31,7 +31,7 @@ from ..timeline.windows import Window, is_off_grid, iso, window_at
 # A border that moves on has moved by several steps after this.
 SECOND_LOOK_S = 900
 # Prometheus, Thanos and their kin forget whole blocks, which begin at multiples of this: such a
-# border stands still for days. Series show up within NEAR_S of it.
+# border does not move for days. Series show up within NEAR_S of it.
 BLOCK_S = 7200
 NEAR_S = 600
 ACCEPT = '{"action": "accept"}'

@@ -1,7 +1,7 @@
 """Work that goes through the manifests of a range by the day, and within a day by the metric.
 
 What a range comes to is recorded with each day, so a run that ends, or is killed, loses one day's
-looks at most, and any later run goes on with the next metric.
+looks at most, and any later run continues with the next metric.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

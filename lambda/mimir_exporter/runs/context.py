@@ -71,8 +71,8 @@ class RunContext:
         """Take the settings into the checkpoint, as far as they count for it.
 
         A command's count only where no deployment owns the checkpoint; and neither may it change
-        how files are laid out unless it is told to. Raises SettingsError, also while the checkpoint
-        is being rebuilt, and CheckpointError.
+        how files are laid out unless it is asked to. Raises SettingsError, also while the
+        checkpoint is being rebuilt, and CheckpointError.
         """
         rebuilding = rebuild_of(checkpoint)
         if rebuilding is not None:

@@ -1,4 +1,4 @@
-"""The log lines of the cycle: how a window stands, and what a metric of it came to."""
+"""The log lines of the cycle: the state of a window, and what a metric of it came to."""
 
 import heapq
 import json
@@ -25,7 +25,7 @@ def log_window(
     before: Totals,
     seconds: float,
 ) -> None:
-    """One line of how the window stands; `before` are the totals without it."""
+    """One line of the state of the window; `before` are the totals without it."""
     fields: log.Fields = {
         "metric_windows": len(done),
         "objects": totals.objects - before.objects,

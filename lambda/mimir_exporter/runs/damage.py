@@ -179,14 +179,14 @@ def _log_day(report: DayReport) -> None:
 
 
 def continue_repairs(context: RunContext, checkpoint: Checkpoint) -> StopRunError | None:
-    """Go on with the repairs that were requested and are not finished, in half of the time that is
+    """Continue the repairs that were requested and are not finished, in half of the time that is
     left; the error of the bucket that stopped it, if there was one."""
     try:
         for task in checkpoint.tasks:
             if task.action == "repair":
                 look_for_damage(context, checkpoint, task, 0.5)
     except OutOfTimeError:
-        pass  # the next run goes on
+        pass  # the next run continues
     except StopRunError as error:
         return error
     except ExportError as error:

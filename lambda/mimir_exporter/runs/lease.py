@@ -13,7 +13,7 @@ from .machine import other_machine
 
 # A lease outlasts its run's deadline by this, for the last writes.
 LEASE_MARGIN_S = 60
-# And lasts no longer than an invocation can; a run that goes on, outside of Lambda, renews it.
+# And lasts no longer than an invocation can; a run that lasts longer, outside of Lambda, renews it.
 LEASE_S = 15 * 60
 # The clocks of two machines that are kept right may differ by this.
 CLOCKS_APART_S = 30

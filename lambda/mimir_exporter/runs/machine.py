@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class StateMachine:
-    """The backfill's state machine: starts executions and says how they stand.
+    """The backfill's state machine: starts executions and says what state they are in.
 
     `client` is called at the first use: most runs have none, and need no boto3.
     """

@@ -116,7 +116,7 @@ def rebuild(context: RunContext, event: RebuildEvent) -> RebuildResult:
 
 
 def continue_rebuild(context: RunContext, task: RangeTask, share: float) -> Reports:
-    """Go on with a rebuild, in a share of the time that is left. Raises StopRunError."""
+    """Continue a rebuild, in a share of the time that is left. Raises StopRunError."""
 
     def look_at(
         pool: ThreadPoolExecutor, part: RangeTask, metric: str, etags: Mapping[int, str]

@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 # Reading waits for the network: so many at once.
 READS = 8
-# Somebody else may be writing the same receipt.
+# Another process may be writing the same receipt.
 RACES = 5
 
 
@@ -58,7 +58,7 @@ def update_receipts(
         checkpoint, due = context.store.update(_begin)
         _write(context, checkpoint, due, deadline)
     except OutOfTimeError:
-        pass  # the next run goes on
+        pass  # the next run continues
     except ExportError as error:
         log.RECEIPT_NOT_WRITTEN(error=error)
 

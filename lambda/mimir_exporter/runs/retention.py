@@ -63,7 +63,7 @@ def delete_expired(
         if whole:
             context.store.update(lambda fresh: setattr(fresh, "retention_done", today))
     except OutOfTimeError:
-        pass  # the next run goes on
+        pass  # the next run continues
     except StopRunError as error:
         return ExpiryResult(deleted, error)
     return ExpiryResult(deleted, finished=whole)

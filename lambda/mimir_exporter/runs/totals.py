@@ -57,7 +57,7 @@ class Totals:
     remaining: dict[Window, set[str]] = field(default_factory=dict)  # metrics, of what is planned
 
     def plan(self, plan: Iterable[tuple[Window, Iterable[str]]]) -> None:
-        """What is to be exported; a window may stand there several times."""
+        """What is to be exported; a window may be there several times."""
         for window, names in plan:
             self.remaining.setdefault(window, set()).update(names)
 

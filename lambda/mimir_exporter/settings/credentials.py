@@ -82,7 +82,7 @@ class Credentials:
         """From the PROMETHEUS_ names; empty values count as absent.
 
         `source` says in an error where the values came from. Raises SettingsError when two
-        methods exclude each other, one half of a pair is missing, a value cannot stand in an
+        methods exclude each other, one half of a pair is missing, a value cannot be in an
         HTTP header, or a tenant breaks Mimir's rules. No error quotes a value: what is wrong may
         be a secret under the name of something else.
         """

@@ -2,7 +2,7 @@
 
 A table is a frozen dataclass whose fields are made by `setting`. One row gives the typed value,
 its parser, its default, cdk.json's entry and the line on docs/settings.md; nothing about a setting
-stands anywhere else.
+is anywhere else.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """The settings of the function: one row each, with its name, parser, default and meaning.
 
-The only place where a setting of the function stands. The environment is read once and checked
+The only place where a setting of the function is. The environment is read once and checked
 whole; `cdk synth` calls the same code, so a value that would stop the function stops the
 deployment. The deployment's own settings are rows of the same kind in `infra/deployment/table.py`.
 """

@@ -148,7 +148,7 @@ class Mimir:
         return [str(value) for value in found or ()]
 
     def build_info(self) -> dict[str, str]:
-        """What the server says of itself, or nothing where it does not say."""
+        """What the server reports of itself; empty where it reports nothing."""
         try:
             info = self._get("/status/buildinfo", {})
         except (QueryError, StopRunError):

@@ -24,7 +24,7 @@ from .api import Mimir
 
 T = TypeVar("T")
 
-# Says which of several selectors of one query a count is of; nobody's cluster label.
+# Says which of several selectors of one query a count is of; no cluster label of any fleet.
 _WHICH = "mimir_exporter_selector"
 # An instant selector looks back so far, unless the server is configured otherwise.
 LOOK_BACK_S = 300
@@ -56,7 +56,7 @@ class RawCounter:
 
     def count_window(self, metric: Metric, window: Window) -> SelectorCounts | None:
         """The raw samples of each selector of a metric-window, just before its query; None where
-        the query has no selectors that can be told, or they cannot be counted.
+        the query has no selectors that can be found, or they cannot be counted.
 
         It takes the turn of the query that follows. Without counts a window is exported all the
         same, so nothing is retried. Raises OutOfTimeError.

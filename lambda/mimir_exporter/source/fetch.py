@@ -75,7 +75,7 @@ class Fetcher:
     ) -> FetchStats:
         """Put every series of `metric` in `window` into `spool`, or of the parts that remain.
 
-        Raises QueryError when the metric has to be given up for now, StopRunError when the
+        Raises QueryError when the metric has to be left for now, StopRunError when the
         endpoint has: the spool is useless then. Raises OutOfTimeError when the deadline passes:
         the spool has all but what then remains.
         """
@@ -135,7 +135,7 @@ class Fetcher:
         except (TooLargeError, TooManySeriesError, UnclearRefusalError) as error:
             return error
         except TryLaterError as error:
-            # A gateway's time-out that waiting does not cure is a query that takes too long.
+            # A gateway's time-out that waiting does not fix is a query that takes too long.
             if error.cut_if_persistent and part.first < part.last:
                 return error
             raise

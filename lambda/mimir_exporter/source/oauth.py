@@ -44,7 +44,7 @@ class TokenSource:
         self._secrets = credentials.secrets
         self._token = ""
         self._renew_at = 0.0
-        self._in_body = False  # how the server wants the client's secret, once that is known
+        self._in_body = False  # how the server takes the client's secret, once that is known
         self._http = _open(credentials, client.token_url, ca_bundle)
 
     @property

@@ -67,7 +67,7 @@ def _hide_one(text: str, secret: str, least: int) -> str:
 
 
 def _match(text: str, spellings: list[re.Pattern[str]], at: int) -> tuple[int, int]:
-    """How many characters of a secret stand at a position, and where they end."""
+    """How many characters of a secret are at a position, and where they end."""
     ends = {at}
     for count, spelling in enumerate(spellings):
         following = {found.end() for end in ends if (found := spelling.match(text, end))}

@@ -1,4 +1,4 @@
-"""What an answer that is no success means: status and body -> the error that cures it. Pure.
+"""What an answer that is no success means: status and body -> the error that fits it. Pure.
 
 The classes come from the error catalogue and limits of Mimir (pkg/util/globalerror, runbooks),
 Cortex (the same statuses without IDs), Thanos, Prometheus (web/api/v1), VictoriaMetrics

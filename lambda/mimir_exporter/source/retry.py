@@ -26,8 +26,8 @@ def with_retries(
 ) -> T:
     """Call `action` until it raises no TryLaterError, `attempts` times at most.
 
-    Waits 1, 2, 4 … seconds with full jitter, or what the server asked for if that is more (the
-    client caps it). `waiting` is told of each wait before it: why, after which attempt (from 1 on)
+    Waits 1, 2, 4 … seconds with full jitter, or what the server gave if that is more (the
+    client caps it). `waiting` is called with each wait before it: why, after which attempt (from 1)
     and for how many seconds. Raises the last TryLaterError, or OutOfTimeError where a wait would
     outlast the deadline.
     """
@@ -35,7 +35,7 @@ def with_retries(
         try:
             return action()
         except TryLaterError as error:
-            # What a smaller query may cure is not worth all the waits.
+            # What a smaller query may fix is not worth all the waits.
             if attempt == attempts - 1 or (error.cut_if_persistent and attempt > 0):
                 raise
             wait_s = min(CAP_S, BASE_S * 2**attempt) * jitter()

@@ -49,7 +49,7 @@ class Signer:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What was sent last and nobody may read: the signature and the session's token."""
+        """What was sent last and no log may show: the signature and the session's token."""
         return tuple(filter(None, self._shown))
 
 

@@ -124,7 +124,7 @@ class FastBucket:
                 result = obstore.get(store, key, options={"head": True})
                 etag, size = result.meta["e_tag"], result.meta["size"]
             if etag:
-                # Beside the user's own, which are in lower case, stand those of HTTP.
+                # Beside the user's own, which are in lower case, are those of HTTP.
                 own = {name: value for name, value in result.attributes.items() if name.islower()}
                 return StoredObject(etag, own, size)
         except FileNotFoundError:
@@ -167,7 +167,7 @@ class FastBucket:
 
     @contextmanager
     def _answered(self) -> Iterator[None]:
-        """Count the requests in a row that obstore had no answer to; a refusal is one."""
+        """Count the requests in a row that obstore got no answer to; a refusal is one."""
         try:
             yield
         except GenericError:

@@ -1,7 +1,7 @@
 """A folder of this machine in the place of a bucket: the same keys, the same conditions.
 
 Under the folder's path a key is a file's path, so that `metric=…` folders hold data files and
-nothing else. What S3 keeps beside an object stands in `.mimir-exporter`, one small JSON file a key:
+nothing else. What S3 keeps beside an object is in `.mimir-exporter`, one small JSON file a key:
 the metadata of the bytes whose ETag it names. It is written before the data file and keeps what was
 said of the file before, so a process killed between the two leaves a file with its own metadata. A
 file that another process put there, or changed, has none.

@@ -36,7 +36,7 @@ def cluster_folder(cluster: str) -> str:
     """The folder of a cluster: its label value, percent-encoded (RFC 3986), dots alone too.
 
     Distinct for distinct values and never a path. A value whose encoding is too long for a key
-    keeps its beginning, and `%s` with a digest of the whole stands for the rest: `%s` is no
+    keeps its beginning, and `%s` with a digest of the whole replaces the rest: `%s` is no
     percent-encoding, so no other value has that folder. The empty value, which no folder could
     have, is a digest alone.
     """

@@ -43,7 +43,7 @@ class Workers:
         return future
 
     def give_up(self, future: "Future[Any]") -> None:
-        """Nobody waits for it any more: it is not begun, or its thread counts no longer."""
+        """No caller waits for it any more: it is not begun, or its thread counts no longer."""
         if not future.cancel() and not future.done():
             with self._lock:
                 self._threads -= 1
