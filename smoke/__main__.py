@@ -3,10 +3,12 @@
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -38,15 +40,33 @@ def _run(
             return 1
         began = time.monotonic()
         try:
-            found = step()
-        except FAULTS as error:
-            say(f"{name}: FAILED after {time.monotonic() - began:.0f} s: {error}")
-            return 1
+            with _within(life.end - began if timed else None):
+                found = step()
         except KeyboardInterrupt:
             say(f"{name}: interrupted")
             return 1
+        except Exception as error:  # noqa: BLE001 - whatever it is, what was made has to go
+            what = str(error) if isinstance(error, FAULTS) else repr(error)
+            say(f"{name}: FAILED after {time.monotonic() - began:.0f} s: {what}")
+            return 1
         say(f"{name}: {found} ({time.monotonic() - began:.0f} s)")
     return 0
+
+
+@contextmanager
+def _within(seconds: float | None) -> Iterator[None]:
+    """Raises TimeoutError in the block once the time is over; None is without an end."""
+
+    def stop(*_: object) -> None:
+        raise TimeoutError("the time of the smoke test is over")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds or 0.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def read_credentials(environment: Mapping[str, str]) -> str:

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from infra.outputs import KEPT_OF_STACK_NAME
 from localcloud.aws import Cloud
 from localcloud.history import History
 from localcloud.prometheus import DEMO_LOGIN, Prometheus
@@ -89,6 +90,30 @@ def test_a_step_that_fails_is_named_and_nothing_is_left(
     assert life.name not in stacks(cloud)
 
 
+class Hanging(Life):
+    def deploy(self) -> str:
+        time.sleep(60)
+        return "never"
+
+
+class Broken(Life):
+    def deploy(self) -> str:
+        raise KeyError("outputs")
+
+
+@pytest.mark.parametrize(
+    ("kind", "said_of_it"), [(Hanging, "the time of the smoke test is over"), (Broken, "KeyError")]
+)
+def test_whatever_happens_in_a_step_all_is_removed(
+    cloud: Cloud, prometheus: Prometheus, kind: type[Life], said_of_it: str
+) -> None:
+    said: list[str] = []
+    assert live(kind(cloud, settings_for(prometheus), limit_s=1.0), said.append) == 1
+    assert said[0].startswith("deploy: FAILED")
+    assert said_of_it in said[0]
+    assert [line.partition(":")[0] for line in said[1:]] == ["destroy", "nothing is left", "failed"]
+
+
 def test_what_is_left_is_named(cloud: Cloud, prometheus: Prometheus) -> None:
     """A person made something under the stack's name meanwhile; and the time is over at once."""
     said: list[str] = []
@@ -101,6 +126,10 @@ def test_what_is_left_is_named(cloud: Cloud, prometheus: Prometheus) -> None:
     assert said[0].startswith("deploy: not begun")
     assert f"bucket {bucket}" in said[-2]
     cloud.s3.delete_bucket(Bucket=bucket)
+
+
+def test_what_is_made_can_be_found_by_the_stack_s_name(cloud: Cloud) -> None:
+    assert len(Life(cloud, {}).name) <= KEPT_OF_STACK_NAME
 
 
 def test_what_the_smoke_test_sets_itself_is_refused(cloud: Cloud) -> None:
