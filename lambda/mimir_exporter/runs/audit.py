@@ -149,10 +149,7 @@ def _read(context: RunContext, pair: Pair) -> Manifest | QueryError | None:
 
 
 def _is_due(look: Look, manifest: Manifest | None) -> bool:
-    if manifest is None or look.at_once:
-        return True
-    context = look.context
-    return manifest.exported + context.settings.audit_after_s <= context.now()
+    return manifest is None or look.at_once or look.is_over(manifest)
 
 
 def _save(context: RunContext, found: Findings, due: Sequence[Pair]) -> None:

@@ -79,6 +79,11 @@ class Look:
     at_once: bool
     deadline: Deadline
 
+    def is_over(self, manifest: Manifest, *, periods: int = 1) -> bool:
+        """Whether AUDIT_AFTER, so many times, has passed since the export."""
+        wait_s = periods * self.context.settings.audit_after_s
+        return manifest.exported + wait_s <= self.context.now()
+
 
 def has_changed(context: RunContext, pair: Pair, manifest: Manifest) -> bool:
     """Whether the query is another one than at the export."""
@@ -111,7 +116,7 @@ def compare_counts(look: Look, manifests: Mapping[Pair, Manifest], found: Findin
                 found.unauditable[window, metric.name] = "The source refuses to count its samples"
                 continue
             before, now = _flat(kept.raw), _flat(counts[metric.name])
-            _judge(look, (window, metric.name), kept, _Comparison(before, now), found)
+            _judge(look, (window, metric.name), kept, before, now, found)
 
 
 def compare_answers(look: Look, manifests: Mapping[Pair, Manifest], found: Findings) -> None:
@@ -128,7 +133,7 @@ def compare_answers(look: Look, manifests: Mapping[Pair, Manifest], found: Findi
             split = layout is not None and layout.split_by_cluster
             name = (cluster if split else "") or context.settings.cluster_name
             now[name] = now.get(name, 0) + samples
-        _judge(look, pair, manifest, _Comparison(before, now), found)
+        _judge(look, pair, manifest, before, now, found)
 
 
 def _flat(counts: RawCounts) -> dict[str, int]:
@@ -140,58 +145,37 @@ def _flat(counts: RawCounts) -> dict[str, int]:
     }
 
 
-@dataclass(frozen=True)
-class _Comparison:
-    """Samples by what they are of, at the export and now."""
-
-    before: Mapping[str, int]
-    now: Mapping[str, int]
-
-    @property
-    def more(self) -> list[str]:
-        return sorted(n for n, count in self.now.items() if count > self.before.get(n, 0))
-
-    @property
-    def fewer(self) -> list[str]:
-        return sorted(n for n, count in self.before.items() if count > self.now.get(n, 0))
-
-    @property
-    def nothing_left(self) -> bool:
-        return not any(self.now.values())
-
-
 def _judge(
-    look: Look, pair: Pair, manifest: Manifest, counts: _Comparison, found: Findings
+    look: Look,
+    pair: Pair,
+    manifest: Manifest,
+    before: Mapping[str, int],
+    now: Mapping[str, int],
+    found: Findings,
 ) -> None:
     """What the counts say of a metric-window; logged where it is not what it should be."""
+    more = sorted(name for name, samples in now.items() if samples > before.get(name, 0))
+    fewer = sorted(name for name, samples in before.items() if samples > now.get(name, 0))
     window, metric = pair
     fields: log.Fields = {
         "window": str(window),
         "metric": metric,
-        "samples_before": sum(counts.before.values()),
-        "samples_now": sum(counts.now.values()),
+        "samples_before": sum(before.values()),
+        "samples_now": sum(now.values()),
+        "cluster_names": (more or fewer)[:NAMED],
     }
-    if counts.more:
+    if more:
         found.incomplete.append(pair)
-        fields["cluster_names"] = counts.more[:NAMED]
         log.MORE_SAMPLES_AT_SOURCE(**fields)
         return
-    if counts.fewer:
+    if fewer:
         found.fewer.append(pair)
-        if not _is_final(look.context, manifest):
+        # A store that is away now hides what it has, late samples too. So the metric-window stays
+        # due with each run for as long again as AUDIT_AFTER; what is missing then is gone.
+        if not look.is_over(manifest, periods=2):
             return
-        if counts.nothing_left:
+        if not any(now.values()):
             found.unauditable[pair] = "The source has forgotten it"
             return
-        fields["cluster_names"] = counts.fewer[:NAMED]
         log.FEWER_SAMPLES_AT_SOURCE(**fields)
     found.audited.append(pair)
-
-
-def _is_final(context: RunContext, manifest: Manifest) -> bool:
-    """Whether fewer samples than at the export are the source's last word.
-
-    A store that is away now hides what it has, late samples too. So the metric-window stays due
-    with each run for as long again as AUDIT_AFTER; what is missing then is gone.
-    """
-    return manifest.exported + 2 * context.settings.audit_after_s <= context.now()
