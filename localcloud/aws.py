@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -43,18 +44,18 @@ PATIENT = Config(read_timeout=960, retries={"total_max_attempts": 1, "mode": "st
 DIRECT = Config(proxies={})
 
 
-class Account:
-    """Clients for an AWS account, or for what replaces one: made of the four that follow."""
+class Account(ABC):
+    """Clients for an AWS account, or for what replaces one."""
 
     @property
+    @abstractmethod
     def folder(self) -> Path:
         """For what programs write."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def env(self) -> dict[str, str]:
         """The environment for a program that is to use this account and no other."""
-        raise NotImplementedError
 
     @property
     def alive(self) -> bool:
@@ -62,13 +63,33 @@ class Account:
         return True
 
     @property
-    def session(self) -> boto3.Session:
-        raise NotImplementedError
+    @abstractmethod
+    def session(self) -> boto3.Session: ...
 
     @property
+    @abstractmethod
     def where(self) -> Where:
         """What any client of `session` needs besides its service's name."""
-        raise NotImplementedError
+
+    def list_resources(self, stack: str) -> list[tuple[str, str]]:
+        """Type and physical id of everything in a stack. Raises ClientError where there is none."""
+        pages = self.cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
+        return [
+            (summary["ResourceType"], summary.get("PhysicalResourceId", ""))
+            for page in pages
+            for summary in page["StackResourceSummaries"]
+            if summary["ResourceStatus"] != "DELETE_COMPLETE"
+        ]
+
+    def list_stacks(self) -> list[str]:
+        """The names of all stacks that there are."""
+        pages = self.cloudformation.get_paginator("describe_stacks").paginate()
+        return [
+            stack["StackName"]
+            for page in pages
+            for stack in page["Stacks"]
+            if stack["StackStatus"] != "DELETE_COMPLETE"
+        ]
 
     @cached_property
     def s3(self) -> "S3Client":

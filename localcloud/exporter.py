@@ -6,12 +6,26 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import unquote
 
 from localcloud.aws import Account
 from localcloud.cdk import Cdk
 from localcloud.prometheus import Prometheus
+
+
+class Platform(TypedDict):
+    """Of a function, by the names of the deployment settings."""
+
+    python_version: str
+    architecture: str
+
+
+# MiniStack runs functions with the Python that it runs under itself.
+PLATFORM: Platform = {
+    "python_version": f"{sys.version_info.major}.{sys.version_info.minor}",
+    "architecture": "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64",
+}
 
 
 class InvocationError(RuntimeError):
@@ -63,16 +77,22 @@ class Exporter:
         return self.outputs["StateMachine"]
 
     def store_login(self, prometheus: Prometheus) -> None:
-        """Fill the secret that the stack made, as the output SecretCommand tells a person to."""
+        """Fill the secret that the stack made with the credentials for this Prometheus, if it needs
+        any, as the output SecretCommand tells a person to."""
         if prometheus.login is None:
             return
+        self.fill_secret(
+            {
+                "PROMETHEUS_USERNAME": prometheus.login.username,
+                "PROMETHEUS_PASSWORD": prometheus.login.password,
+            }
+        )
+
+    def fill_secret(self, credentials: Mapping[str, str]) -> None:
+        """Put variables into the secret that the stack made."""
         command = self.outputs["SecretCommand"].split()
-        secret = {
-            "PROMETHEUS_USERNAME": prometheus.login.username,
-            "PROMETHEUS_PASSWORD": prometheus.login.password,
-        }
         self.cloud.secretsmanager.put_secret_value(
-            SecretId=command[command.index("--secret-id") + 1], SecretString=json.dumps(secret)
+            SecretId=command[command.index("--secret-id") + 1], SecretString=json.dumps(credentials)
         )
 
     def invoke(self, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -163,6 +183,23 @@ class Exporter:
                     yield json.loads(event["message"])
 
 
+def trial_settings(prometheus: Prometheus) -> dict[str, str]:
+    """Deployment settings for this Prometheus that MiniStack can do."""
+    return {
+        "hostname": "127.0.0.1",
+        "port": str(prometheus.port),
+        "path_prefix": prometheus.path_prefix,
+        "auth_secret_arn": "none" if prometheus.login is None else "new",
+        "cluster_name": "monitoring",
+        "query_delay": "0",
+        "python_version": PLATFORM["python_version"],
+        "architecture": PLATFORM["architecture"],
+        "vpc_id": "new",
+        # MiniStack's CloudFormation does not know their types.
+        "saved_queries": "false",
+    }
+
+
 def deploy_exporter(
     cdk: Cdk, cloud: Account, prometheus: Prometheus, settings: Mapping[str, str]
 ) -> Exporter:
@@ -170,21 +207,7 @@ def deploy_exporter(
 
     Raises StartError with what the CDK CLI said.
     """
-    trial = {
-        "hostname": "127.0.0.1",
-        "port": str(prometheus.port),
-        "path_prefix": prometheus.path_prefix,
-        "auth_secret_arn": "none" if prometheus.login is None else "new",
-        "cluster_name": "monitoring",
-        "query_delay": "0",
-        # MiniStack runs functions with the Python that it runs under itself.
-        "python_version": f"{sys.version_info.major}.{sys.version_info.minor}",
-        "architecture": "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64",
-        "vpc_id": "new",
-        # MiniStack's CloudFormation does not know their types.
-        "saved_queries": "false",
-    }
-    wanted = trial | dict(settings)
+    wanted = trial_settings(prometheus) | dict(settings)
     exporter = Exporter(cloud, cdk.deploy(wanted), wanted.get("s3_prefix", "k8s/prometheus"))
     exporter.store_login(prometheus)
     return exporter

@@ -4,7 +4,8 @@ import sys
 
 from infra import ROOT
 from infra.errors import PackageError
-from release.files import SUMS, ReleaseError, check_tag, make_release, read_version
+from mimir_exporter import __version__
+from release.files import SUMS, ReleaseError, check_tag, make_release
 
 FOLDER = ROOT / "build" / "release"
 
@@ -13,7 +14,7 @@ def main(tag: str) -> None:
     """Ends the process with one sentence and exit code 1 if it cannot be made."""
     try:
         if tag:
-            check_tag(tag, read_version())
+            check_tag(tag, __version__)
         release = make_release(FOLDER)
     except (ReleaseError, PackageError) as error:
         sys.exit(str(error))

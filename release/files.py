@@ -7,13 +7,13 @@ one Python, which its name tells, and nothing in it is compressed, as compressor
 import hashlib
 import subprocess
 import sys
-import tomllib
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from infra import ROOT
 from infra.package import build_package
+from mimir_exporter import __version__
 from release.template import synthesize_template
 
 ARCHITECTURES = ("arm64", "x86_64")
@@ -39,12 +39,6 @@ class Release:
         return self.folder / f"mimir-exporter-{self.version}{suffix}"
 
 
-def read_version() -> str:
-    """The one that pyproject.toml states."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    return str(project["version"])
-
-
 def check_tag(tag: str, version: str) -> None:
     """Raises ReleaseError where a tag is of another version."""
     if tag != f"v{version}":
@@ -56,7 +50,7 @@ def check_tag(tag: str, version: str) -> None:
 
 def make_release(folder: Path) -> Release:
     """Make all files anew in a folder. Raises ReleaseError, PackageError."""
-    release = Release(read_version(), folder)
+    release = Release(__version__, folder)
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.iterdir():
         path.unlink()

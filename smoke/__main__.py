@@ -1,7 +1,6 @@
 """`python -m smoke -c name=value …`: the smoke test, with the settings of `cdk deploy`."""
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -69,10 +68,9 @@ def _within(seconds: float | None) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def read_credentials(environment: Mapping[str, str]) -> str:
-    """The secret's content, JSON, of the PROMETHEUS_ variables; "" without any."""
-    given = {name: value for name, value in environment.items() if name.startswith("PROMETHEUS_")}
-    return json.dumps(given) if given else ""
+def read_credentials(environment: Mapping[str, str]) -> dict[str, str]:
+    """The secret's content: the PROMETHEUS_ variables."""
+    return {name: value for name, value in environment.items() if name.startswith("PROMETHEUS_")}
 
 
 def main(arguments: Sequence[str]) -> int:

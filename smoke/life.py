@@ -41,15 +41,14 @@ class StepError(RuntimeError):
 class Life:
     """One stack, from its deployment to the proof that nothing of it is left.
 
-    `settings` are those of `cdk deploy`, `credentials` the content of the secret. `settings` that
-    the smoke test sets itself are refused. Raises StepError.
+    `settings` are those of `cdk deploy`, `credentials` the content of the secret. Settings that
+    the smoke test makes itself are refused. Raises StepError.
     """
 
     account: Account
     settings: Mapping[str, str]
-    credentials: str = ""
+    credentials: Mapping[str, str] = field(default_factory=dict)
     limit_s: float = LIMIT_S
-    short_s: int = SHORT_S
     name: str = field(default_factory=lambda: f"{STACK}-{secrets.token_hex(3)}")
     cdk: Cdk = field(init=False)
     exporter: Exporter | None = field(default=None, init=False)
@@ -78,9 +77,12 @@ class Life:
         """What removes everything, whatever came before."""
         return (("destroy", self.destroy), ("nothing is left", self.look_for_leftovers))
 
+    @property
+    def _all_settings(self) -> dict[str, str]:
+        return {**self.settings, **OWN, "stack_name": self.name}
+
     def _deploy(self, **changes: str) -> Exporter:
-        settings = {**self.settings, **OWN, **changes, "stack_name": self.name}
-        outputs = self.cdk.deploy(settings)
+        outputs = self.cdk.deploy(self._all_settings | changes)
         prefix = self.settings.get("s3_prefix", "k8s/prometheus")
         return Exporter(self.account, outputs, prefix)
 
@@ -93,13 +95,11 @@ class Life:
         return f"stack {self.name}"
 
     def fill_secret(self) -> str:
-        command = self._made().outputs.get("SecretCommand", "").split()
-        if not command:
+        if "SecretCommand" not in self._made().outputs:
             return "there is none: auth_secret_arn names one, or is none"
         if not self.credentials:
             return "left empty: no PROMETHEUS_ variables are set"
-        secret = command[command.index("--secret-id") + 1]
-        self.account.secretsmanager.put_secret_value(SecretId=secret, SecretString=self.credentials)
+        self._made().fill_secret(self.credentials)
         return "filled from the PROMETHEUS_ variables"
 
     def check(self) -> str:
@@ -110,11 +110,8 @@ class Life:
 
     def hand_over(self) -> str:
         exporter = self._made()
-        function = self.account.lambda_.get_function_configuration(
-            FunctionName=exporter.function_name
-        )
-        self._timeout_s = function["Timeout"]
-        exporter.limit_time(self.short_s)
+        self._timeout_s = self._function()["Timeout"]
+        exporter.limit_time(SHORT_S)
         result = exporter.invoke()
         if result["outcome"] != "handed_over":
             raise StepError(f"expected the outcome handed_over: {result['message']}")
@@ -127,13 +124,23 @@ class Life:
     def run(self) -> str:
         exporter = self._made()
         exporter.limit_time(self._timeout_s)
-        result = exporter.invoke()
-        if result["outcome"] != "complete":
-            raise StepError(result["message"])
+        message = self._run_to_the_end()
         files = [key for key in exporter.list_keys() if key.endswith(".json.gz")]
         if not files:
-            raise StepError(f"no files in {exporter.bucket}: {result['message']}")
-        return f"{len(files):,} files; {result['message']}"
+            raise StepError(f"no files in {exporter.bucket}: {message}")
+        return f"{len(files):,} files; {message}"
+
+    def _run_to_the_end(self) -> str:
+        result = self._made().invoke()
+        if result["outcome"] != "complete":
+            raise StepError(result["message"])
+        return str(result["message"])
+
+    def _function(self) -> Any:
+        """The export function's configuration."""
+        return self.account.lambda_.get_function_configuration(
+            FunctionName=self._made().function_name
+        )
 
     def status(self) -> str:
         result = self._made().invoke({"action": "status", "files": True})
@@ -143,20 +150,15 @@ class Life:
 
     def update(self) -> str:
         self.exporter = self._deploy(**UPDATED)
-        function = self.account.lambda_.get_function_configuration(
-            FunctionName=self._made().function_name
-        )
-        if str(function["MemorySize"]) != UPDATED["memory_mb"]:
-            raise StepError(f"the function still has {function['MemorySize']} MB")
-        result = self._made().invoke()
-        if result["outcome"] != "complete":
-            raise StepError(result["message"])
-        return f"{function['MemorySize']} MB, and the next run: {result['message']}"
+        memory_mb = self._function()["MemorySize"]
+        if str(memory_mb) != UPDATED["memory_mb"]:
+            raise StepError(f"the function still has {memory_mb} MB")
+        return f"{memory_mb} MB, and the next run: {self._run_to_the_end()}"
 
     def destroy(self) -> str:
         """And the bucket, which the stack keeps; it was made for this."""
         resources = self._resources()
-        self.cdk.destroy({**self.settings, **OWN, "stack_name": self.name})
+        self.cdk.destroy(self._all_settings)
         buckets = [name for kind, name in resources if kind == "AWS::S3::Bucket"]
         for bucket in buckets:
             self._delete_bucket(bucket)
@@ -165,14 +167,8 @@ class Life:
 
     def _resources(self) -> list[tuple[str, str]]:
         """Types and names of what the stack has."""
-        pages = self.account.cloudformation.get_paginator("list_stack_resources")
         try:
-            return [
-                (summary["ResourceType"], summary.get("PhysicalResourceId", ""))
-                for page in pages.paginate(StackName=self.name)
-                for summary in page["StackResourceSummaries"]
-                if not summary["ResourceStatus"].startswith("DELETE_COMPLETE")
-            ]
+            return self.account.list_resources(self.name)
         except ClientError:
             return []  # it was never made
 

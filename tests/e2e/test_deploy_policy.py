@@ -49,8 +49,4 @@ def test_the_policy_for_who_deploys_suffices_and_is_needed(
     exporter = deploy_exporter(somebody, cloud, prometheus, SETTINGS)
     assert exporter.invoke({"action": "status"})["outcome"] == "nothing_yet"
     somebody.destroy(SETTINGS | {"hostname": "any", "cluster_name": "any"})
-    assert not [
-        stack
-        for stack in cloud.cloudformation.describe_stacks()["Stacks"]
-        if stack["StackName"] == "MimirExporter" and stack["StackStatus"] != "DELETE_COMPLETE"
-    ]
+    assert "MimirExporter" not in cloud.list_stacks()

@@ -1,8 +1,6 @@
 """The template and the zip of a release, deployed by the commands of docs/deploy.md alone."""
 
 import json
-import platform
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +8,11 @@ from pathlib import Path
 from infra import ROOT
 from infra.package import build_package
 from localcloud.aws import REGION
-from localcloud.exporter import Exporter
+from localcloud.exporter import PLATFORM, Exporter
 from localcloud.history import History
 from localcloud.prometheus import DEMO_LOGIN
-from release.files import read_version, write_zip
+from mimir_exporter import __version__
+from release.files import write_zip
 from release.template import synthesize_template
 from tests.conftest import MakeCloud, MakePrometheus
 from tests.infra.test_commands import Cli, commands_in
@@ -24,7 +23,7 @@ STACK = "mimir-exporter"
 RELEASES, COSTS = "my-releases", "my-cost-bucket"
 
 
-def commands(folder: Path, here: dict[str, str]) -> Iterator[list[str]]:
+def commands(here: dict[str, str]) -> Iterator[list[str]]:
     """Those of the page, with `here` as the values of the parameters that it gives."""
     page = (ROOT / "docs" / "deploy.md").read_text("utf-8")
     section = page.partition("## Without the CDK")[2].partition("\n## ")[0]
@@ -40,16 +39,11 @@ def commands(folder: Path, here: dict[str, str]) -> Iterator[list[str]]:
 
 
 def write_release(folder: Path) -> None:
-    """Under the names of the page, for what MiniStack has: it runs functions with the Python that
-    it runs under itself."""
-    python_version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    architecture = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
-    name = f"mimir-exporter-{read_version()}-arm64-python3.14"
-    package = build_package(architecture=architecture, python_version=python_version)
+    """Under the names of the page, for what MiniStack has."""
+    name = f"mimir-exporter-{__version__}-arm64-python3.14"
+    package = build_package(**PLATFORM)
     write_zip(folder / f"{name}.zip", package.path)
-    template = json.loads(
-        synthesize_template(architecture=architecture, python_version=python_version)
-    )
+    template = json.loads(synthesize_template(**PLATFORM))
     template["Resources"] = {
         key: resource
         for key, resource in template["Resources"].items()
@@ -79,7 +73,7 @@ def test_a_release_works_without_the_cdk(
         "QueryDelay": "0",
     }
     cli = Cli(cloud, tmp_path)
-    for words in commands(tmp_path, here):
+    for words in commands(here):
         ended = cli.run(words)
         assert ended.returncode == 0, ended.stderr
     (stack,) = cloud.cloudformation.describe_stacks(StackName=STACK)["Stacks"]

@@ -105,10 +105,5 @@ def stack_name(made: Deployed) -> str:
 
 def resources(cloud: Cloud, stack: str) -> set[tuple[str, str]]:
     """Type and physical id of everything in a stack."""
-    pages = cloud.cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
-    return {
-        (one["ResourceType"], one["PhysicalResourceId"])
-        for page in pages
-        for one in page["StackResourceSummaries"]
-        if one["ResourceType"] != "AWS::CDK::Metadata"
-    }
+    found = cloud.list_resources(stack)
+    return {(kind, name) for kind, name in found if kind != "AWS::CDK::Metadata"}

@@ -1,13 +1,12 @@
 """The smoke test for a real account, step by step on the local cloud; and where a step fails."""
 
-import platform
-import sys
 import time
 
 import pytest
 
 from infra.outputs import KEPT_OF_STACK_NAME
-from localcloud.aws import Cloud
+from localcloud.aws import REGION, Cloud
+from localcloud.exporter import trial_settings
 from localcloud.history import History
 from localcloud.prometheus import DEMO_LOGIN, Prometheus
 from smoke.__main__ import live, read_credentials
@@ -29,22 +28,9 @@ def prometheus(make_prometheus: MakePrometheus) -> Prometheus:
 
 
 def settings_for(prometheus: Prometheus, **others: str) -> dict[str, str]:
-    return {
-        "hostname": "127.0.0.1",
-        "port": str(prometheus.port),
-        "path_prefix": prometheus.path_prefix,
-        "cluster_name": "monitoring",
-        "vpc_id": "new",
-        # A window of twenty metrics takes ten seconds, as long as a short run has: the other two or
-        # three, as the minute has it, are handed over.
-        "query_delay": "0.5",
-        # MiniStack runs functions with the Python that it runs under itself.
-        "python_version": f"{sys.version_info.major}.{sys.version_info.minor}",
-        "architecture": "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64",
-        # MiniStack's CloudFormation does not know their types.
-        "saved_queries": "false",
-        **others,
-    }
+    # A window of twenty metrics takes ten seconds, as long as a short run has: the other two or
+    # three, as the minute has it, are handed over.
+    return trial_settings(prometheus) | {"query_delay": "0.5"} | others
 
 
 CREDENTIALS = read_credentials(
@@ -54,11 +40,6 @@ CREDENTIALS = read_credentials(
         "HOME": "/any",
     }
 )
-
-
-def stacks(cloud: Cloud) -> list[str]:
-    found = cloud.cloudformation.describe_stacks()["Stacks"]
-    return [one["StackName"] for one in found if one["StackStatus"] != "DELETE_COMPLETE"]
 
 
 @races_the_clock
@@ -72,7 +53,7 @@ def test_every_step_passes_and_nothing_is_left(cloud: Cloud, prometheus: Prometh
     ]
     assert said[1].startswith("fill the secret: filled")
     assert "windows by Step Functions" in said[3]
-    assert life.name not in stacks(cloud)
+    assert life.name not in cloud.list_stacks()
     assert not [one for one in cloud.s3.list_buckets()["Buckets"] if life.name in one["Name"]]
 
 
@@ -90,7 +71,7 @@ def test_a_step_that_fails_is_named_and_nothing_is_left(
         "nothing is left",
         "failed",
     ]
-    assert life.name not in stacks(cloud)
+    assert life.name not in cloud.list_stacks()
 
 
 class Hanging(Life):
@@ -122,9 +103,7 @@ def test_what_is_left_is_named(cloud: Cloud, prometheus: Prometheus) -> None:
     said: list[str] = []
     life = Life(cloud, settings_for(prometheus), CREDENTIALS, limit_s=-1)
     bucket = f"{life.name}-somebodys"
-    cloud.s3.create_bucket(
-        Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-    )
+    cloud.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
     assert live(life, said.append) == 1
     assert said[0].startswith("deploy: not begun")
     assert f"bucket {bucket}" in said[-2]

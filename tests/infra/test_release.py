@@ -15,9 +15,10 @@ from infra import ROOT
 from infra.deployment.table import PASSED_ON
 from infra.package import build_package
 from mimir_exporter import __version__
-from release.files import PYTHON_VERSION, SUMS, ReleaseError, check_tag, make_release, read_version
+from release.files import PYTHON_VERSION, SUMS, ReleaseError, check_tag, make_release
 from release.template import PARAMETERS
 from tests.infra.conftest import Synthesize
+from tests.infra.test_installed import PROJECT
 from tests.infra.test_linters import cfn_lint
 from tests.some import some
 
@@ -181,14 +182,14 @@ def test_the_bill_of_materials_lists_what_is_pinned(released: Path) -> None:
 
 
 def test_there_is_one_version() -> None:
-    assert read_version() == __version__
+    assert PROJECT["version"] == __version__
 
 
 @pytest.mark.parametrize("tag", ["v0.9.9", __version__, f"v{__version__}rc1", "release"])
 def test_a_tag_of_another_version_is_refused(tag: str) -> None:
     with pytest.raises(ReleaseError, match=f"The tag is {re.escape(tag)} and pyproject.toml has"):
-        check_tag(tag, read_version())
-    check_tag(f"v{__version__}", read_version())
+        check_tag(tag, __version__)
+    check_tag(f"v{__version__}", __version__)
 
 
 def test_the_command_ends_with_one_sentence() -> None:
