@@ -3,25 +3,19 @@
 from typing import Any
 
 from tests.infra.conftest import Synthesize
-from tests.infra.test_stack import Resources, actions, of_type, statements
+from tests.infra.test_stack import Resources, actions, function, of_type, role_of, statements
 
 KEY = "k8s/prometheus/prod/checkpoint.json"
 ROLE = "arn:aws:iam::123456789012:role/writer"
 
 
 def map_function(resources: Resources) -> dict[str, Any]:
-    (found,) = (
-        properties
-        for properties in of_type(resources, "AWS::Lambda::Function").values()
-        if properties["Handler"] == "mimir_exporter.widget.coverage"
-    )
-    return found
+    return function(resources, "coverage", "widget")
 
 
 def rights(resources: Resources) -> dict[str, dict[str, Any]]:
     """The statements of its role that are not about its log and its network, by Sid."""
-    role = map_function(resources)["Role"]["Fn::GetAtt"][0]
-    found = statements(resources, role)
+    found = statements(resources, role_of(resources, "coverage", "widget"))
     return {
         statement.get("Sid", ""): statement
         for statement in found

@@ -28,9 +28,9 @@ def of_type(resources: Resources, kind: str) -> Resources:
     }
 
 
-def function(resources: Resources, entry_point: str) -> dict[str, Any]:
+def function(resources: Resources, entry_point: str, module: str = "handler") -> dict[str, Any]:
     """Properties of the function with this entry point."""
-    handler = f"mimir_exporter.handler.{entry_point}"
+    handler = f"mimir_exporter.{module}.{entry_point}"
     (found,) = (
         properties
         for properties in of_type(resources, "AWS::Lambda::Function").values()
@@ -50,8 +50,8 @@ def statements(resources: Resources, role: str) -> list[dict[str, Any]]:
     ]
 
 
-def role_of(resources: Resources, entry_point: str) -> str:
-    role: str = function(resources, entry_point)["Role"]["Fn::GetAtt"][0]
+def role_of(resources: Resources, entry_point: str, module: str = "handler") -> str:
+    role: str = function(resources, entry_point, module)["Role"]["Fn::GetAtt"][0]
     return role
 
 

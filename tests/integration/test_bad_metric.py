@@ -1,6 +1,5 @@
 """A metric whose query Mimir rejects: alone with it, for good, and what brings it back."""
 
-import gzip
 import json
 from dataclasses import replace
 from datetime import datetime
@@ -10,11 +9,11 @@ import pytest
 from localcloud.prometheus import Prometheus
 from mimir_exporter.errors import SettingsError
 from tests.integration import faults
-from tests.integration.deployment import CENTRAL, FEW, HOUR_S, LAST_END, PREFIX, Function, start_of
+from tests.integration.deployment import FEW, HOUR_S, LAST_END, Function, start_of
 from tests.integration.faults import Proxy, Request
+from tests.integration.test_receipts import MARCH, read
 
 DAY_S = 86_400
-MANIFESTS = f"{PREFIX}/{CENTRAL}/_manifests/"
 BROKEN = json.dumps({"pods_by_node": "count by (cluster,node)(kube_pod_info"})
 CORRECT = json.dumps({"pods_by_node": "count by (cluster,node)(kube_pod_info{$matchers})"})
 WINDOW = "2025-03-01T11:00:00Z/2025-03-01T12:00:00Z"
@@ -133,11 +132,9 @@ def test_a_gap_stays_a_gap_when_the_source_has_forgotten_it(
 
 
 def complete_until(function: Function) -> int:
-    """What the newest month's receipt says."""
-    *_, month = sorted(
-        key for key in function.keys(MANIFESTS) if key.count("/") == MANIFESTS.count("/")
-    )
-    receipt = json.loads(gzip.decompress(function.read(month)))
+    """What the month's receipt says."""
+    receipt = read(function, MARCH)
+    assert receipt is not None
     return int(datetime.fromisoformat(receipt["complete_until"]).timestamp())
 
 

@@ -8,7 +8,8 @@ import sys
 import tokenize
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from infra import ROOT
+
 READ = ("app.py", "lambda", "infra", "release", "smoke", "localcloud", "bench")
 # For programs.
 MARKS = ("# noqa", "# type:", "# pragma")

@@ -98,7 +98,8 @@ class Workload:
         stop(self.function.cloud, self.machine)
         self._finish()
         self._lose_files()
-        repair = {"action": "repair", "start": iso(self._begin), "end": iso(LAST_END)}
+        within = {"start": iso(self._begin), "end": iso(LAST_END)}
+        repair = {"action": "repair", **within}
         self._kill(self._order(repair), None, 3 * self._window_s)
         self.function.clock.advance(2 * LEASE_S)
         self._let_live(repair)
@@ -107,7 +108,6 @@ class Workload:
         hours = (until - self._begin) / HOUR_S
         wrong = self.function.differences(self.mimir, hours, until=until)
         # What is newer than the source's history lacks clusters, and is not confirmed: rightly.
-        within = {"start": iso(self._begin), "end": iso(LAST_END)}
         status = self._let_live({"action": "status", **within})
         if status["outcome"] != "complete":
             wrong.append(f"the status is {status}")
