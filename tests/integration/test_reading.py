@@ -161,7 +161,7 @@ def test_the_page_shows_what_its_sql_gives(
 
 
 def test_every_question_has_an_answer(results: dict[str, tuple[Block, str]]) -> None:
-    assert len(HEADINGS) == 8
+    assert len(HEADINGS) == 9
     assert set(HEADINGS) <= results.keys()
 
 
@@ -239,6 +239,17 @@ def test_what_the_receipts_list_is_all_that_there_is(
     rows = rows_of(results, "Receipts")
     assert {row["cluster"]: int(row["samples"]) for row in rows} == counts
     assert all(row["samples"] == row["listed"] for row in some(rows))
+
+
+def test_athena_is_given_the_files_that_the_receipts_list(
+    results: dict[str, tuple[Block, str]], exports: Path
+) -> None:
+    """Its pseudo-column `$path` has a file's whole address."""
+    (row,) = rows_of(results, "Only whole files")
+    listed = re.findall(r"'s3://my-cost-bucket/([^']+)'", row["condition"])
+    there = (exports / "exports").glob("k8s/prometheus/staging/*/*/metric=cpu_usage/1740826800_*")
+    assert listed == [path.relative_to(exports / "exports").as_posix() for path in there]
+    assert len(listed) == 1
 
 
 def test_idle_nodes(results: dict[str, tuple[Block, str]], source: Source) -> None:
