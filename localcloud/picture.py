@@ -16,6 +16,7 @@ from mimir_exporter.checkpoint.state import Checkpoint
 from mimir_exporter.checkpoint.wanted import wanted_windows
 from mimir_exporter.coverage.compute import compute_coverage
 from mimir_exporter.coverage.map import draw_map
+from mimir_exporter.coverage.map_style import PAPER
 from mimir_exporter.coverage.summary import summarize
 from mimir_exporter.errors.source import MIMIR_UNAVAILABLE, QUERY_EXCEEDS_LIMITS
 from mimir_exporter.settings.load import load_settings
@@ -23,7 +24,7 @@ from mimir_exporter.settings.parsers import parse_month
 from mimir_exporter.timeline.windows import Window, windows_within
 
 PICTURE = ROOT / "docs" / "coverage.svg"
-WIDTH, HEIGHT = 1280, 600
+WIDTH, HEIGHT, MARGIN = 840, 640, 14
 SETTINGS = {
     "S3_BUCKET": "my-cost-bucket",
     "S3_PREFIX": "k8s/prometheus",
@@ -71,8 +72,22 @@ def draw() -> str:
     ranges = ((held[0].start, held[-1].end),)
     record_handover(checkpoint, Handover("backfill-7-2026-10-24T18-8-windows", ranges, NOW - 600))
     coverage = compute_coverage(checkpoint, names, settings, NOW, parse_month("month", "2026-10"))
-    return draw_map(
-        coverage, summarize(coverage), width=WIDTH, height=HEIGHT, theme="light", paper=True
+    drawn = draw_map(
+        coverage,
+        summarize(coverage),
+        width=WIDTH - 2 * MARGIN,
+        height=HEIGHT - 2 * MARGIN,
+        theme="auto",
+    )
+    # An image of its own, which follows the reader's light or dark mode.
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" '
+        f'viewBox="0 0 {WIDTH} {HEIGHT}" role="img"><style>rect{{fill:{PAPER["light"]}}}'
+        f"@media (prefers-color-scheme:dark){{rect{{fill:{PAPER['dark']}}}}}</style>"
+        f'<rect width="{WIDTH}" height="{HEIGHT}" rx="8"/>'
+        f'<foreignObject x="{MARGIN}" y="{MARGIN}" width="{WIDTH - 2 * MARGIN}" '
+        f'height="{HEIGHT - 2 * MARGIN}"><body xmlns="http://www.w3.org/1999/xhtml" '
+        f'style="margin:0">{drawn}</body></foreignObject></svg>'
     )
 
 

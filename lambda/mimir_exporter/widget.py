@@ -21,7 +21,7 @@ from .checkpoint.adopt import adopt_settings
 from .checkpoint.store import CheckpointStore
 from .compose import DEPENDENCIES, Dependencies
 from .coverage.compute import Coverage, compute_coverage
-from .coverage.map import draw_map
+from .coverage.map import LEAST_WIDTH, draw_map
 from .coverage.map_style import FONT
 from .coverage.summary import MONTHS, summarize
 from .errors import ExportError
@@ -117,8 +117,8 @@ def widget_html(found: Coverage, shown: Mapping[str, Any], function_arn: str) ->
     if found.end <= found.now:
         buttons += _button(first + timedelta(days=32), "{} →" if named else "→", function_arn)
     return (
-        f'<div style="position:relative;width:{width}px;max-width:100%;line-height:0">{picture}'
-        f'<div style="position:absolute;top:0;right:0;line-height:normal">{buttons}</div></div>'
+        f'<div style="position:relative;max-width:{max(width, LEAST_WIDTH)}px">{picture}'
+        f'<div style="position:absolute;top:0;right:0">{buttons}</div></div>'
         # The console takes them out; where one does not, their parameters are no text to show.
         "<style>cwdb-action{display:none}</style>"
     )

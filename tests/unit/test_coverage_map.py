@@ -1,4 +1,4 @@
-"""The picture of a month: harmless, with every hour in it, and with what is missing named."""
+"""The map of a month: harmless, with every hour in it, and with what to look at named."""
 
 import json
 import re
@@ -16,13 +16,14 @@ from mimir_exporter.checkpoint.records import GAP_ATTEMPTS
 from mimir_exporter.checkpoint.state import Checkpoint
 from mimir_exporter.checkpoint.wanted import wanted_windows
 from mimir_exporter.coverage.compute import Coverage, compute_coverage
-from mimir_exporter.coverage.hours import absences_of, day_and_hours, hours_of
+from mimir_exporter.coverage.hours import SILENT, absences_of, day_and_hours, hours_of
 from mimir_exporter.coverage.map import draw_map
-from mimir_exporter.coverage.map_style import LOOKS
+from mimir_exporter.coverage.map_style import LOOKS, SIGNS
 from mimir_exporter.coverage.states import LOST, MISSING, State
 from mimir_exporter.coverage.summary import summarize
 from mimir_exporter.settings.load import load_settings
 from mimir_exporter.settings.parsers import parse_month
+from mimir_exporter.timeline.intervals import Interval
 from mimir_exporter.timeline.windows import windows_within
 from mimir_exporter.widget import widget_html
 from tests.clocks import unix
@@ -30,6 +31,8 @@ from tests.some import some
 from tests.unit.checkpoints import refused
 
 SVG = "{http://www.w3.org/2000/svg}"
+# What CloudWatch's console takes of HTML, and of SVG in it; scripts, links and frames it removes.
+TAGS = {"div", "style", "span", "strong", "b", "i", "p", "br", f"{SVG}svg", f"{SVG}path"}
 NAMES = ("cpu", "memory", "labels")
 OCTOBER = parse_month("month", "2026-10")
 ARN = "arn:aws:lambda:eu-central-1:000000000000:function:map"
@@ -39,8 +42,11 @@ HOSTILE = "HTTP 500: <script>alert(\"1\")</script> & 'more'"
 NOW = unix("2026-10-28T14:20")
 
 
-def covered(time_frame: str = "1h") -> Coverage:
-    """October from the 5th on, with a gap of one metric on the 20th from 03:00 to 06:00."""
+def covered(
+    time_frame: str = "1h", *, empty: Interval = (0, 0), names: tuple[str, ...] = NAMES
+) -> Coverage:
+    """October from the 5th on, with a gap of one metric on the 20th from 03:00 to 06:00. In the
+    range `empty` the metrics `names` had no series."""
     settings = load_settings(
         {
             "S3_BUCKET": "bucket",
@@ -59,7 +65,8 @@ def covered(time_frame: str = "1h") -> Coverage:
     for window, lacking in list(wanted_windows(checkpoint, NAMES, settings, NOW)):
         for name in lacking:
             if name != "labels" or window not in gap:
-                mark_exported(checkpoint, name, window, empty=False)
+                is_empty = name in names and empty[0] <= window.start < empty[1]
+                mark_exported(checkpoint, name, window, empty=is_empty)
     for window in gap:
         for attempt in range(GAP_ATTEMPTS):
             mark_failed(checkpoint, "labels", window, refused(HOSTILE), NOW + attempt)
@@ -77,28 +84,34 @@ def draw(coverage: Coverage, width: int = 1200, height: int = 560) -> ElementTre
 
 
 def words_of(picture: ElementTree.Element) -> str:
-    return " ".join(text.text or "" for text in picture.iter(f"{SVG}text"))
+    return " ".join(text.strip() for text in picture.itertext() if not text.startswith(".cov"))
+
+
+def cells_of(picture: ElementTree.Element) -> dict[str, str]:
+    """The looks of the hours, by what they say."""
+    cells = [cell for cell in picture.iter("i") if "title" in cell.attrib]
+    found = {cell.attrib["title"]: cell.attrib["class"] for cell in cells}
+    assert len(found) == len(cells)
+    return found
 
 
 @pytest.mark.parametrize(("width", "height"), [(1400, 560), (800, 600), (500, 380), (10, 10)])
 def test_each_hour_is_a_cell_that_says_what_it_is(
     coverage: Coverage, width: int, height: int
 ) -> None:
-    picture = draw(coverage, width, height)
-    titles = [title.text or "" for title in picture.iter(f"{SVG}title")]
-    assert len(titles) == 31 * 24
-    assert len(set(titles)) == len(titles)
-    assert "Tue 20 Oct 03:00 UTC: labels: gap; cpu, memory: exported" in titles
-    assert "Thu 01 Oct 00:00 UTC: before the beginning" in titles
-    assert "Wed 28 Oct 14:00 UTC: not yet due" in titles
-    counted = Counter(cell.attrib["class"] for cell in picture.iterfind(f"{SVG}g/{SVG}rect[@rx]"))
-    assert counted["cov-gap"] >= 3
-    assert counted["cov-now"] == 1
+    cells = cells_of(draw(coverage, width, height))
+    assert len(cells) == 31 * 24
+    assert cells["Tue 20 Oct 03:00 UTC: labels: gap; cpu, memory: exported"] == "cov-gap"
+    assert cells["Thu 01 Oct 00:00 UTC: before the beginning"] == "cov-before"
+    assert cells["Wed 28 Oct 14:00 UTC: not yet due"] == "cov-notdue cov-now"
+    looks = Counter(cells.values())
+    assert looks["cov-gap"] == 3
+    assert looks["cov-notdue cov-now"] == 1
 
 
 def test_what_is_missing_is_named_with_its_reason(coverage: Coverage) -> None:
     words = words_of(draw(coverage))
-    assert "What is missing" in words
+    assert "What to look at" in words
     assert "Tue 20, 03:00 to 06:00: labels" in words
     assert "gap (5 tries): Mimir rejects the query (HTTP 500: <script>" in words
     assert "October 2026 is incomplete as of" in words
@@ -107,9 +120,32 @@ def test_what_is_missing_is_named_with_its_reason(coverage: Coverage) -> None:
 def test_nothing_in_it_can_run_or_reach_out(coverage: Coverage) -> None:
     for theme in ("light", "dark", "auto"):
         picture = draw_map(coverage, summarize(coverage), width=900, height=500, theme=theme)
-        tags = {element.tag.removeprefix(SVG) for element in ElementTree.fromstring(picture).iter()}  # noqa: S314
-        assert tags <= {"svg", "style", "g", "title", "rect", "path", "circle", "text"}
+        assert {element.tag for element in ElementTree.fromstring(picture).iter()} <= TAGS  # noqa: S314
         assert not re.search(r"href|url\(|@import|\son[a-z]+=", picture)
+
+
+@pytest.mark.parametrize("silent", [NAMES, NAMES[:2]], ids=["all metrics", "two of three"])
+def test_a_source_that_had_nothing_looks_worse_than_what_is_still_to_come(
+    silent: tuple[str, ...],
+) -> None:
+    """An outage of the source counts as exported, and as nothing to be calm about."""
+    names = silent
+    coverage = covered(empty=(unix("2026-10-14T02:00"), unix("2026-10-14T05:00")), names=names)
+    picture = draw(coverage)
+    looks = {title: look for title, look in cells_of(picture).items() if "Wed 14 Oct 0" in title}
+    if names == NAMES:
+        silence = "Wed 14 Oct 02:00 UTC: no metric has series"
+        assert looks[silence] == f"cov-{LOOKS[SILENT].slug}"
+        assert list(looks.values()).count("cov-silent") == 3
+        assert "Wed 14, 02:00 to 05:00: all 3 metrics" in words_of(picture)
+        assert "no metric has series 9" in words_of(picture)
+        assert "without series" not in words_of(picture)
+        ranks = [absence.shown for absence in absences_of(coverage)]
+        assert ranks == [State.GAP, SILENT]
+    else:
+        # Metrics of which a cluster has none, as GPUs, are nothing to look at.
+        assert "cov-silent" not in looks.values()
+        assert "without series 6" in words_of(picture)
 
 
 def test_the_documentation_shows_the_map_as_it_is() -> None:
@@ -118,9 +154,11 @@ def test_the_documentation_shows_the_map_as_it_is() -> None:
 
 
 def test_each_state_can_be_told_without_its_colour() -> None:
-    assert set(LOOKS) == set(State)
-    signs = [LOOKS[state].sign for state in (*MISSING, *LOST, State.ACCEPTED, State.DELETED)]
-    assert all(some(signs))
+    assert set(LOOKS) == {*State, SILENT}
+    signs = [
+        LOOKS[shown].sign for shown in (*MISSING, *LOST, State.ACCEPTED, State.DELETED, SILENT)
+    ]
+    assert set(some(signs)) <= set(SIGNS)
     assert len({look.slug for look in LOOKS.values()}) == len(LOOKS)
     for theme in ("light", "dark"):
         colours = Counter(getattr(look, theme) for look in LOOKS.values())
@@ -134,7 +172,7 @@ def test_each_state_can_be_told_without_its_colour() -> None:
 @pytest.mark.parametrize("time_frame", ["15m", "90m", "7h", "1d"])
 def test_an_hour_shows_the_worst_of_the_windows_that_touch_it(time_frame: str) -> None:
     coverage = covered(time_frame)
-    shown = {hour.start: hour.state for hour in hours_of(coverage)}
+    shown = {hour.start: hour.shown for hour in hours_of(coverage)}
     assert list(shown) == list(range(*OCTOBER, 3600))
     for line in coverage.groups:
         for span in line.spans:
@@ -166,7 +204,7 @@ def test_buttons_lead_to_the_months_beside(coverage: Coverage) -> None:
     actions = re.findall(r'<cwdb-action action="call" [^>]*endpoint="([^"]+)">([^<]+)<', html)
     # October has not ended: nothing is in November.
     assert [(arn, json.loads(text)) for arn, text in actions] == [(ARN, {"month": "2026-09"})]
-    assert 'width="900" height="500"' in html
+    assert "width:900px;height:500px" in html
     assert LOOKS[State.EXPORTED].dark in html
     assert LOOKS[State.EXPORTED].light not in html
     over = survey_of_september(coverage)

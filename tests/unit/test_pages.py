@@ -9,6 +9,7 @@ from mimir_exporter import log
 from mimir_exporter.errors import source
 from mimir_exporter.source.refusals import classify
 from release import sections
+from tests.some import some
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = sorted([PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")])
@@ -99,3 +100,16 @@ def test_the_metrics_name_findings_of_the_check() -> None:
     assert len(named) >= 5
     sources = {"kubelet"}  # of a constant
     assert {name for name in named - sources if f'"{name}"' not in code} == set()
+
+
+@pytest.mark.parametrize(
+    "picture", sorted((PROJECT / "docs").glob("*.svg")), ids=lambda at: at.name
+)
+def test_a_picture_is_readable_in_a_page(picture: Path) -> None:
+    """In a column of 840 pixels, in which nothing is scaled down, light and dark."""
+    text = picture.read_text("utf-8")
+    (width,) = some(re.findall(r'^<svg [^>]*viewBox="0 0 (\d+) \d+"', text))
+    assert int(width) <= 840
+    sizes = [float(size) for size in re.findall(r'font(?:-size)?[:=]"?([0-9.]+)', text)]
+    assert min(some(sizes)) >= 11
+    assert "prefers-color-scheme:dark" in text

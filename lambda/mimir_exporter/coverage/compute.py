@@ -83,6 +83,15 @@ class Coverage:
                 found.setdefault(group.spans[places[index]].state, []).extend(group.metrics)
             yield (start, end), {state: tuple(names) for state, names in found.items()}
 
+    def silent_ranges(self) -> Intervals:
+        """Where no metric had any series, as when the source was down. A single metric may well
+        have none: of one alone, nothing is said."""
+        if len(self.metrics) < 2:
+            return ()
+        return self.ranges_where(
+            any_of=[State.EMPTY], all_of=[State.EMPTY, State.BEFORE_BEGINNING, State.NOT_DUE]
+        )
+
     def ranges_where(
         self, *, any_of: Iterable[State] = (), all_of: Iterable[State] = ()
     ) -> Intervals:

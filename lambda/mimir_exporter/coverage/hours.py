@@ -1,10 +1,12 @@
-"""A coverage as a person looks at it: an hour a cell, and what is missing as a list. Pure."""
+"""A coverage as a person looks at it: an hour a cell, and what to look at as a list. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 
+from ..timeline.intervals import covers
 from ..timeline.windows import DAY_S
 from .compute import Coverage
 from .states import LOST, MISSING, SEVERITY, WORDS, State
@@ -13,25 +15,36 @@ HOUR_S = 3600
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 NAMES_SHOWN = 4
 
+# An hour in which no metric has series. It counts as exported, and looks worse than a window that
+# is still to come: the source was down, probably, and its data may be lost.
+SILENT = "silent"
+SHOWN_WORDS = {str(state): words for state, words in WORDS.items()} | {
+    SILENT: "no metric has series"
+}
+_RANK = {str(state): float(rank) for state, rank in SEVERITY.items()} | {
+    SILENT: SEVERITY[State.PENDING] + 0.5
+}
+
 ByState = Mapping[State, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class Hour:
-    """One hour: the state to show for all of its windows and metrics, and those in words."""
+    """One hour: what to show for all of its windows and metrics, a State or SILENT, and those in
+    words."""
 
     start: int
-    state: State
+    shown: str
     words: str
 
 
 @dataclass(frozen=True)
 class Absence:
-    """A piece of time in which `metrics` are missing for one reason."""
+    """A piece of time in which `metrics` are missing for one reason; `shown` as in Hour."""
 
     start: int
     end: int
-    state: State
+    shown: str
     metrics: str
     reason: str
 
@@ -39,6 +52,7 @@ class Absence:
 def hours_of(coverage: Coverage) -> Iterator[Hour]:
     """Each hour of the range, oldest first."""
     pieces = list(coverage.side_by_side())
+    silent = coverage.silent_ranges()
     first = 0
     for start in range(coverage.start - coverage.start % HOUR_S, coverage.end, HOUR_S):
         end = start + HOUR_S
@@ -48,12 +62,29 @@ def hours_of(coverage: Coverage) -> Iterator[Hour]:
         while last + 1 < len(pieces) and pieces[last + 1][0][0] < end:
             last += 1
         states = _joined(states for _, states in pieces[first : last + 1])
-        worst = max(states, key=SEVERITY.__getitem__)
-        yield Hour(start, worst, _in_words(states, len(coverage.metrics)))
+        worst: str = max(states, key=SEVERITY.__getitem__)
+        words = _in_words(states, len(coverage.metrics))
+        if any(low < end and start < high for low, high in silent):
+            worst = max(worst, SILENT, key=_RANK.__getitem__)
+            words = SHOWN_WORDS[SILENT] + ("" if len(states) == 1 else f"; {words}")
+        yield Hour(start, worst, words)
+
+
+def counts_of(coverage: Coverage) -> Counter[str]:
+    """Metric-windows by what is shown of them: those without series where no metric has any
+    count as SILENT alone."""
+    counts: Counter[str] = Counter(coverage.counts())
+    silent = coverage.silent_ranges()
+    for (start, end), states in coverage.side_by_side():
+        if covers(silent, start, end):
+            count = coverage.windows(start, end) * len(states[State.EMPTY])
+            counts[State.EMPTY] -= count
+            counts[SILENT] += count
+    return counts
 
 
 def absences_of(coverage: Coverage) -> list[Absence]:
-    """What is missing, the worst first, then the newest."""
+    """What is missing, and where no metric has series: the worst first, then the newest."""
     found: list[Absence] = []
     pieces = [
         (start, end, state, names)
@@ -73,7 +104,12 @@ def absences_of(coverage: Coverage) -> list[Absence]:
         for start, end in spans:
             reason = _reason(coverage, start, end, state, names)
             found.append(Absence(start, end, state, metrics, reason))
-    found.sort(key=lambda absence: (-SEVERITY[absence.state], -absence.start))
+    everything = _named(coverage.metrics, len(coverage.metrics))
+    found += [
+        Absence(start, end, SILENT, everything, "(check whether the source was down)")
+        for start, end in coverage.silent_ranges()
+    ]
+    found.sort(key=lambda absence: (-_RANK[absence.shown], -absence.start))
     return found
 
 

@@ -237,12 +237,9 @@ def _began_late(coverage: Coverage) -> tuple[str, ...]:
 
 
 def _without_any_series(coverage: Coverage) -> tuple[str, ...]:
-    # Where a single metric is exported, its being empty says nothing of the source.
-    ranges = coverage.ranges_where(
-        any_of=[State.EMPTY], all_of=[State.EMPTY, State.BEFORE_BEGINNING, State.NOT_DUE]
-    )
+    ranges = coverage.silent_ranges()
     count = sum(coverage.windows(*interval) for interval in ranges)
-    if not count or len(coverage.metrics) < 2:
+    if not count:
         return ()
     where = _listed([_from_to(low, high) for low, high in ranges])
     windows = counted(count, "window")
