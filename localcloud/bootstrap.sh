@@ -51,4 +51,7 @@ echo "Installing Python packages into .venv (half a minute, once)"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
     --require-hashes -r requirements.txt ||
     fail "pip could not install requirements.txt; its message is above (is PyPI reachable from here?)."
+# The tests run version 1 of the AWS CLI, as a module. In PATH it would come before version 2, for which
+# the pages' and the outputs' commands are.
+rm -f .venv/bin/aws .venv/bin/aws.cmd .venv/bin/aws_*
 touch .venv/.installed

@@ -45,7 +45,7 @@ MENTIONED = {"aws scheduler update-schedule"}
 
 @dataclass(frozen=True)
 class Command:
-    """A command, by where it stands."""
+    """A command, and where it was found."""
 
     where: str
     words: tuple[str, ...]
@@ -95,7 +95,7 @@ def printed(template: dict[str, Any]) -> list[Command]:
     for name, one in resources.items():
         if one["Type"] == "AWS::CloudWatch::Alarm":
             text = resolve(one["Properties"]["AlarmDescription"], resources)
-            # They stand within a sentence.
+            # They are within a sentence.
             for line in re.findall(r"aws lambda invoke .*? /dev/stdout", text):
                 found += commands_in(line, f"alarm {name}")
     return found
@@ -156,7 +156,7 @@ def _faults_of_values(given: Mapping[str, str]) -> Iterator[str]:
         if option in given:
             json.loads(given[option])
     if "--payload" in given:
-        # By itself the CLI takes base64, gives up after a minute, and sends the event again.
+        # By itself the CLI takes base64, times out after a minute, and sends the event again.
         if given.get("--cli-binary-format") != "raw-in-base64-out":
             yield "the payload is no base64"
         if int(given.get("--cli-read-timeout", "60")) <= 900:
@@ -198,9 +198,8 @@ class Cli:
     folder: Path
 
     def run(self, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        program = Path(sys.executable).with_name("aws")
         return subprocess.run(  # noqa: S603
-            [sys.executable, str(program), *words],
+            [sys.executable, "-m", "awscli", *words],
             capture_output=True,
             text=True,
             check=False,
