@@ -54,7 +54,7 @@ NeedProgram = Callable[[str], Path]
 
 @pytest.fixture(autouse=True, scope="session")
 def no_real_cloud() -> Iterator[None]:
-    """Whatever forgets to name an endpoint reaches nobody, and finds nobody's credentials."""
+    """Whatever forgets to name an endpoint reaches no server, and finds no real credentials."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)
@@ -65,7 +65,7 @@ def no_real_cloud() -> Iterator[None]:
         patch.setenv("AWS_CONFIG_FILE", os.devnull)
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        # Of a network that lets nobody out but through a proxy: everything is on this machine.
+        # Of a network whose only way out is a proxy: everything is on this machine.
         for name in ("NO_PROXY", "no_proxy"):
             patch.setenv(name, "127.0.0.1,localhost")
         yield
@@ -142,7 +142,7 @@ def make_cloud(clouds: list[Cloud]) -> Iterator[MakeCloud]:
 
 @pytest.fixture(scope="session")
 def prometheus(make_prometheus: MakePrometheus, history: History) -> Prometheus:
-    """Prometheus with `history` in it, under /prometheus, without a login."""
+    """Prometheus with `history` in it, under /prometheus, without credentials."""
     return make_prometheus(history)
 
 

@@ -16,11 +16,11 @@ from urllib.parse import quote, quote_plus
 
 from localcloud.aws import Cloud
 
-Text = tuple[str, bytes]  # where it stands, and what stands there
+Text = tuple[str, bytes]  # where it is, and what is there
 
 
 def leaks(secrets: Iterable[str], texts: Iterable[Text]) -> list[str]:
-    """Where a secret stands in these texts, compressed ones included; the first few."""
+    """Where a secret is in these texts, compressed ones included; the first few."""
     forms = {form for secret in secrets for form in spellings(secret)}
     # What holds another form is found with it.
     short = sorted(form for form in forms if not any(one != form and one in form for one in forms))
@@ -36,7 +36,7 @@ def leaks(secrets: Iterable[str], texts: Iterable[Text]) -> list[str]:
 
 
 def spellings(secret: str) -> set[bytes]:
-    """A secret as it stands, and as it stands in a URL, a form, JSON, Python, and in base64."""
+    """A secret as it is, and as it is written in a URL, a form, JSON, Python, and in base64."""
     whole = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
     whole |= {json.dumps(text, ensure_ascii=False)[1:-1] for text in whole}  # a line in an answer
     whole |= {quote(secret, safe=""), quote(secret), quote_plus(secret)}
@@ -46,10 +46,10 @@ def spellings(secret: str) -> set[bytes]:
 
 
 def _in_base64(secret: bytes) -> Iterator[bytes]:
-    """What base64 makes of it behind anything: a user's name, say, as in a Basic login.
+    """What base64 makes of it behind anything: a user's name, say, as in Basic authentication.
 
-    Three bytes become four characters, so there are three ways to stand in it. Of those characters
-    that depend on what stands before and behind, none is part of what is searched for.
+    Three bytes become four characters, so there are three places to begin in it. Characters that
+    depend on what is before and behind are no part of what is searched for.
     """
     for before in range(3):
         # From the first character that is of the secret alone to the last one.
@@ -85,8 +85,8 @@ def everything_in(cloud: Cloud) -> Iterator[Text]:
 def objects_in(cloud: Cloud) -> Iterator[Text]:
     """Keys, metadata and bodies of the objects of every bucket.
 
-    Of the same object under the same key in several buckets, as tests without a login leave it by
-    the thousand, one is read.
+    Of the same object under the same key in several buckets, as tests without credentials leave it
+    by the thousand, one is read.
     """
     known: set[tuple[str, str]] = set()
 

@@ -1,6 +1,6 @@
-"""Policies as the tests write them, and the one that a bucket of somebody's own needs.
+"""Policies as the tests write them, and the one that a bucket of another team needs.
 
-The documented one stands here a second time, by its description: what the stack grants is held
+The documented one is here a second time, by its description: what the stack grants is held
 against it, not it against the stack.
 """
 

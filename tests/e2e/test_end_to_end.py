@@ -1,4 +1,4 @@
-"""The whole: deployed by the real CDK CLI, with IAM enforced, against a Prometheus with a login.
+"""The whole: deployed by the real CDK CLI, with IAM enforced and a Prometheus behind a password.
 
 What happens in order, from an empty bucket to a complete export, is a chain of fixtures; the tests
 look at it and run in any order.
@@ -94,7 +94,7 @@ def test_check_is_ready_and_leaves_nothing_behind(empty: Empty) -> None:
     assert empty.keys_after_check == []
 
 
-def test_status_before_the_first_run_says_that_nothing_is_there(empty: Empty) -> None:
+def test_status_before_the_first_run_reports_that_nothing_is_there(empty: Empty) -> None:
     assert "Nothing has been exported yet" in empty.coverage
     assert empty.status["outcome"] == "nothing_yet"
 

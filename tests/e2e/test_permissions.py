@@ -21,7 +21,7 @@ OTHER = "somebody-elses"
 
 @pytest.fixture(scope="module")
 def cloud(deployed: Deployed) -> Cloud:
-    """With things of somebody else's in the same account."""
+    """With another team's resources in the same account."""
     cloud = deployed.cloud
     cloud.s3.create_bucket(
         Bucket=OTHER_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}

@@ -1,10 +1,10 @@
-"""Alarms and dashboard are on metrics that there are, and ring when their cause is there.
+"""Alarms and dashboard are on metrics that exist, and fire when their cause occurs.
 
 MiniStack evaluates an alarm when a metric is put. It counts a function's invocations, errors and
 throttles itself; it makes no metrics of log lines, queues and executions. So the values put here
-are those of the function's own lines, and of the queue and the executions as they stand. Missing
+are those of the function's own lines, and of the queue and the executions as they are. Missing
 data, which only NoSuccessfulRun counts, it does not evaluate, and it heeds no dimensions: alarms
-on the errors of one function ring for those of another, so that these are counted too.
+on the errors of one function fire for those of another, so that these are counted too.
 """
 
 import json

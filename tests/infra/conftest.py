@@ -19,7 +19,7 @@ Synthesize = Callable[..., Template]
 
 @pytest.fixture(scope="session")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
-    """A folder that stands for the built one: the template holds no more of it than its hash."""
+    """A folder in place of the built one: the template holds no more of it than its hash."""
     folder = tmp_path_factory.mktemp("package")
     (folder / "handler.py").write_text("", "utf-8")
     return Package(folder, "0" * 64)

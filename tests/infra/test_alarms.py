@@ -1,4 +1,4 @@
-"""What rings, where it is heard, and that the text says what to do."""
+"""Which alarms fire, where they are sent, and that their text says what to do."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ NAMES = {
     "DeadLetters",
 }
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:oncall"
-# References in a text stand for a region, or for names and addresses of at most about this length.
+# References in a text mean a region, or names and addresses of at most about this length.
 LONGEST_REGION, LONGEST_REFERENCE = 14, 110
 
 
@@ -40,7 +40,7 @@ def alarms(template: Template) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def daily(synthesize: Synthesize) -> Template:
-    """Runs once a day, and rings elsewhere."""
+    """Runs once a day, and has its alarms sent elsewhere."""
     return synthesize(schedule_minutes=1440, alarm_topic_arn=TOPIC, alarm_lag_s=200_000)
 
 
@@ -94,7 +94,7 @@ def test_an_alarm_on_the_queue_ends_by_itself(alarms: dict[str, dict[str, Any]])
     assert alarm["TreatMissingData"] == "notBreaching"
 
 
-def test_lag_rings_after_what_three_missed_runs_leave(alarms: dict[str, dict[str, Any]]) -> None:
+def test_lag_fires_after_what_three_missed_runs_leave(alarms: dict[str, dict[str, Any]]) -> None:
     alarm = alarms["LagTooLong"]
     assert alarm["Threshold"] == 3600 + 600 + 4 * 1800
     # One run far behind, as the first after an outage is, is not enough.
@@ -162,7 +162,7 @@ def test_only_this_stack_s_alarms_may_publish(template: Template) -> None:
     )
 
 
-def test_an_address_is_subscribed_and_without_one_nobody_is(
+def test_an_address_is_subscribed_where_it_is_given(
     synthesize: Synthesize, template: Template
 ) -> None:
     template.resource_count_is("AWS::SNS::Subscription", 0)

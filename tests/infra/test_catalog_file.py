@@ -17,7 +17,7 @@ def deploy(catalog: object) -> Deployment:
     return read_deployment(context(catalog=str(catalog)), {})
 
 
-def test_a_file_ships_and_the_function_knows_its_name(tmp_path: Path) -> None:
+def test_a_file_ships_and_the_function_gets_its_name(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(OWN, "utf-8")
     deployment = deploy(path)

@@ -19,7 +19,7 @@ def authority(need_program: NeedProgram, tmp_path: Path) -> Certificate:
     return make_authority(tmp_path, "our-own-authority")
 
 
-def test_the_bundle_ships_and_the_function_knows_its_name(authority: Certificate) -> None:
+def test_the_bundle_ships_and_the_function_gets_its_name(authority: Certificate) -> None:
     deployment = read_deployment(context(scheme="https", ca_bundle=str(authority.certificate)), {})
     assert deployment.ca_bundle == authority.certificate.read_text("utf-8")
     assert deployment.environment["CA_BUNDLE"] == CA_BUNDLE_FILE

@@ -153,7 +153,7 @@ def test_parliament_finds_nothing_but_what_is_known() -> None:
         # Newer than its list.
         "UNKNOWN_ACTION Unknown action cloudformation:DescribeEvents",
         "UNKNOWN_ACTION Unknown action lambda:GetFunctionScalingConfig",
-        "RESOURCE_STAR ['ec2:",  # a VPC's parts have ids that nobody knows before
+        "RESOURCE_STAR ['ec2:",  # a VPC's parts have ids that are not known before
     ]
     assert [said for said in found if not said.startswith(tuple(known))] == []
     assert len(found) == len(known)
@@ -197,7 +197,7 @@ def test_the_names_are_those_of_the_default_stack(templates: list[dict[str, Any]
             assert stack in name
 
 
-def test_those_that_are_named_by_their_logical_id_are_told_by_it(
+def test_what_is_named_by_its_logical_id_is_allowed_by_it(
     templates: list[dict[str, Any]],
 ) -> None:
     """CloudFormation names secrets and state machines so."""

@@ -62,6 +62,6 @@ def test_an_account_s_number_is_its_root(synthesize: Synthesize) -> None:
     assert ":iam::123456789012:root" in str(statement["Principal"])
 
 
-def test_nobody_is_let_in_unless_asked_for(template: Template) -> None:
+def test_without_a_principal_there_is_no_reader_role(template: Template) -> None:
     assert "ReaderRole" not in template.to_json()["Outputs"]
     assert "ReadFiles" not in str(template.to_json())

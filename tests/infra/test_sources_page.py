@@ -1,4 +1,4 @@
-"""docs/sources.md: its settings pass synth as they stand there."""
+"""docs/sources.md: its settings pass synth as they are."""
 
 import re
 from pathlib import Path
@@ -49,7 +49,7 @@ def test_every_source_of_the_table_has_an_example() -> None:
 
 
 def test_the_table_of_refusals_has_every_code() -> None:
-    """Of what an endpoint says; what is wrong with settings and secrets is said of those."""
+    """Of an endpoint's answers; errors of settings and secrets are on their own pages."""
     table = PAGE.partition("\n## What fixes a refusal\n")[2]
     own = {"secret_unreadable", "signer_role_denied", "no_aws_credentials_to_sign"}
     own |= {"query_timed_out"}  # check's own patience

@@ -86,7 +86,7 @@ def test_a_run_starts_every_half_hour_and_an_undelivered_one_is_kept(resources: 
 
 
 def test_a_failed_run_is_not_repeated(resources: Resources) -> None:
-    """Nor kept in the queue, whose alarm would ring beside that of the function's errors."""
+    """Nor kept in the queue, whose alarm would fire beside that of the function's errors."""
     ((_, asynchronous),) = of_type(resources, "AWS::Lambda::EventInvokeConfig").items()
     name = asynchronous["FunctionName"]["Ref"]
     assert resources[name]["Properties"]["Handler"].endswith(".export")
@@ -131,7 +131,7 @@ def test_both_functions_run_the_same_code_as_set(resources: Resources, entry_poi
     assert environment["AUTH_SECRET_ARN"] == {"Fn::GetAtt": [secret, "Id"]}
 
 
-def test_only_the_export_function_knows_the_state_machine(resources: Resources) -> None:
+def test_only_the_export_function_has_the_state_machine(resources: Resources) -> None:
     (machine,) = of_type(resources, "AWS::StepFunctions::StateMachine")
     variable = "BACKFILL_STATE_MACHINE_ARN"
     assert function(resources, "export")["Environment"]["Variables"][variable] == {"Ref": machine}

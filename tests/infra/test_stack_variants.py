@@ -19,7 +19,7 @@ KEY = "arn:aws:kms:eu-central-1:123456789012:key/1234"
 
 @pytest.fixture(scope="module")
 def on_the_internet(synthesize: Synthesize) -> Template:
-    """No VPC, no login, and every number other than by default."""
+    """No VPC, no credentials, and every number other than by default."""
     return synthesize(
         vpc_id="none",
         auth_secret_arn="none",
@@ -93,7 +93,7 @@ def test_without_a_vpc_there_is_nothing_of_a_network(on_the_internet: Template) 
     assert "ec2:" not in text
 
 
-def test_without_a_login_nothing_may_read_a_secret(on_the_internet: Template) -> None:
+def test_without_credentials_nothing_may_read_a_secret(on_the_internet: Template) -> None:
     text = json.dumps(on_the_internet.to_json())
     assert "secretsmanager" not in text
     assert "AUTH_SECRET_ARN" not in text

@@ -1,4 +1,4 @@
-"""The template's state machine, run by the local cloud with a function that answers as told."""
+"""The template's state machine, run by the local cloud with a function of the test's."""
 
 import io
 import json

@@ -95,7 +95,7 @@ def make_proxy() -> Iterator[MakeProxy]:
 
 @pytest.fixture
 def make_machine(cloud: Cloud) -> Iterator[MakeMachine]:
-    """Makes a state machine of one state, which stands for what a backfill comes to; its ARN."""
+    """Makes a state machine of one state, which replaces what a backfill comes to; its ARN."""
     arns: list[str] = []
 
     def make(state: dict[str, Any]) -> str:

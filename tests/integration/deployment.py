@@ -79,7 +79,7 @@ class Function(Sandbox):
         return self.cloud.s3.head_object(Bucket=self.bucket, Key=key)["Metadata"]
 
     def put(self, key: str, body: bytes = b"", **metadata: str) -> None:
-        """As somebody else might write it."""
+        """As another client might write it."""
         self.cloud.s3.put_object(Bucket=self.bucket, Key=key, Body=body, Metadata=metadata)
 
     def delete(self, key: str) -> None:

@@ -48,7 +48,7 @@ class Request:
     body: bytes
     began: float
     ended: float = 0.0
-    status: int = 0  # what the real server said, if it was asked
+    status: int = 0  # what the real server answered, if it was queried
 
     @property
     def path(self) -> str:
@@ -103,7 +103,7 @@ class Exchange:
         self._proxy = server
 
     def forward(self, headers: Mapping[str, str] | None = None, **fields: str) -> Answer:
-        """What the real server says. `headers` and `fields` of the form replace the request's."""
+        """The real server's answer. `headers` and `fields` of the form replace the request's."""
         asked = self.request
         if fields:
             asked = replace(asked, body=urlencode(asked.fields | fields).encode())
@@ -274,7 +274,7 @@ class _Server(ThreadingHTTPServer):
         self.socket.close()
 
     def listen_again(self) -> None:
-        """At the same port, which nobody else was given: it is of the ephemeral ones."""
+        """At the same port, which no other server was given: it is of the ephemeral ones."""
         self.socket = socket.socket(self.address_family, self.socket_type)
         self.server_bind()
         self.server_activate()
@@ -351,7 +351,7 @@ def hang_up(exchange: Exchange) -> None:
 
 
 def leave(seconds: float) -> Fault:
-    """No answer, and nobody there for a while: connections are refused."""
+    """No answer, and no server for a while: connections are refused."""
 
     def fault(exchange: Exchange) -> None:
         exchange.leave(seconds)
@@ -457,7 +457,7 @@ def drip_head(exchange: Exchange) -> None:
 
 
 def lose_answer(exchange: Exchange) -> None:
-    """The real server does what it was asked to; nobody hears of it."""
+    """The real server does what was requested; its answer is lost."""
     exchange.forward()
     exchange.hang_up()
 

@@ -168,7 +168,7 @@ class Sandbox:
     def _make_client(self) -> None:
         """Before the function's time begins, as that is seconds where a test gives it seconds.
 
-        Where they do not suffice, a thread would go on making it after these variables are gone,
+        Where they do not suffice, a thread would continue making it after these variables are gone,
         and what it made would stay, for another place. A role is assumed by the function itself.
         """
         if "ROLE_ARN" not in self.env:

@@ -76,7 +76,7 @@ class Recorder:
         self.used |= {
             action_of(request, self.function.bucket)
             for request in self.aws.requests
-            # The clock is compared by a request that nobody signs; with a token it is signed as
+            # The clock is compared by a request without a signature; with a token it is signed as
             # the role in the other account.
             if "authorization" in request.headers and "x-amz-security-token" not in request.headers
         }
@@ -186,7 +186,7 @@ def test_with_sigv4_the_queries_are_what_the_role_has(
     used = {
         mimir_action_of(request)
         for request in recorder.source.requests
-        # Where there is none, as at AWS, `check` goes on without it.
+        # Where there is none, as at AWS, `check` continues without it.
         if "/api/v1/" in request.path and not request.path.endswith("/buildinfo")
     }
     template = synthesize(**VARIANTS["SigV4 with alarms by mail"])

@@ -1,4 +1,4 @@
-"""What a source gets after an export is found by the audit, and exported; what it loses is told."""
+"""What a source gets after an export is found by the audit and exported; losses are reported."""
 
 import json
 from dataclasses import replace

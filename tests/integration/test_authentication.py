@@ -54,7 +54,7 @@ ANY = {"token", "authorization", "x-scope-orgid"}
 
 @pytest.mark.parametrize("source", ["environment", "secret"])
 @pytest.mark.parametrize("method", METHODS)
-def test_the_server_gets_the_login_and_understands_the_request(
+def test_the_server_gets_the_credentials_and_understands_the_request(
     method: str, source: str, through: Function, proxy: Proxy, mimir: Prometheus
 ) -> None:
     values, headers = METHODS[method]
@@ -83,7 +83,7 @@ def test_the_server_gets_the_login_and_understands_the_request(
 
 @pytest.fixture(scope="module")
 def guarded(make_prometheus: MakePrometheus) -> Prometheus:
-    """A Prometheus that lets nobody in without the right password."""
+    """A Prometheus that refuses all but the right password."""
     return make_prometheus(History(end_s=NOW, days=0.1), login=DEMO_LOGIN)
 
 
@@ -129,7 +129,7 @@ def test_a_secret_rotated_during_a_run_is_read_again(
 def test_a_wrong_secret_is_read_again_once(
     make_function: MakeFunction, proxy: Proxy, mimir: Prometheus
 ) -> None:
-    """One refusal is one sentence, not a storm of logins that locks an account."""
+    """One refusal is one message, not a storm of attempts that locks an account."""
     function, _ = with_secret(make_function, mimir, {"PROMETHEUS_AUTH_TOKEN": TOKEN})
     proxy.spoil(faults.answer(401))
     with raises(errors.AUTHENTICATION_FAILED):
@@ -140,7 +140,7 @@ def test_a_wrong_secret_is_read_again_once(
 def test_a_redirect_is_not_followed(
     through: Function, proxy: Proxy, mimir: Prometheus, make_proxy: MakeProxy
 ) -> None:
-    """Neither to another host, which would get the login, nor at all."""
+    """Neither to another host, which would get the credentials, nor at all."""
     other = make_proxy(f"http://127.0.0.1:{mimir.port}")
     for method in ("token", "bearer", "basic", "tenant"):
         for status in (301, 302, 307, 308):
@@ -180,9 +180,7 @@ def test_a_secret_that_cannot_be_used_is_named(text: str, says: str, small: Func
     assert function.file_keys() == {}
 
 
-def test_a_check_knows_what_the_secret_is_now(
-    make_function: MakeFunction, guarded: Prometheus
-) -> None:
+def test_check_reads_the_secret_anew(make_function: MakeFunction, guarded: Prometheus) -> None:
     """Empty as the stack makes it, filled wrongly, filled, within the minutes that it is kept."""
     function, secret = with_secret(make_function, guarded, {})
 
@@ -217,7 +215,7 @@ def test_a_secret_that_is_not_there_is_named(small: Function) -> None:
         assert words in str(caught.value)
 
 
-def test_two_logins_at_once_are_an_error(small: Function) -> None:
+def test_two_methods_at_once_are_an_error(small: Function) -> None:
     both = {"PROMETHEUS_AUTH_TOKEN": TOKEN, "PROMETHEUS_BEARER_AUTH_TOKEN": BEARER}
     with raises(errors.CONFLICTING_CREDENTIALS):
         small.with_env(**both).export()
@@ -226,13 +224,13 @@ def test_two_logins_at_once_are_an_error(small: Function) -> None:
 def with_secret(
     make_function: MakeFunction, prometheus: Prometheus, values: dict[str, str]
 ) -> tuple[Function, str]:
-    """A function that asks `prometheus` with the login of a new secret, and the secret's ARN."""
+    """A function that queries `prometheus` with credentials of a new secret, and its ARN."""
     function = replace(make_function(PORT=str(prometheus.port)), metrics=FEW)
     env = secret_env(function.cloud, json.dumps(values))
     return function.with_env(**env), env["AUTH_SECRET_ARN"]
 
 
 def secret_env(cloud: Cloud, text: str) -> dict[str, str]:
-    """The variables of a function whose login is in a new secret."""
+    """The variables of a function whose credentials are in a new secret."""
     made = cloud.secretsmanager.create_secret(Name=f"login-{next(_numbers)}", SecretString=text)
     return {"AUTH_SECRET_ARN": made["ARN"]}

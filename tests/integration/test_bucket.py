@@ -1,4 +1,4 @@
-"""What stands in the bucket is never made less, whoever else writes, and whatever S3 answers."""
+"""What is in the bucket is never made less, whatever else writes, and whatever S3 answers."""
 
 import gzip
 import json
@@ -98,7 +98,7 @@ def test_a_write_of_unknown_outcome_is_made_certain(
 
 
 def write_first(function: Function, **metadata: str) -> faults.Fault:
-    """Somebody else writes the same object a moment before this request does."""
+    """Another process writes the same object a moment before this request does."""
 
     def fault(exchange: Exchange) -> None:
         function.put(FILE, b"theirs", **metadata)
@@ -165,7 +165,7 @@ def test_a_file_with_more_samples_is_kept_but_for_force(
 def test_a_file_with_fewer_samples_is_replaced(
     metadata: dict[str, str], function: Function, mimir: Prometheus
 ) -> None:
-    """Or with a number that nobody knows: files of the exporter before have none."""
+    """Or with a number that is not known: files of the exporter before have none."""
     function.put(FILE, b"theirs", **metadata)
     assert function.export()["outcome"] == "complete"
     assert function.differences(mimir, 1) == []

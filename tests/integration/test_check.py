@@ -1,4 +1,4 @@
-"""What the check says of sources and places in which something is really wrong."""
+"""What `check` reports of sources and buckets in which something is really wrong."""
 
 import time
 from collections.abc import Callable
@@ -116,7 +116,7 @@ def test_each_cause_is_one_finding(sick: Event) -> None:
     assert sick["message"].startswith("Ready, 8 warnings: ")
 
 
-def test_the_worst_stands_first(sick: Event) -> None:
+def test_the_worst_is_first(sick: Event) -> None:
     order = [one["level"] for one in sick["findings"]]
     assert order == sorted(order, key=["error", "warning", "ok"].index)
 
@@ -236,7 +236,7 @@ def test_no_series_at_all_is_not_fit(
     assert "tenant" in found(result, "metrics")["remedy"]
 
 
-def test_a_source_that_has_stopped_is_told_with_its_end(
+def test_a_source_that_has_stopped_is_reported_with_its_end(
     make_function: MakeFunction, make_prometheus: MakePrometheus
 ) -> None:
     """Not taken for another tenant."""
@@ -289,7 +289,7 @@ def test_a_slow_query_does_not_keep_the_report(through: Function, proxy: Proxy) 
 
 
 def test_a_proof_that_fails_is_a_warning(single: Function, proxy: Proxy) -> None:
-    """And no error: a run asks other queries, and splits them."""
+    """And no error: a run sends other queries, and splits them."""
     proxy.spoil(
         faults.error(422, "query processing would load too many samples into memory"),
         lambda request: "(cluster,namespace,pod,uid)" in request.fields.get("query", ""),
@@ -375,7 +375,7 @@ def test_the_probe_goes_though_it_cannot_be_read(function: Function, make_proxy:
     assert function.keys() == {}
 
 
-def test_the_probe_goes_though_its_write_had_no_answer(
+def test_the_probe_is_removed_though_its_write_timed_out(
     function: Function, make_proxy: MakeProxy
 ) -> None:
     aws = make_proxy(function.cloud.endpoint)
@@ -488,7 +488,7 @@ def test_starting_and_asking_of_the_machine_are_tried(
     assert told["input"] == '{"windows": []}'
 
 
-def test_gaps_are_told_with_their_reason(single: Function, proxy: Proxy) -> None:
+def test_gaps_are_reported_with_their_reason(single: Function, proxy: Proxy) -> None:
     # Not of all queries: that would be the endpoint's fault, and no metric's.
     proxy.spoil(
         faults.answer(400, "a bad query"),

@@ -1,4 +1,4 @@
-"""What the check says of clusters whose metrics come by OpenTelemetry's names."""
+"""What `check` reports of clusters whose metrics come by OpenTelemetry's names."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace

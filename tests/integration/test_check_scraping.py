@@ -1,4 +1,4 @@
-"""What the check says of ways of scraping in which no query can be right."""
+"""What `check` reports of ways of scraping in which no query can be right."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -49,7 +49,7 @@ def test_rare_scrapes_want_a_longer_rate_range(
     assert errors(better) == {}
 
 
-def test_two_addresses_without_node_are_told(
+def test_two_addresses_without_node_are_reported(
     make_function: MakeFunction, make_prometheus: MakePrometheus
 ) -> None:
     result = check(make_function, make_prometheus, {"dual": DUAL_STACK, "usual": USUAL})
@@ -208,7 +208,7 @@ def test_nodes_whose_kubelets_are_not_scraped_are_named(
     assert found["summary"].endswith(f"such as {dark.name}")
 
 
-def test_pods_of_two_sources_that_do_not_match_are_told(
+def test_pods_of_two_sources_that_do_not_match_are_reported(
     make_function: MakeFunction, make_prometheus: MakePrometheus
 ) -> None:
     """As where a relabelling renames the namespaces at one of the two."""
@@ -230,7 +230,7 @@ def test_pods_of_two_sources_that_do_not_match_are_told(
     assert "usual" not in found["summary"]
 
 
-def test_what_is_known_of_kube_state_metrics_is_told(
+def test_what_is_known_of_kube_state_metrics_is_reported(
     make_function: MakeFunction, make_prometheus: MakePrometheus
 ) -> None:
     prometheus = make_prometheus()

@@ -101,7 +101,7 @@ def test_an_unreadable_checkpoint_stops_everything_and_is_left_as_it_was(
         assert "\n" not in str(caught.value)
         assert small.keys() == before, how
         assert small.read(small.checkpoint_key) == change(whole)
-    # Put back, as the sentence says, all goes on.
+    # Put back, as the message says, the export resumes.
     small.put(small.checkpoint_key, whole)
     assert small.export()["windows"]["exported"] == 1
 
@@ -152,7 +152,7 @@ def test_a_checkpoint_deleted_during_a_run_stops_it_with_a_sentence(
 
 
 def test_an_item_without_a_checkpoint_is_refused_with_a_sentence(small: Function) -> None:
-    """Somebody deleted it while an execution was at work."""
+    """An operator deleted it while an execution was running."""
     with raises(errors.NO_CHECKPOINT) as caught:
         small.backfill({"start": LAST_END - HOUR_S, "end": LAST_END})
     assert str(caught.value).startswith("No checkpoint: ")

@@ -70,7 +70,7 @@ document.getElementById('found').textContent = JSON.stringify({
 
 
 def browse(chromium: Path, page: Path, *options: str) -> str:
-    """What headless Chromium prints; it runs nothing but this page, and reaches nobody."""
+    """What headless Chromium prints; it runs nothing but this page, and reaches no server."""
     done = subprocess.run(  # noqa: S603 - the browser of the distribution
         [
             chromium,

@@ -348,7 +348,7 @@ def test_check_finds_nothing_wrong_with_what_is_well(small: Function) -> None:
     )
 
 
-def test_check_says_what_is_wrong_with_a_metric(small: Function) -> None:
+def test_check_reports_what_is_wrong_with_a_metric(small: Function) -> None:
     extra = json.dumps({"broken": "sum(", "nothing": 'up{job="none"}'})
     result = small.with_env(EXTRA_METRICS=extra).export({"action": "check"})
     assert result["outcome"] == "not_ready"
@@ -396,7 +396,7 @@ UNHEALTHY: list[tuple[Callable[[Function, Proxy], Function], str, str, str]] = [
     UNHEALTHY,
     ids=[f"{one[0].__name__}, {one[1]}" for one in UNHEALTHY],
 )
-def test_check_says_what_is_wrong_and_what_to_change(
+def test_check_reports_what_is_wrong_and_what_to_change(
     spoil: Callable[[Function, Proxy], Function],
     what: str,
     code: str,
@@ -474,7 +474,7 @@ def test_status_answers_for_a_month(small: Function) -> None:
     assert march["files"]["counted_whole"]
 
 
-def test_status_misses_every_single_file_that_somebody_deleted_or_changed(small: Function) -> None:
+def test_status_misses_every_single_file_that_was_deleted_or_changed(small: Function) -> None:
     """And the reexport of that range, which it advises, brings it back."""
     small.export()
     before = small.file_keys()

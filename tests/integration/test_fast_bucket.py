@@ -93,7 +93,7 @@ def test_a_write_whose_answer_was_lost_is_made_again(
 
 
 def test_a_refusal_keeps_what_s3_said(s3: Proxy) -> None:
-    """Which policy denied stands in S3's message alone."""
+    """Which policy denied is in S3's message alone."""
     said = "User: arn:aws:sts::1:assumed-role/x is not authorized, with an explicit deny"
     s3.spoil(faults.answer(403, S3_ERROR.format("AccessDenied", said)), puts)
     with pytest.raises(StopRunError) as caught:
@@ -320,7 +320,7 @@ def asked_by_obstore(request: Request) -> bool:
     ],
     ids=["list", "head", "get", "put"],
 )
-def test_one_answer_is_enough_to_go_on_with_obstore(
+def test_one_answer_is_enough_to_continue_with_obstore(
     ask: Callable[[FastBucket], object], s3: Proxy
 ) -> None:
     """Only requests in a row without an answer lead to boto3; any answer ends the row."""

@@ -1,6 +1,6 @@
 """What a run does about each thing that goes wrong between it and Mimir.
 
-Four ends: waited for, asked for in smaller pieces, given up for one metric, or the run stopped
+Four ends: waited for, queried in smaller parts, failed for one metric, or the run stopped
 with one sentence. Whichever it was, the next run makes the bucket equal to Prometheus.
 """
 
@@ -101,7 +101,7 @@ def test_what_passes_is_waited_for(
     assert len(proxy.queries) == 4
 
 
-def test_a_few_waits_are_told_and_all_are_counted(through: Function, proxy: Proxy) -> None:
+def test_a_few_waits_are_logged_and_all_are_counted(through: Function, proxy: Proxy) -> None:
     refused = faults.answer(422, "err-mimir-max-chunks-per-query")
     proxy.spoil(refused, lambda request: asks_for("pod_info")(request) and request.span_s > 300)
     asked: set[tuple[str, str]] = set()
@@ -286,7 +286,7 @@ def asks_for_clusters(request: Request) -> bool:
 def test_half_a_list_of_clusters_is_not_taken_for_all_of_them(
     fault: Fault, single: Function, proxy: Proxy, mimir: Prometheus
 ) -> None:
-    """A cluster that is not asked for is missing in the files, and nobody would know."""
+    """A cluster that is not queried is missing in the files, and no record would show it."""
     too_many = faults.error(422, TOO_MANY[0])
     proxy.spoil(too_many, lambda r: r.is_query and not is_by_cluster(query_of(r)))
     proxy.spoil(fault, asks_for_clusters, times=1)
@@ -362,7 +362,7 @@ def test_what_small_parts_are_refused_with_too_is_not_size(
     assert min(asked) == 1
 
 
-# Given up, for one metric only
+# Failed, for one metric only
 
 
 REJECTED = [
@@ -377,7 +377,7 @@ REJECTED = [
 
 
 @pytest.mark.parametrize("fault", [fault for _, fault in REJECTED], ids=range(len(REJECTED)))
-def test_a_rejected_query_is_given_up_for_its_metric_only(
+def test_a_rejected_query_fails_for_its_metric_only(
     fault: Fault, through: Function, proxy: Proxy, mimir: Prometheus
 ) -> None:
     longer = through.with_env(BACKFILL_DAYS="2h")
@@ -410,7 +410,7 @@ def test_a_rejected_query_is_given_up_for_its_metric_only(
     ],
     ids=["500", "error with 200", "warnings", "HTML with 200", "reset"],
 )
-def test_what_does_not_pass_is_given_up_for_its_metric_only(
+def test_what_does_not_pass_fails_for_its_metric_only(
     fault: Fault, through: Function, proxy: Proxy, mimir: Prometheus
 ) -> None:
     proxy.spoil(fault, asks_for("pod_info"))
@@ -520,7 +520,7 @@ def test_metrics_in_a_row_without_an_answer_stop_the_run(
     assert_complete(through, through.export(), mimir)
 
 
-def test_nobody_there_stops_the_run(through: Function, mimir: Prometheus) -> None:
+def test_an_endpoint_that_is_down_stops_the_run(through: Function, mimir: Prometheus) -> None:
     nobody = through.with_env(PORT=str(free_port()))
     with pytest.raises(ExportError) as caught:
         nobody.export()

@@ -1,4 +1,4 @@
-"""Behind a real nginx that lets nobody in without the right login, as gateways before Mimir do."""
+"""Behind a real nginx that refuses all but the right credentials, as gateways before Mimir do."""
 
 import base64
 from collections.abc import Iterator, Mapping
@@ -71,7 +71,7 @@ def ports(need_program: NeedProgram, mimir: Prometheus) -> Iterator[Mapping[str,
 
 
 @pytest.mark.parametrize("gateway", GATEWAYS)
-def test_the_right_login_exports_and_a_missing_one_says_what_to_check(
+def test_the_right_credentials_export_and_missing_ones_name_what_to_check(
     gateway: str, make_function: MakeFunction, ports: Mapping[str, int], mimir: Prometheus
 ) -> None:
     _, login, path = GATEWAYS[gateway]

@@ -69,7 +69,7 @@ def test_what_the_time_does_not_suffice_for_is_handed_over(
     )
     assert f"; {len(items)} windows handed over to Step Functions; " in result["message"]
 
-    # While it is at work, nobody else is.
+    # While it runs, no other process does.
     proxy.heal()
     result = function.export()
     assert (result["windows"]["planned"], result["execution"]) == (0, None)
@@ -94,7 +94,7 @@ def test_a_window_that_is_noted_after_the_time_is_up_is_exported(
     slow: Function, make_machine: MakeMachine, make_proxy: MakeProxy, proxy: Proxy
 ) -> None:
     """The checkpoint's write outlasts the time for work: the one at the run's end has its record,
-    and the run says so."""
+    and the result counts it."""
     proxy.heal()
     s3 = make_proxy(slow.cloud.endpoint)
     s3.spoil(faults.late(3.5), lambda r: notes(r) and len(proxy.queries) == 2, times=1)
@@ -129,7 +129,7 @@ def test_the_story_of_a_window_is_found_by_its_name(
     proxy.heal()
     proxy.spoil(faults.answer(429), asks_for_pods, times=1)
     proxy.spoil(faults.answer(422, "err-mimir-max-chunks-per-query"), asks_for_an_hour_of_pods)
-    # The execution is over without it: this item's call came from a Map that nobody runs here.
+    # The execution is over without it: this item's call came from a Map that does not run here.
     wait_for_end(function.cloud, machine)
     proxy.spoil(faults.answer(400, "parse error: a bad query"), asks_for_nodes, times=1)
     assert function.backfill({**item, "execution": execution})["failed"]
@@ -257,7 +257,7 @@ def test_what_was_asked_for_again_is_done_though_its_execution_was_aborted(
     assert function.differences(mimir, 4) == []
 
 
-def test_what_was_asked_for_again_in_vain_becomes_a_gap_and_stays_requested(
+def test_a_reexport_that_fails_becomes_a_gap_and_stays_requested(
     exported: Function, make_machine: MakeMachine, proxy: Proxy
 ) -> None:
     function = exported.with_env(BACKFILL_STATE_MACHINE_ARN=make_machine(PASSING))
@@ -319,7 +319,7 @@ def test_an_execution_that_never_started_is_handed_over_again(
     assert result["outcome"] == "handed_over"
     assert executions(function.cloud, machine) == [result["execution"]]
     assert result["execution"] != recorded["name"]
-    # That was nobody's failure.
+    # That was no failure.
     assert status_of(function)["failures"] == []
 
 

@@ -18,7 +18,7 @@ REEXPORT = {"action": "reexport", "start": HOUR, "end": LAST_END}
 
 @pytest.fixture
 def limited(through: Function, proxy: Proxy) -> Callable[[float], Function]:
-    """A few metrics through a proxy that lets nobody look back further than so many seconds."""
+    """A few metrics through a proxy that refuses to look back further than so many seconds."""
 
     def limit(seconds: float, fault: Any = faults.look_back_to) -> Function:
         proxy.heal()
@@ -221,7 +221,9 @@ def test_a_border_that_moves_step_by_step_is_none(
     assert {one["from"] for one in status(function)["in_part"]} == {"2025-03-01T11:22:00Z"}
 
 
-def test_a_metric_that_begins_while_others_go_on_is_whole(through: Function, proxy: Proxy) -> None:
+def test_a_metric_that_begins_while_others_continue_is_whole(
+    through: Function, proxy: Proxy
+) -> None:
     def of_pods(request: Request) -> bool:
         return (
             request.is_any_query

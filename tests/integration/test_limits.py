@@ -20,7 +20,7 @@ from tests.some import some
 
 # So many samples may a query hold at once: those that it reads and those that each of its operators
 # makes, so about three for each series and step. An hour of ten nodes has 1,800, so time is cut; a
-# single step of 34 pods has 102, so that is cut by cluster; the largest cluster has fewer.
+# single step of 34 pods has 102, so that is split by cluster; the largest cluster has fewer.
 MAX_SAMPLES = 90
 
 
@@ -83,7 +83,7 @@ def test_the_log_tells_of_each_smaller_size_once(limited: Function) -> None:
 
 
 def test_one_file_holds_all_parts(limited: Function) -> None:
-    """A series stands once for each part, and the metadata counts what stands there."""
+    """A series is there once for each part, and the metadata counts what is there."""
     limited.export()
     (key,) = (
         key
@@ -101,7 +101,7 @@ def test_one_file_holds_all_parts(limited: Function) -> None:
 def test_without_a_place_for_matchers_only_that_metric_fails(
     limited: Function, mimir: Prometheus
 ) -> None:
-    """One step of a query that cannot be cut by cluster is too large: nothing is left to do."""
+    """One step of a query that cannot be split by cluster is too large: nothing is left to do."""
     own = limited.with_env(
         BACKFILL_DAYS="1h",
         EXTRA_METRICS=json.dumps({"every_pod": "max by (cluster,pod)(kube_pod_info)"}),
@@ -146,7 +146,7 @@ def test_windows_of_another_step_are_cut_in_steps_of_their_own(
     """What fits is remembered within a run, which may meet windows of an older QUERY_STEP."""
     function = replace(limited, clock=Clock(LAST_END - 2.5 * HOUR_S), metrics=("node_info",))
     for step in ("600", "60"):
-        # Not exported, as nobody is there; but the grid is written down, and begins at the
+        # Not exported, as no server answers; but the grid is written down, and begins at the
         # next full hour: 60 at eleven.
         with pytest.raises(ExportError, match="Connection refused"):
             function.with_env(QUERY_STEP=step, PORT="1").export()

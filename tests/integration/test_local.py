@@ -336,7 +336,7 @@ def terminal() -> Iterator[tuple[int, Callable[[], str]]]:
         try:
             while block := os.read(ours, 65536):
                 said += block
-        except OSError:  # so Linux says that nobody writes any more
+        except OSError:  # on Linux this means that no process writes any more
             pass
         return said.decode()
 

@@ -213,7 +213,7 @@ def test_its_revision_grows_when_the_files_change(
     assert_manifest_is_true(function)
 
 
-def test_series_that_moved_to_another_cluster_stand_once(
+def test_series_that_moved_to_another_cluster_are_there_once(
     make_function: MakeFunction, make_source: MakeSource
 ) -> None:
     """And a cluster that has vanished takes its files with it, where that is allowed."""

@@ -81,7 +81,9 @@ def test_nothing_is_there_twice_where_clusters_are_split(
     assert moved.differences(mimir, 12, contract=CONTRACT, files=after) == []
 
 
-def test_what_was_not_deleted_stands_twice_until_it_is(moved: Function, mimir: Prometheus) -> None:
+def test_what_was_not_deleted_is_there_twice_until_it_is(
+    moved: Function, mimir: Prometheus
+) -> None:
     """Why the page has that step, and how it is made up for."""
     moved.export()
     _, after = files_of(moved)

@@ -72,7 +72,7 @@ BESIDE = {
     "usual": Sent(way=USUAL),
     **{name: Sent(way=WAYS[name]) for name in ("ha-pair", "resource-alone", "ksm-not-honored")},
 }
-# Nothing but collectors: what they do not know, nobody knows.
+# Nothing but collectors: what they do not know, nothing else knows.
 ALONE = {
     "alone": Sent((ONE,)),
     "alone-without-suffixes": Sent((Collector(suffixes=False, node_named=False),)),

@@ -36,7 +36,7 @@ def strict(make_cloud: MakeCloud) -> Cloud:
 
 
 def keys_of(cloud: Cloud, user: str, policy: str) -> dict[str, str]:
-    """The variables of somebody who may do what `policy` says."""
+    """The variables of a user who may do what `policy` allows."""
     iam: Any = cloud.session.client("iam", **cloud.where)
     iam.create_user(UserName=user)
     iam.put_user_policy(UserName=user, PolicyName="own", PolicyDocument=policy)
@@ -48,7 +48,7 @@ def keys_of(cloud: Cloud, user: str, policy: str) -> dict[str, str]:
 
 
 def deny_what_is_missing(exchange: Exchange) -> None:
-    """So S3 answers who may list only with a delimiter; this server says 404."""
+    """S3 answers so where only listing with a delimiter is allowed; this server answers 404."""
     answer = exchange.forward()
     exchange.send(Answer(403, DENIED) if answer.status == 404 else answer)
 
@@ -109,7 +109,7 @@ def test_a_role_with_an_external_id_writes_the_bucket(
         wrong.export()
     for words in (arn, "Cannot assume", "AccessDenied", "check ROLE_ARN, ROLE_EXTERNAL_ID"):
         assert words in str(caught.value)
-    # The check says so, and all the rest that it knows.
+    # `check` reports it, and all else that it found.
     check = wrong.export({"action": "check"})
     (role,) = (one for one in check["findings"] if one["what"] == "role")
     assert (check["outcome"], role["level"]) == ("not_ready", "error")
@@ -132,13 +132,13 @@ def test_a_role_with_an_external_id_writes_the_bucket(
 
 
 def role_and_keys(cloud: Cloud) -> tuple[str, dict[str, str]]:
-    """A role for the bucket, and somebody who may do nothing but assume it."""
+    """A role for the bucket, and a user who may do nothing but assume it."""
     arn = make_writer(cloud, BUCKET, PREFIX, EXTERNAL_ID)
     may_assume = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": arn}
     return arn, keys_of(cloud, "function", as_policy(may_assume))
 
 
-def test_a_bucket_of_somebody_else_is_named(function: Function, strict: Cloud) -> None:
+def test_a_bucket_of_another_account_is_named(function: Function, strict: Cloud) -> None:
     """Before anything was asked of Mimir."""
     other = as_policy(*documented("another-bucket", PREFIX))
     function = function.with_env(**keys_of(strict, "nobody", other))

@@ -76,7 +76,7 @@ def test_what_has_no_manifest_is_pending_again(
     assert exported.differences(mimir, 3) == []
 
 
-def test_a_checkpoint_that_exists_is_not_rebuilt_unless_told(
+def test_a_checkpoint_that_exists_is_rebuilt_with_merge_alone(
     exported: Function, mimir: Prometheus
 ) -> None:
     """A first run since the loss began a new one, with a shorter backfill."""

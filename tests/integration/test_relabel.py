@@ -1,4 +1,4 @@
-"""Settings that change what a window or a folder is: nothing stands twice, nothing is lost."""
+"""Settings that change what a window or a folder is: nothing is there twice, nothing is lost."""
 
 from dataclasses import replace
 from typing import Any
@@ -30,7 +30,7 @@ IN_ONE = Contract(prefix=PREFIX, cluster_name=CENTRAL, split_by_cluster=False)
     ],
     ids=["another label", "no longer split"],
 )
-def test_a_range_exported_again_after_the_label_changed_stands_once(
+def test_a_range_exported_again_after_the_label_changed_is_there_once(
     env: dict[str, str], contract: Contract, small: Function, mimir: Prometheus
 ) -> None:
     small.export()
@@ -46,7 +46,7 @@ def test_a_range_exported_again_after_the_label_changed_stands_once(
     assert small.file_keys().keys() == before.keys()
 
 
-def test_an_item_that_runs_before_a_regular_run_knows_the_new_label_leaves_no_file_twice(
+def test_an_item_that_runs_before_a_regular_run_has_the_new_label_leaves_no_file_twice(
     small: Function, mimir: Prometheus
 ) -> None:
     """The wish was recorded with the old one, and the deployment came in between."""

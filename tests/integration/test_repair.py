@@ -87,7 +87,7 @@ def test_only_the_metrics_that_were_named_are_repaired(exported: Function, proxy
     assert (result["days"][0]["found"]["missing"], len(proxy.queries)) == (1, 1)
 
 
-def test_a_dry_run_says_what_it_would_do_and_writes_nothing(
+def test_a_dry_run_reports_what_it_would_do_and_writes_nothing(
     exported: Function, proxy: Proxy
 ) -> None:
     lost = of(exported, "pod_info", LAST_END - HOUR_S)[0]

@@ -53,7 +53,7 @@ def test_a_run_of_a_range_deletes_nothing(function: Function) -> None:
     assert function.export()["deleted"] == len(old)
 
 
-def test_a_dry_run_says_what_would_be_deleted_and_deletes_nothing(function: Function) -> None:
+def test_a_dry_run_reports_what_would_be_deleted_and_deletes_nothing(function: Function) -> None:
     """Also of the files that no manifest lists, and none of another exporter's."""
     function.export()
     old = function.file_keys()
@@ -230,7 +230,7 @@ def test_what_cannot_be_deleted_holds_back_no_export(
     assert (line["outcome"], line["windows_pending"]) == ("stopped", 0)
     assert line["windows_exported"] == line["windows_planned"] > 0
     assert function.checkpoint()["retention_done"] == "2025-03-01"
-    # Nobody is told that what is too old is there for good.
+    # No message says that what is too old is there for good.
     s3.heal()
     assert watched.export()["deleted"] > 0
 

@@ -101,7 +101,7 @@ def test_s3_s_own_reason_is_passed_on(
         (409, "TryAgain"),
     ],
 )
-def test_a_lost_condition_is_told_by_its_status(
+def test_a_lost_condition_is_recognized_by_its_status(
     status: int, code: str, behind: Function, s3: Proxy
 ) -> None:
     """Whatever the store calls it: what is there is looked at again."""

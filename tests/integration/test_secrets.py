@@ -21,7 +21,7 @@ from tests.integration.deployment import Function
 from tests.integration.faults import Fault, Proxy
 from tests.integration.machines import PASSING, ROLE
 from tests.integration.sandbox import SAID
-from tests.integration.test_login import BEARER, METHODS, PASSWORD, TOKEN, WRONG
+from tests.integration.test_authentication import BEARER, METHODS, PASSWORD, TOKEN, WRONG
 from tests.leaks import Text, everything_in, leaks
 
 SECRETS = (
@@ -200,5 +200,5 @@ def plant(cloud: Cloud) -> dict[str, str]:
 
 
 def found_in(texts: list[str]) -> list[str]:
-    """Where a secret stands in these texts."""
+    """Where a secret is in these texts."""
     return leaks(SECRETS, [("said", "\n".join(texts).encode())])

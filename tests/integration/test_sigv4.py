@@ -17,8 +17,8 @@ from tests.integration.conftest import MakeFunction
 from tests.integration.deployment import FEW, Function
 from tests.integration.faults import Exchange, Proxy, Request
 from tests.integration.matchers import is_by_cluster
+from tests.integration.test_authentication import secret_env
 from tests.integration.test_faults import asks_for, assert_complete
-from tests.integration.test_login import secret_env
 from tests.raised import raises
 from tests.signature import canonical_request, signature
 from tests.some import some
@@ -127,7 +127,9 @@ def test_a_role_that_cannot_be_assumed_is_named(managed: Function) -> None:
 
 
 @pytest.mark.parametrize("from_secret", [False, True], ids=["environment", "secret"])
-def test_a_login_beside_the_signature_is_an_error(managed: Function, from_secret: bool) -> None:
+def test_credentials_beside_the_signature_are_an_error(
+    managed: Function, from_secret: bool
+) -> None:
     values = {"PROMETHEUS_BEARER_AUTH_TOKEN": "beside-a-signature"}
     env = secret_env(managed.cloud, json.dumps(values)) if from_secret else values
     with raises(CONFLICTING_SIGNATURE) as one:
@@ -135,7 +137,7 @@ def test_a_login_beside_the_signature_is_an_error(managed: Function, from_secret
     assert "beside" not in str(one.value)
 
 
-def test_check_says_who_signs(managed: Function) -> None:
+def test_check_reports_who_signs(managed: Function) -> None:
     def found(function: Function) -> str:
         findings = function.export({"action": "check"})["findings"]
         return next(str(one["summary"]) for one in findings if one["what"] == "credentials")

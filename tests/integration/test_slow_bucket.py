@@ -1,4 +1,4 @@
-"""An S3 that hangs: the function ends by itself, says so, and the next run goes on."""
+"""An S3 that hangs: the function ends by itself, reports it, and the next run resumes."""
 
 import time
 from collections.abc import Callable

@@ -17,7 +17,7 @@ from tests.some import some
 pytestmark = races_the_clock
 
 
-def test_short_runs_go_on_where_the_last_one_ended(
+def test_short_runs_resume_where_the_last_one_ended(
     through: Function, proxy: Proxy, mimir: Prometheus
 ) -> None:
     longer = through.with_env(BACKFILL_DAYS="3h")
@@ -127,7 +127,7 @@ def test_a_metric_after_one_that_fails_slowly_is_not_said_to_need_a_whole_run(
     assert two.differences(mimir, 1, only=("node_info",)) == []
 
 
-def test_an_item_goes_on_where_the_last_invocation_ended(
+def test_an_item_resumes_where_the_last_invocation_ended(
     through: Function, proxy: Proxy, mimir: Prometheus
 ) -> None:
     """The Map's loop: called again with the same item until it says that it is finished."""

@@ -82,7 +82,7 @@ def test_the_bundle_that_ships_lies_beside_the_package(
     assert shipped.export()["outcome"] == "complete"
 
 
-def test_several_authorities_may_stand_in_one_file(
+def test_several_cas_may_be_in_one_file(
     behind_tls: Function, authority: Certificate, tmp_path: Path
 ) -> None:
     """The old and the new one, while certificates are being replaced."""
@@ -102,7 +102,7 @@ def test_a_certificate_that_signs_itself_can_be_the_bundle(
     assert pinned.export()["outcome"] == "complete"
 
 
-def test_check_says_how_long_the_certificate_lasts(
+def test_check_reports_how_long_the_certificate_lasts(
     behind_tls: Function, ports: Mapping[str, int]
 ) -> None:
     def found(site: str) -> tuple[str, str, str]:
@@ -120,7 +120,7 @@ def test_check_says_how_long_the_certificate_lasts(
 
 
 def assert_refused(function: Function, *says: str) -> None:
-    """Nothing is exported, nobody waits, and run and check say the same sentence."""
+    """Nothing is exported, nothing waits, and run and check report the same message."""
     with pytest.raises(ExportError) as caught:
         function.export()
     text = str(caught.value)

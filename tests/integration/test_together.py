@@ -148,7 +148,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_two_exporters_with_one_checkpoint_are_told_of_each_other(single: Function) -> None:
+def test_two_exporters_with_one_checkpoint_are_warned_of_each_other(single: Function) -> None:
     """With S3_PREFIX and CLUSTER_NAME in common; each says so whenever the other was there."""
     machines = [f"arn:aws:states:eu-central-1:000000000000:stateMachine:{n}" for n in ("a", "b")]
     first, second = (single.with_env(BACKFILL_STATE_MACHINE_ARN=one) for one in machines)

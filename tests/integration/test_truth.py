@@ -33,7 +33,7 @@ HOURS = 4
 END = 1740830400  # 2025-03-01T12:00:00Z
 BEGIN = END - HOURS * HOUR_S
 CATALOG = {metric.name: metric for metric in load_catalog()}
-# At a scrape a minute. Nobody sees what is used between a start and the first scrape, nor between
+# At a scrape a minute. What is used between a start and the first scrape is not seen, nor between
 # the last one and the end: so a pod has two steps more or less, and rarer scrapes miss more.
 TOLERANCE = 0.01
 STEPS = 2.0

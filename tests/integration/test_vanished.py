@@ -54,7 +54,7 @@ def test_a_cluster_that_vanishes_is_noted_once_asked_for_again_and_confirmed(
     said = status(function)
     assert (said["outcome"], said["metric_windows"]) == ("incomplete", {"unconfirmed": 1})
     assert "1 is not confirmed: clusters have vanished from it" in said["message"]
-    # The next run asks again, and no other.
+    # The next run queries again, and no other.
     assert function.export()["windows"]["planned"] == 1
     assert not function.messages("clusters vanished")
     assert unconfirmed(function) == [(THIS_HOUR, ["prod-us"], True)]

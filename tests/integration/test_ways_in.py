@@ -28,7 +28,7 @@ from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeProxy
 from tests.integration.deployment import FEW, Function
 from tests.integration.faults import Exchange, Proxy, Request
-from tests.integration.test_login import secret_env
+from tests.integration.test_authentication import secret_env
 from tests.some import some
 
 CLIENT, SECRET = "exporter", "s3cret/with+odd&chars=4711"

@@ -1,4 +1,6 @@
-"""The docstrings and comments of the code as pages for the prose linter, each on its own line:
+"""The docstrings and comments of the code, and the names of its tests, as pages for the prose
+linter, each on its own line.
+
 `python -m tests.prose.extract FOLDER` writes FOLDER/PATH.md for each file.
 """
 
@@ -10,7 +12,7 @@ from pathlib import Path
 
 from infra import ROOT
 
-READ = ("app.py", "lambda", "infra", "release", "smoke", "localcloud", "bench")
+READ = ("app.py", "lambda", "infra", "release", "smoke", "localcloud", "bench", "tests")
 # For programs.
 MARKS = ("# noqa", "# type:", "# pragma")
 
@@ -29,13 +31,15 @@ def prose_of(source: str) -> str:
         elif token.type == tokenize.STRING and previous in (tokenize.NEWLINE, tokenize.INDENT):
             for offset, line in enumerate(token.string.strip("\"'rRbBuU").splitlines()):
                 lines[row + offset] = line.strip()
+        elif token.string.startswith("test_") and token.line.lstrip().startswith("def "):
+            lines[row] = token.string.removeprefix("test_").replace("_", " ")
         if token.type not in (tokenize.NL, tokenize.COMMENT):
             previous = token.type
     return "\n".join(lines).rstrip() + "\n"
 
 
 def write_pages(folder: Path) -> None:
-    """A page for each Python file of the product; those of before are removed."""
+    """A page for each Python file; those of before are removed."""
     shutil.rmtree(folder, ignore_errors=True)
     for name in READ:
         top = ROOT / name

@@ -4,7 +4,7 @@ A file of tests here is one part. To add one:
 
 - name it test_WHAT.py and give it a line in `shares.py`: its name for people, how much of the whole
   time it has, and how many seconds in `make test`, where it runs too, just shorter;
-- take `budget_s` and go on until that many seconds are over (what is prepared before, and the
+- take `budget_s` and continue until that many seconds are over (what is prepared before, and the
   checks behind, come on top: keep them short). A test that makes no sense in a few seconds is
   marked `@pytest.mark.long` and runs in `make torture` only. `is_long` tells which of the two runs;
 - take `seed` for all that is random, as in `random.Random(seed)`, so that SEED=n does it again;
@@ -83,7 +83,7 @@ def is_long() -> bool:
 
 @pytest.fixture
 def budget_s(request: pytest.FixtureRequest) -> float:
-    """Seconds that this test may go on for; see shares.py."""
+    """Seconds that this test may take; see shares.py."""
     part = _part_of(request.node)
     return shares.budget_s(part, request.config.stash[_SHARERS][part])
 

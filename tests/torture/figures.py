@@ -16,7 +16,7 @@ PAGE = PROJECT / "docs" / "reliability.md"
 Figure = int | float | str
 Parts = Mapping[str, Mapping[str, Figure]]  # by file of tests
 
-# What stands between these two lines of the page is made here.
+# What is between these two lines of the page is made here.
 _BLOCK = re.compile(r"(?<=<!-- figures -->\n).*?(?=<!-- end of figures -->)", re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""Label values and samples that nobody in their right mind would send, pushed as a server takes."""
+"""Label values and samples that no sane exporter would send, pushed as a server takes them."""
 
 import math
 import random

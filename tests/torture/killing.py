@@ -86,7 +86,7 @@ class Killer:
         self.start_s = 0.1  # from a worker's start to its first request, as the last one took
 
     def let_live(self, order: Order) -> Event:
-        """The result of a worker that nobody kills."""
+        """The result of a worker that is not killed."""
         self.disarm()
         with Worker(order) as worker:
             return worker.result()

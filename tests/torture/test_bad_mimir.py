@@ -82,7 +82,7 @@ PASSING: dict[str, Fault] = {
     "503": faults.answer(503, "no healthy upstream", Retry_After="0"),
     "504": faults.answer(504, "stream timeout"),
 }
-# Cut in time, or by cluster.
+# Split by time, or by cluster.
 TOO_LARGE: dict[str, Fault] = {
     "400 too many points": refuse_long(400, "exceeded maximum resolution of 11,000 points"),
     "413 too large an answer": refuse_long(413, "response larger than the max message size"),
@@ -92,7 +92,7 @@ TOO_LARGE: dict[str, Fault] = {
     "503 timed out": refuse_long(503, "query timed out in expression evaluation"),
     "422 too many series": refuse_all_clusters("err-mimir-max-series-per-query"),
 }
-# Given up for that metric, or the run stopped; another run asks again.
+# Failed for that metric, or the run stopped; another run queries again.
 FATAL: dict[str, Fault] = {
     "400 parse error": faults.error(400, "parse error"),
     "400 blocked": faults.error(400, "err-mimir-query-blocked"),
@@ -112,7 +112,7 @@ def of_the_api(request: Request) -> bool:
     return "/api/v1/" in request.path
 
 
-def test_whatever_mimir_does_nothing_is_lost_and_nothing_stands_twice(
+def test_whatever_mimir_does_nothing_is_lost_or_doubled(
     make_function: MakeFunction,
     make_proxy: MakeProxy,
     mimir: Prometheus,

@@ -66,7 +66,7 @@ FAULTS: dict[str, Fault] = {
 }
 
 
-def test_whatever_s3_does_nothing_is_lost_and_nothing_stands_twice(
+def test_whatever_s3_does_nothing_is_lost_or_doubled(
     make_function: MakeFunction,
     make_proxy: MakeProxy,
     cloud: Cloud,
@@ -78,8 +78,8 @@ def test_whatever_s3_does_nothing_is_lost_and_nothing_stands_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each round is a new bucket, and has its own share of faults. Now and then
-    somebody deletes the checkpoint."""
-    # The same client, but less patient; and nobody waits long for who hangs.
+    another process deletes the checkpoint."""
+    # The same client, but less patient; and does not wait long for what hangs.
     impatient = ClientConfig(attempts=3, connect_s=1, read_s=0.4)
     monkeypatch.setattr(bounded, "HANGS_S", 0.5)
     random = Random(seed)

@@ -77,7 +77,7 @@ def test_every_cluster_has_its_own_folder_and_every_key_is_read_back(
     record("clusters and keys encoded and read back", made)
 
 
-def test_a_damaged_checkpoint_is_refused_or_read_as_it_stands(
+def test_a_damaged_checkpoint_is_refused_or_read_as_it_is(
     budget_s: float, seed: int, record: Record
 ) -> None:
     def check(checkpoint: Any, now: int, chance: int) -> None:

@@ -1,6 +1,6 @@
 """A source and a bucket that are disturbed at random, and a function whose invocations are killed.
 
-Prometheus gets its samples while the test goes on, some of them late; between it and the function a
+Prometheus gets its samples while the test runs, some of them late; between it and the function a
 proxy hides what a lookback limit, or a store that is away, would hide.
 """
 
@@ -42,7 +42,7 @@ WHOLE = ("audited", "exported", "without_series")
 
 @dataclass
 class Unsteady:
-    """One deployment over `hours` windows of a metric of its own, told by the label `round`.
+    """One deployment over `hours` windows of a metric of its own, marked by the label `round`.
 
     `source` is what hides samples; the killer has proxies of its own, which it heals.
     """
@@ -104,7 +104,7 @@ class Unsteady:
                 return
 
     def trim(self) -> None:
-        """The source lets nobody look back beyond a moment of the range."""
+        """The source allows no query to look back beyond a moment of the range."""
         oldest = self.begin + self.chance.uniform(0, 0.8) * self.hours * HOUR_S
         self.source.heal()
         self.source.spoil(faults.look_back_to(lambda: oldest), _is_any_query)

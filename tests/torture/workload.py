@@ -34,7 +34,7 @@ class Workload:
     """Invocations of `function`, whose state machine waits until this workload does its items.
 
     Everything random comes from `chance`. The windows are the `hours` before LAST_END, and those
-    that become due while time goes on: it has to, for a dead run's lease to end.
+    that become due while time passes: it has to, for a dead run's lease to end.
     """
 
     function: Function
@@ -227,7 +227,7 @@ class Workload:
 
 
 def is_expected(result: Event) -> bool:
-    """Nobody fails, but for a run that is given next to no time: that is what it says then."""
+    """Nothing fails, but for a run that is given next to no time, which reports just that."""
     return "error" not in result or str(result["error"]).startswith(NO_TIME)
 
 

@@ -37,7 +37,7 @@ def test_the_page_of_events_has_every_action() -> None:
 
 
 @pytest.mark.parametrize("event", [{}, {"action": "run"}, {"detail-type": "Scheduled Event"}])
-def test_a_regular_run_is_what_a_schedule_or_nobody_asks_for(event: dict[str, str]) -> None:
+def test_an_event_without_an_action_is_a_regular_run(event: dict[str, str]) -> None:
     assert read_event(event)[0] is RUN
 
 

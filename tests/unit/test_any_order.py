@@ -163,7 +163,7 @@ class World:
                         assert subtract([(one.start, one.end)], own) == ()
 
 
-# The smaller one is far below what a checkpoint may take, so that detail is given up.
+# The smaller one is far below what a checkpoint may take, so that detail is dropped.
 @pytest.mark.parametrize("most_bytes", [compact.MOST_BYTES, 1800])
 @pytest.mark.parametrize("seed", range(8))
 def test_the_bucket_is_what_the_checkpoint_says(

@@ -71,7 +71,7 @@ class Machine:
 
 
 class Store:
-    """A checkpoint that no one else writes; every change is applied twice, as a race does."""
+    """A checkpoint that no other process writes; every change is applied twice, as a race does."""
 
     def __init__(self) -> None:
         self.checkpoint = Checkpoint()

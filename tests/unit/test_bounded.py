@@ -22,7 +22,7 @@ from tests.unit.checkpoints import configure
 
 
 class Hanging:
-    """A store that answers nobody until it is let go."""
+    """A store that answers nothing until it is released."""
 
     def __init__(self) -> None:
         self.release = Event()
@@ -71,7 +71,7 @@ def test_where_just_the_time_was_short_it_is_for_later(hanging: Hanging) -> None
         store.get("a")
 
 
-def test_who_is_waited_for_in_vain_stops_the_run(
+def test_a_call_that_times_out_stops_the_run(
     hanging: Hanging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mimir_exporter.timeline.bounded.HANGS_S", 0.05)
@@ -102,7 +102,7 @@ def test_a_deadline_that_is_none_can_be_waited_for() -> None:
     assert HANGS_S == 10
 
 
-def test_a_secret_that_nobody_gives_holds_no_run() -> None:
+def test_a_secret_that_never_arrives_holds_no_run() -> None:
     """As where the VPC has no endpoint for Secrets Manager, near the end of a run."""
     release = Event()
 
@@ -121,7 +121,7 @@ def test_a_secret_that_nobody_gives_holds_no_run() -> None:
         mimir.close()
 
 
-def test_a_name_that_nobody_resolves_holds_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_is_never_resolved_holds_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """The resolver has time-outs of its own, of half a minute and more."""
     release = Event()
 
@@ -163,7 +163,7 @@ def test_one_after_another_takes_one_thread() -> None:
 
 
 def test_a_thread_that_hangs_is_replaced(hanging: Hanging) -> None:
-    """Or the calls of the next invocation would wait for what the last one gave up."""
+    """Or the calls of the next invocation would wait for what the last one abandoned."""
     workers = Workers(limit=1)
     stuck = workers.submit(lambda: hanging.get("a"))
     waiting = workers.submit(get_ident)

@@ -83,7 +83,7 @@ def test_every_selector_has_its_matchers_right_behind_its_brace(metric: Metric) 
     query = outside_strings(metric.query)
     assert metric.can_cut_by_cluster
     assert query.count("{") == query.count(MATCHERS) == query.count("{" + MATCHERS)
-    # What is no grouping, no function and no number names a metric; none may stand bare, because
+    # What is no grouping, no function and no number names a metric; none may be bare, because
     # it would answer for all clusters when one is asked for.
     names = re.sub(r"\{[^}]*\}", "{}", _GROUPING.sub(" ", query))
     names = re.sub(r"\[\d+[smhd]\]", "", names)
@@ -189,7 +189,7 @@ def test_the_users_own_metrics_come_behind_the_catalogue() -> None:
     assert catalog[len(CATALOG)].promql("c", only("x", "c")) == 'sum by (c)(up{c=~"x",})'
 
 
-def test_a_query_without_the_token_cannot_be_cut_by_cluster() -> None:
+def test_a_query_without_the_token_cannot_be_split_by_cluster() -> None:
     metric = load_catalog({"mine": "up"})[-1]
     assert not metric.can_cut_by_cluster
     assert metric.promql("cluster", only("x")) == "up"

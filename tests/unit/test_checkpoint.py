@@ -69,7 +69,7 @@ from tests.unit.checkpoints import (
 # What is wanted
 
 
-def test_the_first_run_wants_three_days_of_whole_settled_windows_newest_first() -> None:
+def test_the_first_run_plans_three_days_of_whole_settled_windows_newest_first() -> None:
     plan = list(due_windows(begun(), NAMES, configure(), NOW))
     newest, oldest = unix("2026-10-31T11:00"), unix("2026-10-28T12:00")
     assert starts(plan) == list(range(newest, oldest - 1, -HOUR))
@@ -277,7 +277,7 @@ def test_after_five_attempts_a_window_is_tried_once_a_day() -> None:
     assert checkpoint.failures == []
 
 
-def test_a_gap_keeps_its_daily_try_while_newer_windows_go_on_failing() -> None:
+def test_a_gap_keeps_its_daily_try_while_newer_windows_keep_failing() -> None:
     """One record for all of them must not make the old gap as young as the newest failure."""
     settings = configure(BACKFILL_DAYS="0")
     checkpoint = begun(settings, ["cpu"])
@@ -296,7 +296,7 @@ def test_a_gap_keeps_its_daily_try_while_newer_windows_go_on_failing() -> None:
     assert all(DAY_S <= wait <= DAY_S * 5 // 4 + 1800 for wait in some(daily))
 
 
-def test_a_gap_that_retention_has_overtaken_alarms_nobody() -> None:
+def test_a_gap_that_retention_has_overtaken_fires_no_alarm() -> None:
     settings = configure(RETENTION_DAYS="2")
     checkpoint, window = begun(settings), hour("2026-10-31T11:00")
     make_gap(checkpoint, "cpu", window, NOW)
@@ -308,7 +308,7 @@ def test_a_gap_that_retention_has_overtaken_alarms_nobody() -> None:
     assert [failure.metric for failure in checkpoint.failures] == ["memory"]
 
 
-def test_a_gap_of_a_metric_that_was_taken_out_alarms_nobody() -> None:
+def test_a_gap_of_a_metric_that_was_taken_out_fires_no_alarm() -> None:
     checkpoint = begun(names=(*NAMES, "mine"))
     make_gap(checkpoint, "mine", hour("2026-10-31T11:00"), NOW)
     make_gap(checkpoint, "cpu", hour("2026-10-31T11:00"), NOW)
@@ -487,7 +487,7 @@ def test_force_is_not_lost_to_an_earlier_wish_without_it() -> None:
 
 
 def test_only_work_that_began_after_a_request_settles_it() -> None:
-    """An older fetch of the same window was on its way; the clock may stand still, too."""
+    """An older fetch of the same window was on its way; the clock may not move, either."""
     checkpoint, settings, window = begun(), configure(), hour("2026-10-31T10:00")
     export_all(checkpoint, settings, NAMES, NOW)
     before = checkpoint.requests_made
@@ -636,7 +636,7 @@ def test_nothing_past_mimirs_retention_does_not_make_a_window_empty() -> None:
 # What the source has forgotten
 
 
-def test_a_gap_whose_source_has_forgotten_it_is_missing_until_somebody_accepts_it() -> None:
+def test_a_gap_whose_source_has_forgotten_it_is_missing_until_it_is_accepted() -> None:
     """It had answered with 200 and nothing: the gap closed itself."""
     checkpoint, settings, window = begun(), configure(), hour("2026-10-31T10:00")
     make_gap(checkpoint, "cpu", window, NOW)
@@ -660,7 +660,7 @@ def test_a_gap_whose_source_has_forgotten_it_is_missing_until_somebody_accepts_i
     assert states_of(checkpoint, "cpu", window) == {State.ACCEPTED: 1}
     assert due_metrics(checkpoint, NAMES, window, NOW) == ("memory",)
     assert load(dump(checkpoint, NOW), "x") == checkpoint
-    # Exported after all, as somebody requested it again.
+    # Exported after all, as an operator requested it again.
     request_reexport(checkpoint, ReexportRequest(window.start, window.end, ("cpu",)))
     assert due_metrics(checkpoint, NAMES, window, NOW) == ("cpu", "memory")
     mark_exported(checkpoint, "cpu", window, empty=False)
@@ -747,7 +747,7 @@ def states_of(checkpoint: Checkpoint, name: str, window: Window) -> Counter[Stat
     return compute_coverage(checkpoint, (name,), LONG, NOW, (window.start, window.end)).counts()
 
 
-def test_what_was_deleted_is_not_wanted_when_retention_is_longer_and_stands_as_deleted() -> None:
+def test_what_was_deleted_is_not_wanted_when_retention_is_longer_and_counts_as_deleted() -> None:
     checkpoint = deleted_before_today()
     assert list(wanted_windows(checkpoint, NAMES, LONG, NOW)) == []
     assert states_of(checkpoint, "cpu", hour("2026-10-29T10:00")) == {State.DELETED: 1}
@@ -771,7 +771,7 @@ def test_a_deleted_window_that_is_exported_again_is_there() -> None:
 
 
 def test_a_deleted_window_of_which_mimir_has_nothing_any_more_is_without_series() -> None:
-    """It had some, but these files are gone: nobody may look for them."""
+    """It had some, but these files are gone: no check may look for them."""
     checkpoint, window = deleted_before_today(), hour("2026-10-29T10:00")
     mark_exported(checkpoint, "cpu", window, empty=True)
     assert states_of(checkpoint, "cpu", window) == {State.EMPTY: 1}

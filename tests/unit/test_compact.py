@@ -1,4 +1,4 @@
-"""The document has a bound that holds for any history, and what it gives up is detail."""
+"""The document has a bound that holds for any history, and what it drops is detail."""
 
 import copy
 import itertools
@@ -67,7 +67,7 @@ def assert_only_detail_is_lost(before: Checkpoint, after: Checkpoint) -> None:
         assert subtract(kept.audited, kept.exported) == ()
         assert subtract(failed(before, name), failed(after, name)) == ()
     for one in before.failures:
-        # Nobody has to try more often for it, and a gap is one still.
+        # It is not tried more often for it, and a gap is one still.
         (record,) = (
             kept
             for kept in after.failures
@@ -81,7 +81,7 @@ def assert_only_detail_is_lost(before: Checkpoint, after: Checkpoint) -> None:
         own = [(one.start, one.end) for one in after.failures if one.metric == name]
         for first, second in itertools.pairwise(own):
             assert first[1] <= second[0]
-    # Above all, nothing is forced that nobody asked to force.
+    # Above all, nothing is forced that no operator forced.
     assert (after.handovers, after.reexports) == (before.handovers, before.reexports)
     same = ("schedules", "partition", "handed_over", "lease_owner", "lease_until", "retention_done")
     for field in (*same, "deleted_until", "last_complete"):

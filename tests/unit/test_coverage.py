@@ -168,7 +168,7 @@ def test_the_states_are_those_of_the_checkpoint_s_own_rules(
 
 @effort(max_examples=60)
 @given(histories(), RANGES)
-def test_side_by_side_each_metric_stands_once_at_every_moment(
+def test_side_by_side_each_metric_is_there_once_at_every_moment(
     history: tuple[Checkpoint, Settings, dict[str, Intervals]], span: tuple[int, int]
 ) -> None:
     checkpoint, settings, _ = history
@@ -201,7 +201,7 @@ def test_a_year_is_no_more_work_than_a_day() -> None:
     assert sum(counts.values()) == 396 * 1440 * len(NAMES)
 
 
-def test_what_is_asked_for_again_and_not_due_stands_as_it_is() -> None:
+def test_what_is_requested_again_and_not_due_stays_as_it_is() -> None:
     """SETTLE_TIME was raised: what a run does not plan is not announced."""
     settings = configure(BACKFILL_DAYS="3h")
     checkpoint = Checkpoint()

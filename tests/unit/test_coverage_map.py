@@ -153,7 +153,7 @@ def test_the_documentation_shows_the_map_as_it_is() -> None:
     assert PICTURE.read_text("utf-8") == f"{draw_picture()}\n"
 
 
-def test_each_state_can_be_told_without_its_colour() -> None:
+def test_each_state_can_be_recognized_without_its_colour() -> None:
     assert set(LOOKS) == {*State, SILENT}
     signs = [
         LOOKS[shown].sign for shown in (*MISSING, *LOST, State.ACCEPTED, State.DELETED, SILENT)

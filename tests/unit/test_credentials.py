@@ -51,7 +51,7 @@ def test_the_names_are_those_of_the_integration() -> None:
     [some for count in range(4) for some in itertools.combinations(METHODS, count)],
     ids=lambda some: "+".join(some) or "none",
 )
-def test_one_login_at_most_with_or_without_a_tenant(methods: tuple[str, ...], tenant: str) -> None:
+def test_one_method_at_most_with_or_without_a_tenant(methods: tuple[str, ...], tenant: str) -> None:
     values = {TENANT: tenant}
     for method in methods:
         values |= METHODS[method]
@@ -83,7 +83,7 @@ def test_a_log_line_can_name_the_method(values: dict[str, str], method: str) -> 
 @pytest.mark.parametrize(
     ("given_one", "other"), [(USERNAME, PASSWORD), (PASSWORD, USERNAME)], ids=["name", "password"]
 )
-def test_half_a_login_says_which_half_is_missing(given_one: str, other: str) -> None:
+def test_half_of_the_credentials_names_the_missing_half(given_one: str, other: str) -> None:
     with pytest.raises(SettingsError) as caught:
         Credentials.from_values({given_one: "hunter2"}, "the environment")
     assert caught.value.details.code == "incomplete_credentials"
@@ -135,7 +135,7 @@ def test_values_are_taken_without_the_space_around_them() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_no_login_is_in_its_repr(method: str) -> None:
+def test_no_credentials_are_in_its_repr(method: str) -> None:
     found = Credentials.from_values({**METHODS[method], TENANT: "team"}, "x")
     assert repr(found) == "Credentials(tenant='team')"
 
@@ -160,7 +160,7 @@ def source_of(text: str, **plain: str) -> CredentialSource:
     return CredentialSource(plain, ARN, lambda _: text)
 
 
-def test_a_secret_gives_the_login() -> None:
+def test_a_secret_gives_the_credentials() -> None:
     source = source_of(json.dumps({BEARER: "bear", TENANT: "a|b"}))
     assert source.from_secret
     assert source.get().headers() == {"Authorization": "Bearer bear", "X-Scope-OrgID": "a|b"}
@@ -176,7 +176,7 @@ def test_an_empty_value_in_the_secret_takes_one_of_the_environment_away() -> Non
     assert source.get() == Credentials(bearer="bear")
 
 
-def test_a_method_in_each_of_both_is_told_to_stand_in_both() -> None:
+def test_a_method_in_each_of_both_is_reported_for_both() -> None:
     source = source_of(json.dumps({BEARER: "bear"}), **{TOKEN: "tok"})
     with pytest.raises(SettingsError) as caught:
         source.get()
@@ -186,11 +186,11 @@ def test_a_method_in_each_of_both_is_told_to_stand_in_both() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{}"])
-def test_a_secret_that_is_not_filled_yet_is_no_login(text: str) -> None:
+def test_a_secret_that_is_not_filled_yet_has_no_credentials(text: str) -> None:
     assert source_of(text).get() == Credentials()
 
 
-def test_a_refused_login_reads_the_secret_past_the_cache() -> None:
+def test_refused_credentials_read_the_secret_past_the_cache() -> None:
     forced: list[bool] = []
     texts = iter([json.dumps({BEARER: "old"}), json.dumps({BEARER: "new"})])
 
@@ -205,7 +205,7 @@ def test_a_refused_login_reads_the_secret_past_the_cache() -> None:
 
 
 def test_a_kept_secret_that_cannot_be_used_is_read_again() -> None:
-    """Whoever has just mended it and tries again is not told of the old one for minutes."""
+    """An operator who has just fixed it and tries again does not see the old error for minutes."""
     source = CredentialSource({}, ARN, lambda force: json.dumps({BEARER: "new"}) if force else "x")
     assert source.get().bearer == "new"
     broken = CredentialSource({}, ARN, lambda _force: "x")
@@ -269,9 +269,9 @@ def test_a_secret_that_cannot_be_read_stops_the_run_with_what_to_check(
     assert "\n" not in text
 
 
-def test_nobody_waits_five_minutes_for_secrets_manager() -> None:
+def test_secrets_manager_is_not_waited_for_five_minutes() -> None:
     """As boto3 does by itself where the VPC has no endpoint for it."""
-    with pytest.raises(StopRunError):  # nobody is there
+    with pytest.raises(StopRunError):  # no server is there
         secrets_manager_reader(ARN)(False)
     config = parameters.base.DEFAULT_PROVIDERS.pop("secrets").client.meta.config  # type: ignore[attr-defined]
     attempts = config.retries["total_max_attempts"]

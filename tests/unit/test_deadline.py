@@ -1,4 +1,4 @@
-"""The time that one invocation may use, against a clock that stands still until told."""
+"""The time that one invocation may use, against a clock that moves only when set."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def test_time_counts_down_to_nothing_and_not_below(clock: StandingClock) -> None
     assert deadline.remaining_s() == 0
 
 
-def test_work_may_go_on_until_the_moment_and_not_at_it(clock: StandingClock) -> None:
+def test_work_may_continue_until_the_moment_and_not_at_it(clock: StandingClock) -> None:
     deadline = Deadline(10, clock)
     clock.now += 9.999
     deadline.check()

@@ -175,7 +175,7 @@ def unreadable(text: bytes) -> ErrorDetails:
     return caught.value.details
 
 
-def test_many_ranges_are_told_by_their_lengths() -> None:
+def test_many_ranges_are_written_by_their_lengths() -> None:
     checkpoint = begun(names=("cpu",))
     hours = [(NOW // DAY_S * DAY_S + at * HOUR, at) for at in range(-60, 0, 3)]
     for start, _ in hours:
@@ -314,7 +314,7 @@ TIMED |= {"receipts_due", "receipts_begun", "last_complete", "asked", "deleted_u
 
 
 def says_something(path: tuple[Any, ...], before: object, after: object) -> bool:
-    """Whether the new value may stand there: another number, another text, no ranges at all."""
+    """Whether the new value may be there: another number, another text, no ranges at all."""
     if path == ("version",):
         return False
     if isinstance(after, str):

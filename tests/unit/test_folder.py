@@ -67,7 +67,7 @@ def test_a_write_that_dies_before_its_last_step_changes_nothing(
     assert metadata_of(again) == {"samples": "61"}
 
 
-def test_a_file_that_somebody_else_wrote_has_no_metadata(folder: LocalFolder, root: Path) -> None:
+def test_a_file_of_another_program_has_no_metadata(folder: LocalFolder, root: Path) -> None:
     folder.put(KEY, b"ours", metadata={"samples": "60"})
     (root / KEY).write_bytes(b"theirs")
     assert metadata_of(folder) == {}

@@ -10,7 +10,7 @@ import pytest
 PROJECT = Path(__file__).parents[2]
 PACKAGE = PROJECT / "lambda" / "mimir_exporter"
 # Folders of the package and the files beside them, from the bottom up: each imports only what
-# stands before it here.
+# is before it here.
 ORDER = (
     "__init__",  # the version
     "words",
@@ -76,7 +76,7 @@ def imported(name: str, path: Path, known: dict[str, Path]) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
-                # A folder's own `__init__` stands for the folder: one step fewer.
+                # A folder's own `__init__` means the folder: one step fewer.
                 steps = node.level - (path.name == "__init__.py")
                 above = name.split(".")[: len(name.split(".")) - steps]
                 base = ".".join((*above, *filter(None, [node.module])))

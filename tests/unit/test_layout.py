@@ -143,7 +143,7 @@ def test_what_is_too_long_keeps_its_beginning() -> None:
     assert cluster_folder("x" * 500) == "x" * 500
     assert cluster_folder("x" * 501) != "x" * 501
     assert re.search(r"%s[0-9a-f]{64}$", folder)
-    # Cut between escapes, wherever they stand.
+    # Cut between escapes, wherever they are.
     for shift in range(7):
         cut = cluster_folder("x" * shift + "ü" * 500)
         assert re.fullmatch(r"x*(?:%[0-9A-F]{2})+%s[0-9a-f]{64}", cut)

@@ -62,7 +62,7 @@ def test_what_is_none_is_not_found(text: bytes) -> None:
     assert leaks((), [("here", SECRETS[0].encode())]) == []
 
 
-def test_the_place_is_named_and_only_the_first_are_told() -> None:
+def test_the_place_is_named_and_only_the_first_are_listed() -> None:
     said = [(f"line {number}", SECRETS[0].encode()) for number in range(100)]
     found = leaks(SECRETS, said)
     assert found[0].startswith("line 0: ")

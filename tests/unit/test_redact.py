@@ -121,7 +121,7 @@ def test_what_is_sent_for_it_is_hidden_too(method: str) -> None:
     st.lists(st.sampled_from([str, *(SPELLINGS[name] for name in list(SPELLINGS)[6:16])])),
 )
 def test_a_secret_is_hidden_in_a_mixture_of_spellings(secret: str, spells: list[Spell]) -> None:
-    """Some characters escaped, others not: as each server thinks fit."""
+    """Some characters escaped, others not: as each server does it."""
     chosen = random.Random(len(spells))
     entity = each(lambda one: f"&#{ord(one)};")
     ways: list[Spell] = [str, unit(r"\u%04x"), entity, lambda text: quote(text, safe="")]

@@ -1,4 +1,4 @@
-"""Each way in which Mimir, or what stands before it, says no: and what follows from it."""
+"""Each way in which Mimir, or a proxy before it, refuses a query, and what follows from it."""
 
 import json
 import time
@@ -138,7 +138,7 @@ def as_html(text: str) -> str:
 @pytest.mark.parametrize(
     ("status", "body", "kind"), CASES, ids=[f"{case[0]}-{case[1][-40:]}" for case in CASES]
 )
-def test_an_answer_is_the_error_that_says_what_cures_it(
+def test_an_answer_is_the_error_that_names_its_fix(
     status: int, body: str, kind: type[ExportError], wrap: type[str]
 ) -> None:
     error = classify(status, wrap(body), url=URL)
@@ -193,7 +193,7 @@ def test_what_is_busy_is_not_cut(status: int) -> None:
     ("status", "body"),
     [(429, "busy"), (500, ""), (502, ""), (503, ""), (400, "ThrottlingException")],
 )
-def test_what_the_server_asks_for_is_waited(status: int, body: str) -> None:
+def test_the_wait_that_the_server_requests_is_waited(status: int, body: str) -> None:
     error = classify(status, body, url=URL, headers={"Retry-After": "7"})
     assert isinstance(error, TryLaterError)
     assert error.retry_after_s == 7
@@ -219,7 +219,7 @@ def test_what_the_server_asks_for_is_waited(status: int, body: str) -> None:
         ("Wed, 21 Oct 2015 07:28:00 GMT", None),
     ],
 )
-def test_what_the_server_asks_for_is_capped_and_nonsense_is_none(
+def test_the_wait_that_the_server_requests_is_capped_and_nonsense_is_none(
     value: str | None, seconds: float | None
 ) -> None:
     assert parse_retry_after(value) == seconds

@@ -1,4 +1,4 @@
-"""Waiting and asking again: what is waited, and when it is given up."""
+"""Waiting and trying again: how long, and until when."""
 
 from collections.abc import Callable
 
@@ -85,7 +85,7 @@ def test_other_errors_are_not_tried_again(clock: StandingClock, error: Exception
     assert clock.slept == []
 
 
-def test_what_a_smaller_query_may_cure_is_asked_for_twice_only(clock: StandingClock) -> None:
+def test_what_a_smaller_query_may_fix_is_tried_twice_only(clock: StandingClock) -> None:
     action = failing(*busy(9, cut_if_persistent=True))
     with pytest.raises(TryLaterError, match="busy 1"):
         with_retries(action, Deadline(99, clock), sleep=clock.sleep, jitter=lambda: 1)

@@ -408,7 +408,7 @@ def test_no_secret_is_in_the_repr_of_the_settings() -> None:
     assert "hunter2" not in repr(load_settings(environ))
 
 
-def test_the_plain_login_is_checked_unless_a_secret_has_it() -> None:
+def test_plain_credentials_are_checked_unless_a_secret_has_them() -> None:
     environ = {**REQUIRED, "PROMETHEUS_USERNAME": "me"}
     assert "PROMETHEUS_PASSWORD is not" in refusal(environ)
     assert load_settings({**environ, "AUTH_SECRET_ARN": SECRET}).auth_secret_arn == SECRET
@@ -421,7 +421,7 @@ VALUE = ANYTHING | st.sampled_from(
 
 
 @given(st.dictionaries(st.sampled_from(SEED + OURS), VALUE, max_size=6))
-def test_whatever_stands_there_is_taken_or_refused_by_its_name(environ: dict[str, str]) -> None:
+def test_whatever_value_is_given_is_taken_or_refused_by_its_name(environ: dict[str, str]) -> None:
     given_values = {**REQUIRED, **environ}
     try:
         found = load_settings(given_values)

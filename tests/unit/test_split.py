@@ -181,7 +181,7 @@ def test_the_name_of_the_metric_can_be_the_label() -> None:
     ],
 )
 def test_a_closing_quote_that_is_damaged_makes_no_other_cluster(labels: str, quote: str) -> None:
-    """The value would go on to the quote of the next name: a file of a cluster that is none."""
+    """The value would reach to the quote of the next name: a file of a cluster that is none."""
     one = b'{"metric":{%s},"values":[[1,"2"]]}' % (labels % quote).encode()
     got = try_split(matrix_of(ONE, one, one, ONE))
     assert got is None or got.files.keys() <= {"a", "b"}

@@ -37,7 +37,7 @@ COMPRESSOBJ = isal_zlib.compressobj
 
 
 def series(number: int, samples: int = 2) -> bytes:
-    """A series that is told from all others, and that gzip makes little less of."""
+    """A series that differs from all others, and that gzip makes little less of."""
     noise = random.Random(number)
     values = [[1759622400 + 60 * n, str(noise.random())] for n in range(samples)]
     return json.dumps({"metric": {"n": str(number)}, "values": values}).encode()

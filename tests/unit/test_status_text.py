@@ -122,7 +122,7 @@ def test_all_that_is_due_being_there_is_complete() -> None:
     ]
 
 
-def test_what_lacks_is_told_by_metric_with_what_is_in_work_and_what_is_given_up() -> None:
+def test_what_is_missing_is_listed_by_metric_with_executions_and_gaps() -> None:
     settings = configure()
     checkpoint = exported(settings, until=NOW - 4 * 3600)
     windows = [window for window, _ in wanted_windows(checkpoint, NAMES, settings, NOW)]
@@ -225,7 +225,7 @@ def test_a_month_can_be_asked_for_by_its_name() -> None:
     }
 
 
-def test_a_metric_that_no_run_has_taken_up_yet_stands_as_the_next_run_will_see_it() -> None:
+def test_a_metric_that_no_run_has_taken_up_yet_is_shown_as_the_next_run_will_see_it() -> None:
     settings = configure()
     checkpoint = exported(settings)
     del checkpoint.metrics["memory"]
@@ -342,7 +342,7 @@ def test_a_file_is_not_called_lost_where_the_checkpoint_forgot_whether_it_ever_w
     assert (found["outcome"], found["files"]["missing"]) == ("complete", [])
     assert found["files"]["unknown"] == 1
     assert "1 file may be missing: whether there were any series" in found["message"]
-    # What is known is still told: of other metrics, and of newer windows.
+    # What is known is still reported: of other metrics, and of newer windows.
     for name, lost in (("cpu", hours[0]), ("memory", hours[1])):
         keys.remove(object_key(PREFIX, "eu", name, lost))
     found = status(checkpoint, settings, keys=tuple(keys))
