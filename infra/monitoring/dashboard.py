@@ -117,7 +117,7 @@ class Dashboard(Construct):
         return self._graph(
             "Windows and metrics exported",
             [self._sum("WindowsExported", "windows")],
-            right=[self._sum("MetricsExported", "metrics of windows")],
+            right=[self._sum("MetricsExported", "metric-windows")],
         )
 
     def _pending(self) -> cloudwatch.IWidget:

@@ -31,6 +31,7 @@ from .runs.summary import Summary
 from .settings.load import load_settings
 from .settings.parsers import duration_s
 from .timeline.deadline import Deadline
+from .words import counted
 
 logger = Logger()
 
@@ -90,8 +91,9 @@ def _act(
             console.end()
             totals = context.exporter.totals
             return (
-                f"Interrupted: {totals.metrics} metrics of windows are exported and recorded, in "
-                f"{totals.objects} files; the same command continues with the rest."
+                f"Interrupted: {counted(totals.metrics, 'metric-window')} exported and "
+                f"recorded, in {counted(totals.objects, 'file')}; run the same command again to "
+                "continue."
             )
 
 

@@ -223,7 +223,7 @@ def test_what_ctrl_c_leaves_is_done_by_the_same_command(
         process.kill()
     assert (process.returncode, out) == (130, "")
     assert errors.splitlines()[-1].startswith("Interrupted: ")
-    assert errors.splitlines()[-1].endswith("the same command continues with the rest.")
+    assert errors.splitlines()[-1].endswith("run the same command again to continue.")
     rest = command.run(*few)
     assert (rest.status, rest.result["outcome"]) == (0, "complete")
     assert len(rest.messages("metric exported")) <= len(FEW) * HOURS - 4

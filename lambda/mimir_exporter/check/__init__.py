@@ -41,15 +41,16 @@ def run_check(context: RunContext) -> CheckResult:
         if any(count.series for count in counts.values()):
             check_duplicates(context, probe, findings)
     result = findings.as_dict()
-    result["report"] += [_line(name, count) for name, count in counts.items()]
+    width = max(map(len, counts), default=0)
+    result["report"] += [f"{name:<{width}} {_words(count)}" for name, count in counts.items()]
     result["metrics"] = {name: count.as_dict() for name, count in counts.items()}
     return result
 
 
-def _line(name: str, count: Count) -> str:
-    """A metric in the report: its series by cluster, the largest first, and the time it took."""
+def _words(count: Count) -> str:
+    """A metric's series by cluster, the largest first, and the time that counting took."""
     if count.error:
-        return f"{name:<18} not counted"
+        return "not counted"
     clusters = some(f"{cluster} {series}" for cluster, series in count.largest.items())
     of_them = f": {clusters}" if clusters else ""
-    return f"{name:<18} {count.series} series, {count.seconds:.2f} s{of_them}"
+    return f"{count.series} series, {count.seconds:.2f} s{of_them}"

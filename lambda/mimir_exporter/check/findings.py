@@ -12,7 +12,7 @@ from ..words import counted
 Level = Literal["error", "warning", "ok"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "ok")
 REPORT_WIDTH = 100
-_WHAT_WIDTH = 20
+_WHAT_WIDTH = 25  # of the longest subject, and a space
 NAMED = 5
 
 

@@ -64,7 +64,7 @@ class Coverage:
         return count_windows(self.schedules, start, end)
 
     def counts(self) -> Counter[State]:
-        """Windows of metrics by state: a window of twenty metrics counts twenty times."""
+        """Metric-windows by state: a window of twenty metrics counts twenty times."""
         counts: Counter[State] = Counter()
         for group in self.groups:
             for span in group.spans:

@@ -119,7 +119,7 @@ def _state(summary: Summary, scope: ExportScope | None) -> Iterator[str]:
     if scope is not None and summary.outcome == "complete":
         yield f"{scope} is exported"
         if summary.pending:
-            yield f"{counted(summary.pending, 'window')} outside of it pending"
+            yield f"{counted(summary.pending, 'window')} outside of this range pending"
     elif summary.pending:
         yield f"{counted(summary.pending, 'window')} pending"
     elif summary.covered_until:
