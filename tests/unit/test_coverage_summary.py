@@ -32,7 +32,7 @@ from tests.clocks import unix
 from tests.unit.checkpoints import refused
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "coverage.md").read_text("utf-8")
-NAMES = tuple(f"metric_{number}" for number in range(20))
+NAMES = tuple(f"metric_{number}" for number in range(25))
 OCTOBER = parse_month("month", "2026-10")
 HOUR_S = 3600
 
@@ -118,7 +118,7 @@ def test_a_complete_month() -> None:
     settings = configure()
     found = ask(exported(settings), settings)
     assert said(found) == (
-        "complete. October 2026 is complete: 744/744 windows (14,880/14,880 metric-windows)."
+        "complete. October 2026 is complete: 744/744 windows (18,600/18,600 metric-windows)."
     )
     assert found.message == f"{found.answer} {UNAUDITED}"
 
@@ -137,7 +137,7 @@ def test_a_month_with_gaps_and_what_else_can_be_missing() -> None:
     assert on_the_page(ask(checkpoint, settings))
     assert said(ask(checkpoint, settings)) == (
         "incomplete. "
-        "October 2026 is incomplete: 738/744 windows (14,873/14,880 metric-windows); "
+        "October 2026 is incomplete: 738/744 windows (18,593/18,600 metric-windows); "
         "3 are gaps, 1 failed and will be tried again, 2 are pending, 1 is in Step Functions."
     )
 
@@ -148,7 +148,7 @@ def test_a_month_in_which_the_export_began() -> None:
     assert said(found) == (
         "partial. "
         "October 2026 is complete only from 10 October 2026, 12:00 UTC on: 516/516 windows "
-        "(10,320/10,320 metric-windows); the export begins on 10 October 2026, "
+        "(12,900/12,900 metric-windows); the export begins on 10 October 2026, "
         "12:00 UTC."
     )
     before = ask(exported(settings), settings, parse_month("month", "2026-09"))
@@ -163,7 +163,7 @@ def test_a_month_that_is_not_over() -> None:
     found = ask(checkpoint, settings, now=now)
     assert said(found) == (
         "complete_so_far. "
-        "October 2026 is complete as of 15 October 2026, 10:00 UTC: 346/346 windows (6,920/6,920 "
+        "October 2026 is complete as of 15 October 2026, 10:00 UTC: 346/346 windows (8,650/8,650 "
         "metric-windows)."
     )
     forget(checkpoint, "metric_0", "2026-10-15T09:00", 1)
@@ -184,7 +184,7 @@ def test_a_month_that_began_and_is_not_over() -> None:
     now = unix("2026-10-15T10:20")
     assert ask(exported(settings, now), settings, now=now).answer == (
         "October 2026 is complete only from 10 October 2026 on and up to 15 October 2026, 10:00 "
-        "UTC: 130/130 windows (2,600/2,600 metric-windows); the export "
+        "UTC: 130/130 windows (3,250/3,250 metric-windows); the export "
         "begins on 10 October "
         "2026."
     )
@@ -196,14 +196,14 @@ def test_a_month_that_retention_deletes() -> None:
     gone = configure(RETENTION_DAYS="30")
     assert said(ask(checkpoint, gone, now=unix("2026-12-10"))) == (
         "deleted. "
-        "October 2026 was deleted by retention: RETENTION_DAYS has deleted its files; 14,880 of "
-        "14,880 "
+        "October 2026 was deleted by retention: RETENTION_DAYS has deleted its files; 18,600 of "
+        "18,600 "
         "metric-windows had been exported."
     )
     half = ask(checkpoint, gone, now=unix("2026-11-15T01:00"))
     assert said(half) == (
         "partial. "
-        "October 2026 is complete only from 16 October 2026 on: 384/384 windows (7,680/7,680 "
+        "October 2026 is complete only from 16 October 2026 on: 384/384 windows (9,600/9,600 "
         "metric-windows); the files before 16 October 2026 were deleted by "
         "RETENTION_DAYS."
     )
@@ -224,7 +224,7 @@ def test_what_was_deleted_is_not_back_when_retention_is_raised() -> None:
             NAMES,
             (
                 "from 5 October 2026 to 6 October 2026, from 16 October 2026 on: 408/408 windows "
-                "(8,160/8,160 metric-windows); what lies from 1 October "
+                "(10,200/10,200 metric-windows); what lies from 1 October "
                 "2026 to 5 October 2026, from 6 October 2026 to 16 October 2026 was never in "
                 "scope, or was deleted by RETENTION_DAYS."
             ),
@@ -232,7 +232,7 @@ def test_what_was_deleted_is_not_back_when_retention_is_raised() -> None:
         (
             NAMES[:1],
             (
-                "from 16 October 2026 on: 408/408 windows (7,704/7,704 metric-windows); what lies "
+                "from 16 October 2026 on: 408/408 windows (9,624/9,624 metric-windows); what lies "
                 "from 1 October 2026 to 16 October 2026 was out of scope for some metrics, or was "
                 "deleted by RETENTION_DAYS."
             ),
@@ -268,7 +268,7 @@ def test_what_was_missed_until_retention_came_is_not_forgotten() -> None:
     found = ask(checkpoint, gone, now=unix("2026-11-25T01:00"))
     assert found.outcome == "incomplete"
     assert "2 were never exported and are past retention" in found.answer
-    assert "14,878 of 14,880" in ask(checkpoint, gone, now=unix("2026-12-10")).answer
+    assert "18,598 of 18,600" in ask(checkpoint, gone, now=unix("2026-12-10")).answer
 
 
 def test_a_metric_that_came_later_takes_nothing_from_the_month() -> None:
@@ -277,7 +277,7 @@ def test_a_metric_that_came_later_takes_nothing_from_the_month() -> None:
     later = configure(INITIAL_BACKFILL_DATE="", BACKFILL_DAYS="1")
     found = ask(checkpoint, later, names=(*NAMES, "mine"))
     assert said(found) == (
-        "complete. October 2026 is complete: 744/744 windows (14,880/14,880 metric-windows). "
+        "complete. October 2026 is complete: 744/744 windows (18,600/18,600 metric-windows). "
         "Excluded until they were added to the catalogue: mine."
     )
 
@@ -289,7 +289,7 @@ def test_a_metric_that_came_later_takes_nothing_from_the_month() -> None:
             "2026-10-01",
             (
                 "from 1 October 2026 to 2 October 2026, from 10 October 2026, 12:00 UTC on: "
-                "540/540 windows (10,800/10,800 metric-windows); what lies "
+                "540/540 windows (13,500/13,500 metric-windows); what lies "
                 "from 2 October 2026 "
                 "to 10 October 2026, 12:00 UTC was never in scope, or was deleted by "
                 "RETENTION_DAYS."
@@ -299,7 +299,7 @@ def test_a_metric_that_came_later_takes_nothing_from_the_month() -> None:
             "2026-10-05",
             (
                 "from 5 October 2026 to 6 October 2026, from 10 October 2026, 12:00 UTC on: "
-                "540/540 windows (10,800/10,800 metric-windows); what lies "
+                "540/540 windows (13,500/13,500 metric-windows); what lies "
                 "from 1 October 2026 "
                 "to 5 October 2026, from 6 October 2026 to 10 October 2026, 12:00 UTC was never in "
                 "scope, or was deleted by RETENTION_DAYS."
@@ -322,7 +322,7 @@ def test_nor_does_it_a_month_that_lies_before_the_beginning_as_a_whole() -> None
     export_by_hand(checkpoint, "2026-10-05")
     assert said(ask(checkpoint, settings)) == (
         "partial. October 2026 is complete only from 5 October 2026 to 6 October 2026: 24/24 "
-        "windows (480/480 metric-windows); what lies from 1 October 2026 to 5 "
+        "windows (600/600 metric-windows); what lies from 1 October 2026 to 5 "
         "October 2026, from "
         "6 October 2026 to 1 November 2026 was never in scope, or was deleted by RETENTION_DAYS."
     )
@@ -340,7 +340,7 @@ def test_a_month_without_any_series_is_no_success() -> None:
     assert found.outcome == "empty"
     assert found.answer == (
         "October 2026 is exported but empty: Mimir had no series of any metric in 744/744 windows "
-        "(14,880/14,880 metric-windows); check the tenant and the data "
+        "(18,600/18,600 metric-windows); check the tenant and the data "
         "source, then "
         "reexport it."
     )
@@ -368,14 +368,14 @@ def test_what_the_source_has_forgotten_is_missing_until_it_is_accepted() -> None
     for window in forget(checkpoint, "metric_3", "2026-10-20T03:00", 2):
         mark_nothing_left(checkpoint, "metric_3", window, refused("nothing"), NOVEMBER_5)
     assert said(ask(checkpoint, settings)) == (
-        "incomplete. October 2026 is incomplete: 742/744 windows (14,878/14,880 metric-windows); 2 "
+        "incomplete. October 2026 is incomplete: 742/744 windows (18,598/18,600 metric-windows); 2 "
         "are missing for good: the source has nothing left of them."
     )
     start = unix("2026-10-20T03:00")
     ranges = ((start, start + 2 * HOUR_S),)
     accept_missing(checkpoint, Acceptance(ranges, ("metric_3",), "Ada", "was down", NOVEMBER_5))
     assert said(ask(checkpoint, settings)) == (
-        "complete. October 2026 is complete: 742/744 windows (14,878/14,880 metric-windows). 2 "
+        "complete. October 2026 is complete: 742/744 windows (18,598/18,600 metric-windows). 2 "
         "metric-windows are missing, and accepted."
     )
 

@@ -132,7 +132,7 @@ def _sign(name: str) -> str:
         return ""
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 10 10">'
-        f'<path vector-effect="non-scaling-stroke" d="{SIGNS[name]}"/></svg>'
+        f'<path d="{SIGNS[name]}"/></svg>'
     )
 
 

@@ -84,7 +84,7 @@ _LAYOUT = (
     f"overflow:hidden;container:cov/size;text-align:left;font:13px/1.3 {FONT}}}"
     ".cov p,.cov i{margin:0;font-style:normal}"
     ".cov svg{height:64%;max-height:10px;aspect-ratio:1;overflow:visible}"
-    ".cov path{fill:none;stroke-width:1.6;stroke-linecap:round}"
+    ".cov path{fill:none;stroke-width:1.6;stroke-linecap:round;vector-effect:non-scaling-stroke}"
     ".cov i{display:flex;align-items:center;justify-content:center;min-width:0;min-height:0}"
     ".cov-head{flex:none;max-height:45%;overflow:hidden;position:relative;padding-left:28px}"
     ".cov-head strong{font-size:18px;line-height:22px;font-weight:600}"
