@@ -17,7 +17,7 @@ from mimir_exporter.checkpoint.state import Checkpoint
 from mimir_exporter.checkpoint.wanted import wanted_windows
 from mimir_exporter.coverage.compute import Coverage, compute_coverage
 from mimir_exporter.coverage.hours import SILENT, absences_of, day_and_hours, hours_of
-from mimir_exporter.coverage.map import draw_map
+from mimir_exporter.coverage.map import LISTED, draw_map
 from mimir_exporter.coverage.map_style import LOOKS, SIGNS
 from mimir_exporter.coverage.states import LOST, MISSING, State
 from mimir_exporter.coverage.summary import summarize
@@ -43,10 +43,14 @@ NOW = unix("2026-10-28T14:20")
 
 
 def covered(
-    time_frame: str = "1h", *, empty: Interval = (0, 0), names: tuple[str, ...] = NAMES
+    time_frame: str = "1h",
+    *,
+    empty: Interval = (0, 0),
+    names: tuple[str, ...] = NAMES,
+    every: int = 1,
 ) -> Coverage:
     """October from the 5th on, with a gap of one metric on the 20th from 03:00 to 06:00. In the
-    range `empty` the metrics `names` had no series."""
+    range `empty` the metrics `names` had no series. Only each `every`th hour is exported."""
     settings = load_settings(
         {
             "S3_BUCKET": "bucket",
@@ -63,7 +67,7 @@ def covered(
         windows_within(checkpoint.schedules, unix("2026-10-20T03:00"), unix("2026-10-20T06:00"))
     )
     for window, lacking in list(wanted_windows(checkpoint, NAMES, settings, NOW)):
-        for name in lacking:
+        for name in lacking if window.start // 3600 % every == 0 else ():
             if name != "labels" or window not in gap:
                 is_empty = name in names and empty[0] <= window.start < empty[1]
                 mark_exported(checkpoint, name, window, empty=is_empty)
@@ -122,6 +126,16 @@ def test_nothing_in_it_can_run_or_reach_out(coverage: Coverage) -> None:
         picture = draw_map(coverage, summarize(coverage), width=900, height=500, theme=theme)
         assert {element.tag for element in ElementTree.fromstring(picture).iter()} <= TAGS  # noqa: S314
         assert not re.search(r"href|url\(|@import|\son[a-z]+=", picture)
+
+
+def test_a_long_list_ends_with_how_much_more_there_is() -> None:
+    coverage = covered(every=2)
+    more = len(absences_of(coverage)) - LISTED
+    assert more > 100
+    picture = draw(coverage)
+    assert f"and {more} more; ask for the status" in words_of(picture)
+    (shown,) = (box for box in picture.iter("div") if box.attrib["class"] == "cov-list")
+    assert len(list(shown.iter("b"))) == LISTED
 
 
 @pytest.mark.parametrize("silent", [NAMES, NAMES[:2]], ids=["all metrics", "two of three"])
