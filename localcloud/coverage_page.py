@@ -5,6 +5,7 @@ from pathlib import Path
 from localcloud.exporter import Exporter
 
 WIDTH, HEIGHT = 1240, 640
+PAPER = {"light": "#ffffff", "dark": "#101820"}
 # What a dashboard brings along; its buttons would lead nowhere here.
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -13,9 +14,9 @@ _PAGE = """<!doctype html>
 <meta name="color-scheme" content="light dark">
 <title>Coverage of the export</title>
 <style>
-body {{ margin: 24px auto; padding: 0 12px; max-width: {width}px; background: #fff;
+body {{ margin: 24px auto; padding: 0 12px; max-width: {width}px; background: {light};
   color: #5c6672; font: 13px 'Helvetica Neue', Roboto, Arial, sans-serif }}
-@media (prefers-color-scheme: dark) {{ body {{ background: #101820; color: #9aa7b5 }} }}
+@media (prefers-color-scheme: dark) {{ body {{ background: {dark}; color: #9aa7b5 }} }}
 a.btn {{ display: none }}
 </style>
 {drawn}
@@ -35,4 +36,4 @@ def write_page(exporter: Exporter, month: str, path: Path) -> None:
 
 def make_page(drawn: str, function: str) -> str:
     """The page with the map; `function` is who drew it."""
-    return _PAGE.format(width=WIDTH, drawn=drawn, function=function)
+    return _PAGE.format(width=WIDTH, drawn=drawn, function=function, **PAPER)

@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime
 
 from infra import ROOT
+from localcloud.coverage_page import PAPER
 from mimir_exporter.catalog.metrics import load_catalog
 from mimir_exporter.checkpoint.adopt import adopt_settings
 from mimir_exporter.checkpoint.outcomes import mark_exported, mark_failed, record_handover
@@ -16,7 +17,6 @@ from mimir_exporter.checkpoint.state import Checkpoint
 from mimir_exporter.checkpoint.wanted import wanted_windows
 from mimir_exporter.coverage.compute import compute_coverage
 from mimir_exporter.coverage.map import draw_map
-from mimir_exporter.coverage.map_style import PAPER
 from mimir_exporter.coverage.summary import summarize
 from mimir_exporter.errors.source import MIMIR_UNAVAILABLE, QUERY_EXCEEDS_LIMITS
 from mimir_exporter.settings.load import load_settings

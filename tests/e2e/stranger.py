@@ -69,15 +69,14 @@ class Shell:
         self._env = env
         state.write_text("", "utf-8")
 
-    def run(self, text: str, *, typed: str = "") -> str:
-        """What the command prints. Raises AssertionError where it fails; `typed` is what the person
-        answers to its questions."""
+    def run(self, text: str) -> str:
+        """What the command prints. Raises AssertionError where it fails."""
         script = f". {self._state}\n{{ {text}\n}} || exit 1\nexport -p > {self._state}\n"
         done = subprocess.run(  # noqa: S603
             ["/bin/bash", "-c", script],
             cwd=self._folder,
             env=self._env,
-            input=typed,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -86,14 +85,6 @@ class Shell:
         )
         assert done.returncode == 0, f"{text}\n{done.stdout[-3000:]}"
         return done.stdout
-
-
-def event_command(function: str, event: str) -> str:
-    """How docs/operations.md sends every event."""
-    return (
-        f"aws lambda invoke --function-name {function} --cli-read-timeout 930 "
-        f"--cli-binary-format raw-in-base64-out --payload {shlex.quote(event)} /dev/stdout"
-    )
 
 
 def make_checkout(folder: Path, settings: Mapping[str, object], *, installed: bool = True) -> Path:

@@ -5,7 +5,6 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,12 @@ from localcloud.aws import ACCOUNT, REGION, Cloud
 from localcloud.exporter import PLATFORM
 from localcloud.history import History
 from localcloud.prometheus import Prometheus
+from mimir_exporter.timeline.windows import iso
 from tests.conftest import MakeCloud, MakePrometheus
 from tests.e2e.stranger import (
     Shell,
     Step,
     environment,
-    event_command,
     make_checkout,
     make_programs,
     steps_of,
@@ -95,19 +94,15 @@ class Account:
             r"\bvpc-[0-9a-f]{17}\b": self.vpc,
             r"<arn>": self.secret(),
             r"<(\w+)>": lambda match: self.outputs.get(match[1], match[1]),
-            r"--from \S+": f"--from {spoken(start)}",
-            r"--to \S+": f"--to {spoken(self.end_s)}",
-            r'"month": "[^"]+"': f'"month": "{spoken(start)[:7]}"',
-            r'"start": "[^"]+"': f'"start": "{spoken(start)}"',
-            r'"end": "[^"]+"': f'"end": "{spoken(self.end_s)}"',
+            r"--from \S+": f"--from {iso(start)}",
+            r"--to \S+": f"--to {iso(self.end_s)}",
+            r'"month": "[^"]+"': f'"month": "{iso(start)[:7]}"',
+            r'"start": "[^"]+"': f'"start": "{iso(start)}"',
+            r'"end": "[^"]+"': f'"end": "{iso(self.end_s)}"',
         }
         for pattern, name in names.items():
             text = re.sub(pattern, name, text)
         return text
-
-
-def spoken(moment: int) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Walk:
@@ -146,10 +141,10 @@ class Walk:
         account = self.account
         text = account.own(step.text).replace("/path/to/checkout", str(self._bare))
         if step.is_event:
-            text = event_command(account.outputs["FunctionName"], text)
+            text = account.outputs["InvokeCommand"].replace("{}", text)
         if text.startswith("npx cdk deploy") and "hostname=" in text:
             account.deployed = text
-        printed = shell.run(text, typed="y\n")
+        printed = shell.run(text)
         if text.startswith("npx cdk destroy"):
             account.outputs = {"Bucket": account.outputs["Bucket"]}
         if "lambda invoke" in text:

@@ -177,7 +177,7 @@ def test_the_page_shows_the_map_as_wide_as_its_window(
     dom = browse(chromium, page, "--allow-file-access-from-files", "--dump-dom")
     title = dom.partition("<title>")[2].partition("</title>")[0]
     (width, to_scroll_to) = json.loads(title)
-    assert abs(width - shown) <= 20  # a scroll bar
+    assert width == shown
     assert to_scroll_to <= window
 
 

@@ -138,28 +138,27 @@ def test_a_long_list_ends_with_how_much_more_there_is() -> None:
     assert len(list(shown.iter("b"))) == LISTED
 
 
-@pytest.mark.parametrize("silent", [NAMES, NAMES[:2]], ids=["all metrics", "two of three"])
-def test_a_source_that_had_nothing_looks_worse_than_what_is_still_to_come(
-    silent: tuple[str, ...],
-) -> None:
+OUTAGE = (unix("2026-10-14T02:00"), unix("2026-10-14T05:00"))
+
+
+def test_a_source_that_had_nothing_looks_worse_than_what_is_still_to_come() -> None:
     """An outage of the source counts as exported, and as nothing to be calm about."""
-    names = silent
-    coverage = covered(empty=(unix("2026-10-14T02:00"), unix("2026-10-14T05:00")), names=names)
+    coverage = covered(empty=OUTAGE)
     picture = draw(coverage)
     looks = {title: look for title, look in cells_of(picture).items() if "Wed 14 Oct 0" in title}
-    if names == NAMES:
-        silence = "Wed 14 Oct 02:00 UTC: no metric has series"
-        assert looks[silence] == f"cov-{LOOKS[SILENT].slug}"
-        assert list(looks.values()).count("cov-silent") == 3
-        assert "Wed 14, 02:00 to 05:00: all 3 metrics" in words_of(picture)
-        assert "no metric has series 9" in words_of(picture)
-        assert "without series" not in words_of(picture)
-        ranks = [absence.shown for absence in absences_of(coverage)]
-        assert ranks == [State.GAP, SILENT]
-    else:
-        # Metrics of which a cluster has none, as GPUs, are nothing to look at.
-        assert "cov-silent" not in looks.values()
-        assert "without series 6" in words_of(picture)
+    assert looks["Wed 14 Oct 02:00 UTC: no metric has series"] == f"cov-{LOOKS[SILENT].slug}"
+    assert list(looks.values()).count("cov-silent") == 3
+    assert "Wed 14, 02:00 to 05:00: all 3 metrics" in words_of(picture)
+    assert "no metric has series 9" in words_of(picture)
+    assert "without series" not in words_of(picture)
+    assert [absence.shown for absence in absences_of(coverage)] == [State.GAP, SILENT]
+
+
+def test_metrics_without_series_beside_others_are_nothing_to_look_at() -> None:
+    """As those of GPUs, where there are none."""
+    picture = draw(covered(empty=OUTAGE, names=NAMES[:2]))
+    assert "cov-silent" not in cells_of(picture).values()
+    assert "without series 6" in words_of(picture)
 
 
 def test_the_documentation_shows_the_map_as_it_is() -> None:

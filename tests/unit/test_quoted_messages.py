@@ -9,10 +9,11 @@ import pytest
 
 from infra import ROOT
 from tests.some import some
+from tests.unit import test_pages
 
 # Of programs that are not ours.
 FOREIGN = ("This stack uses assets",)
-PAGES = {page.name: page.read_text("utf-8") for page in sorted((ROOT / "docs").glob("*.md"))}
+PAGES = {page.name: page.read_text("utf-8") for page in test_pages.PAGES}
 # Of the command's output.
 SHOWN = re.compile(r"^    (Interrupted: .*|\d+/\d+ windows? exported; .*)$", re.MULTILINE)
 

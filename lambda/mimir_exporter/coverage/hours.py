@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 
-from ..timeline.intervals import covers
+from ..timeline.intervals import covers, overlaps
 from ..timeline.windows import DAY_S
 from .compute import Coverage
 from .states import LOST, MISSING, SEVERITY, WORDS, State
@@ -64,7 +64,7 @@ def hours_of(coverage: Coverage) -> Iterator[Hour]:
         states = _joined(states for _, states in pieces[first : last + 1])
         worst: str = max(states, key=SEVERITY.__getitem__)
         words = _in_words(states, len(coverage.metrics))
-        if any(low < end and start < high for low, high in silent):
+        if overlaps(silent, start, end):
             worst = max(worst, SILENT, key=_RANK.__getitem__)
             words = SHOWN_WORDS[SILENT] + ("" if len(states) == 1 else f"; {words}")
         yield Hour(start, worst, words)
@@ -155,9 +155,7 @@ def _reason(coverage: Coverage, start: int, end: int, state: State, names: tuple
     """Why: the last failure of one of the metrics, or the execution that has it."""
     if state is State.IN_EXECUTION:
         return ", ".join(
-            name
-            for name, ranges in coverage.executions.items()
-            if any(low < end and start < high for low, high in ranges)
+            name for name, ranges in coverage.executions.items() if overlaps(ranges, start, end)
         )
     if state is State.UNCONFIRMED:
         found = (

@@ -60,7 +60,6 @@ SIGNS = {
 _INK = {"light": "#16191f", "dark": "#e9edf2"}
 _MUTED = {"light": "#5c6672", "dark": "#9aa7b5"}
 _FAINT = {"light": "#dde1e7", "dark": "#2f3a48"}
-PAPER = {"light": "#ffffff", "dark": "#101820"}
 _SIGN = {"light": "#ffffff", "dark": "#101820"}
 _SIGN_ON_PALE = {"light": "#6b4e00", "dark": "#fff3d1"}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ..events import StatusOutcome
-from ..timeline.intervals import Intervals, subtract, union
+from ..timeline.intervals import Intervals, overlaps, subtract, union
 from ..timeline.windows import DAY_S
 from ..words import counted
 from .compute import Coverage
@@ -229,7 +229,7 @@ def _began_late(coverage: Coverage) -> tuple[str, ...]:
     late: list[str] = []
     for group in coverage.groups:
         before = [span for span in group.spans if span.state is State.BEFORE_BEGINNING]
-        if any(_overlaps(wanted, span.start, span.end) for span in before):
+        if any(overlaps(wanted, span.start, span.end) for span in before):
             late += group.metrics
     if not late:
         return ()
@@ -277,10 +277,6 @@ def _audited(coverage: Coverage) -> tuple[str, ...]:
 
 def _sum(counts: Counter[State], states: frozenset[State]) -> int:
     return sum(counts[state] for state in states)
-
-
-def _overlaps(intervals: Intervals, start: int, end: int) -> bool:
-    return any(low < end and start < high for low, high in intervals)
 
 
 def _listed(words: list[str], most: int = 5) -> str:

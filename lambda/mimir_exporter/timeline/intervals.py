@@ -52,6 +52,11 @@ def covers(intervals: Sequence[Interval], start: int, end: int) -> bool:
     return place >= 0 and end <= intervals[place][1]
 
 
+def overlaps(intervals: Iterable[Interval], start: int, end: int) -> bool:
+    """Whether some of [start, end) lies in `intervals`."""
+    return any(low < end and start < high for low, high in intervals)
+
+
 def total_s(intervals: Iterable[Interval]) -> int:
     """Seconds in all."""
     return sum(end - start for start, end in intervals)
