@@ -16,6 +16,7 @@ from typing import Any
 
 from bench import cost, results
 from bench.answers import Shape, make_blocks
+from bench.backfill import measure_backfills
 from bench.bookkeeping import measure_bookkeeping
 from bench.compress import CASES, measure_case
 from bench.measure import in_process
@@ -34,7 +35,7 @@ from localcloud.aws import running_cloud
 from localcloud.processes import leave_on_sigterm
 
 # These have their own date on the page.
-REPLACED_ALONE = ("start", "windows", "queries", "bookkeeping")
+REPLACED_ALONE = ("start", "windows", "queries", "bookkeeping", "backfills")
 PROJECT = Path(__file__).resolve().parents[1]
 
 
@@ -92,6 +93,7 @@ def main() -> None:
             section("ways", lambda: measure_way(server, cloud))
             section("windows", lambda: measure_windows(server, cloud))
             section("bookkeeping", lambda: measure_bookkeeping(cloud))
+            section("backfills", lambda: measure_backfills(cloud))
     section("queries", measure_queries)
     section("wire", measure_wire)
     section("package", measure_package)

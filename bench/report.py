@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 
+from bench.backfill import DAYS, Backfills
 from bench.compress import ROUNDS, SLOW_PART
 from bench.profile import Profile
 from bench.query_cost import ROUNDS as QUERY_ROUNDS
 from bench.query_cost import QueryCosts
 from bench.results import MIXED, SORTED, Goal, Results, find_goals
 from bench.runtime import VERSION, is_function_s
+
+DEFAULT_DELAY_S = 5  # QUERY_DELAY
 
 
 def write_report(results: Results) -> str:
@@ -85,6 +88,7 @@ def write_report(results: Results) -> str:
             "## What the queries cost the server",
             "",
             *_queries(results.queries),
+            *_backfills(results.backfills),
             "## gzip on the wire",
             "",
             _wire(results),
@@ -318,6 +322,46 @@ def _queries(queries: QueryCosts | None) -> list[str]:
         ),
         "",
         table(("metric", "series", "CPU, ms", "plain, ms", "ratio"), rows),
+        "",
+    ]
+
+
+def _backfills(backfills: Backfills | None) -> list[str]:
+    if backfills is None:
+        return []
+    rows = [
+        (
+            str(run.together),
+            f"{run.range_queries:,}",
+            f"{run.other_queries:,}",
+            f"{run.sent_mb:.1f}",
+            f"{run.source_cpu_s:.0f}",
+            f"{run.peak_mb:.0f}",
+            f"{run.seconds:.0f}",
+            f"{(run.seconds + DEFAULT_DELAY_S * run.range_queries) / 60:.0f}",
+        )
+        for run in backfills.runs
+    ]
+    head = (
+        *("windows in a query", "range queries", "of a moment", "MB sent", "source's CPU s"),
+        *("peak MB", "clock s without pauses", "minutes with them"),
+    )
+    return [
+        "## A backfill",
+        "",
+        (
+            f"{DAYS} days of {backfills.clusters} small clusters ({backfills.series:,} series an "
+            f"hour), {backfills.windows} windows of {backfills.metrics} metrics, in one run "
+            "against a real Prometheus, with other `QUERY_WINDOWS`; measured on "
+            f"{backfills.date}. Each range query is followed by the {DEFAULT_DELAY_S} s of "
+            "QUERY_DELAY, which are added in the last column; those of one moment count a window's "
+            "samples just before its query. Queries, bytes (gzip) and CPU are what the server "
+            "reports of itself. A longer answer compresses less: a series of a day is about as "
+            "long as gzip looks back, so that the next one's times are written out again. A "
+            "regular run has one or two windows and asks as before."
+        ),
+        "",
+        table(head, rows),
         "",
     ]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.backfill import Backfills, load_backfills
 from bench.bookkeeping import Bookkeeping
 from bench.compress import CASES, Case
 from bench.memory import Memory
@@ -68,6 +69,7 @@ class Results:
     windows: list[WholeWindow]
     queries: QueryCosts | None
     bookkeeping: Bookkeeping
+    backfills: Backfills | None
 
     def case(self, name: str) -> Case:
         return next(one for one in self.cases if one.name == name)
@@ -280,6 +282,7 @@ def load() -> Results:
             "windows": [WholeWindow(**one) for one in raw.get("windows", ())],
             "queries": _load_queries(raw.get("queries")),
             "bookkeeping": Bookkeeping(**raw["bookkeeping"]),
+            "backfills": load_backfills(raw["backfills"]) if raw.get("backfills") else None,
         }
     )
 

@@ -139,14 +139,14 @@ class Alarms(Construct):
             machine.metric_failed(period=self._pace),
             "Windows of a backfill failed. The next run hands them over again, so one failure "
             "needs no action; if it fires again, open the failed execution and its Map run: the "
-            "input of a failed item is its window, the backfill function's log has the reason.",
+            "input of a failed item is its time, the backfill function's log has the reason.",
         )
         watch(
             "BackfillTimedOut",
             machine.metric_timed_out(period=self._pace),
             "A backfill was not finished after seven days. The next run hands the rest over "
-            "again, which will not be faster: raise backfill_concurrency or lower query_delay, if "
-            "Mimir can bear it.",
+            "again, which will not be faster: raise query_windows or backfill_concurrency, or "
+            "lower query_delay, if Mimir can bear it.",
         )
         watch(
             "BackfillAborted",

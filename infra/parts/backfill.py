@@ -22,7 +22,8 @@ THROTTLE_RETRIES = EXECUTION_TIMEOUT.to_minutes() // (THROTTLE_WAIT.to_minutes()
 
 
 class Backfill(Construct):
-    """Input {"windows": [{"start": …, "end": …}, …]}, unix seconds; one window is one item.
+    """Input {"windows": [{"start": …, "end": …}, …]}, unix seconds: each is an item, a window or
+    the neighbours that QUERY_WINDOWS lets one query cover.
 
     An item's function is called until it says `finished`. A failed item leaves the others alone;
     the execution ends as failed once they are done. So it succeeds only if every window did.

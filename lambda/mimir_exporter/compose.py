@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from .catalog.metrics import Metric, catalog_text, load_catalog
 from .checkpoint.store import CheckpointStore
+from .runs.ahead import Ahead
 from .runs.context import CommandOptions, RunContext
 from .runs.cycle import Exporter
 from .runs.machine import StateMachine
@@ -115,6 +116,7 @@ def create_context(
     mimir = Mimir(settings, credentials, deadline, _open_signer(settings))
     fetcher = Fetcher(settings, mimir, deadline, jitter=made.jitter)
     counter = RawCounter(mimir, settings.cluster_label)
+    counted = counter if settings.audit_after_s else None
     started = StartedStore(bucket, settings.prefix, settings.cluster_name, made.clock)
     try:
         yield RunContext(
@@ -132,7 +134,8 @@ def create_context(
                 look=SeriesLook(settings, mimir, deadline, jitter=made.jitter),
                 parts=PartsKeeper(
                     *(fetcher, started, layout),
-                    counter if settings.audit_after_s else None,
+                    counted,
+                    Ahead(fetcher, counted, settings.query_windows),
                     made.clock,
                 ),
                 neighbours=Neighbours(writer.manifests, is_audited=settings.audit_after_s > 0),

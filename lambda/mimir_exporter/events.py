@@ -185,7 +185,7 @@ class StatusEvent:
 
 @dataclass(frozen=True)
 class BackfillItem:
-    """An item of the Map: the window [start, end) in unix seconds, and the execution's name."""
+    """An item of the Map: the windows of [start, end) in unix seconds, and the execution's name."""
 
     start: int = _required(_START)
     end: int = _required(_END)

@@ -216,6 +216,15 @@ QUERY_SPLIT = Message(
     ("window", "metric", "execution"),
     action="none; a smaller `TIME_FRAME` or a higher limit in Mimir saves the rejected queries",
 )
+WINDOWS_QUERIED_ALONE = Message(
+    "windows queried alone",
+    ("INFO",),
+    "a query for several windows failed, or its answer cannot be split by window: from now on in "
+    "this run the metric is queried window by window",
+    ERROR_PARTS,
+    ("window", "metric", "execution"),
+    action="none; a lower `QUERY_WINDOWS` saves the refused queries",
+)
 PARTS_RESUMED = Message(
     "parts resumed",
     ("INFO",),

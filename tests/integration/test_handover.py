@@ -11,7 +11,7 @@ from mimir_exporter.checkpoint.adopt import adopt_settings
 from mimir_exporter.checkpoint.records import GAP_ATTEMPTS, Handover
 from mimir_exporter.checkpoint.store import CheckpointStore
 from mimir_exporter.errors.runs import STEP_FUNCTIONS_DENIED
-from mimir_exporter.runs.handover import MAX_ITEMS, hand_over
+from mimir_exporter.runs.handover import MAX_WINDOWS, hand_over
 from mimir_exporter.runs.machine import StateMachine
 from mimir_exporter.settings.load import load_settings
 from mimir_exporter.storage.bucket import Bucket
@@ -371,25 +371,25 @@ def test_more_windows_than_an_execution_takes_wait_for_the_next(
     )
     result = many.export(seconds=SHORT_S)
     expected = 17 * 60 + 50  # of a minute each, up to ten minutes ago
-    assert result["windows"]["handed_over"] == MAX_ITEMS
+    assert result["windows"]["handed_over"] == MAX_WINDOWS
     newest = [item["start"] for item in items_of(many.cloud, machine, result["execution"])]
     assert newest == sorted(newest, reverse=True)
-    assert (newest[0], len(newest)) == (NOW - 600 - 60, MAX_ITEMS)
+    assert (newest[0], len(newest)) == (NOW - 600 - 60, MAX_WINDOWS)
     # While it is at work, no other starts, and nothing is lost.
     waiting = many.export(seconds=SHORT_S)
     assert waiting["outcome"] == "unfinished"
     assert waiting["execution"] is None
-    assert waiting["windows"]["planned"] == expected - MAX_ITEMS
+    assert waiting["windows"]["planned"] == expected - MAX_WINDOWS
     assert waiting["windows"]["pending"] == expected
     (line,) = many.messages("execution limit reached")
-    assert (line["execution"], line["windows"]) == (result["execution"], expected - MAX_ITEMS)
+    assert (line["execution"], line["windows"]) == (result["execution"], expected - MAX_WINDOWS)
     (name,) = executions(many.cloud, machine)
     assert name == result["execution"]
     # It ends, having exported nothing: its windows and the others are due.
     stop(many.cloud, machine)
     second = many.export(seconds=SHORT_S)
     assert second["windows"]["planned"] == expected
-    assert second["windows"]["handed_over"] == MAX_ITEMS
+    assert second["windows"]["handed_over"] == MAX_WINDOWS
     assert len(executions(many.cloud, machine)) == 2
     (recorded,) = many.checkpoint()["executions"]
     assert recorded["name"] == second["execution"]

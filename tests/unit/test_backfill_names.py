@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -17,7 +18,7 @@ from mimir_exporter.checkpoint.state import Checkpoint
 from mimir_exporter.checkpoint.store import CheckpointStore
 from mimir_exporter.errors import StopRunError
 from mimir_exporter.runs.handover import (
-    MAX_ITEMS,
+    MAX_WINDOWS,
     START_GRACE_S,
     execution_name,
     hand_over,
@@ -27,6 +28,7 @@ from mimir_exporter.runs.machine import StateMachine
 from mimir_exporter.settings.load import load_settings
 from mimir_exporter.timeline.intervals import union
 from mimir_exporter.timeline.windows import Window
+from tests.some import some
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -87,18 +89,18 @@ def refusal(code: str) -> ClientError:
 
 
 def give(
-    store: Store, machine: Machine, windows: Sequence[Window], max_items: int = MAX_ITEMS
+    store: Store, machine: Machine, windows: Sequence[Window], max_windows: int = MAX_WINDOWS
 ) -> list[str]:
     started = hand_over(
-        cast(CheckpointStore, store), machine.client(), windows, NOW, max_items=max_items
+        cast(CheckpointStore, store), machine.client(), windows, NOW, max_windows=max_windows
     )
     if started is None:
         return []
-    assert started.windows == min(len(windows), max_items)
+    assert started.windows == min(len(windows), max_windows)
     return [started.name]
 
 
-@given(st.integers(1, 10**9), st.integers(1, MAX_ITEMS), st.integers(0, 1_100_000))
+@given(st.integers(1, 10**9), st.integers(1, MAX_WINDOWS), st.integers(0, 1_100_000))
 def test_a_name_is_one_that_step_functions_takes(number: int, count: int, newest: int) -> None:
     name = execution_name(number, hours(count, newest=3600 * newest + 3_600_000))
     assert re.fullmatch(r"[0-9A-Za-z_-]{1,80}", name)
@@ -117,7 +119,7 @@ def test_the_same_plan_has_the_same_name_and_another_plan_another() -> None:
 
 
 def test_windows_go_to_one_execution_after_another_the_newest_first() -> None:
-    store, machine, windows = Store(), Machine(), hours(2 * MAX_ITEMS + 1)
+    store, machine, windows = Store(), Machine(), hours(2 * MAX_WINDOWS + 1)
     given: list[dict[str, int]] = []
     sizes = []
     while len(given) < len(windows):
@@ -133,8 +135,31 @@ def test_windows_go_to_one_execution_after_another_the_newest_first() -> None:
         store.checkpoint.handovers.clear()
         given += batch
         sizes.append(len(batch))
-    assert sizes == [MAX_ITEMS, MAX_ITEMS, 1]
+    assert sizes == [MAX_WINDOWS, MAX_WINDOWS, 1]
     assert given == [{"start": window.start, "end": window.end} for window in windows]
+
+
+@given(
+    kept=st.lists(st.booleans(), min_size=1, max_size=40).filter(any),
+    together=st.integers(1, 48),
+)
+def test_an_item_has_no_more_windows_than_one_query_may_cover(
+    kept: list[bool], together: int
+) -> None:
+    """Each window is in one item, and an item has nothing between its windows."""
+    store, machine = Store(), Machine()
+    windows = [window for window, keep in zip(hours(len(kept)), kept, strict=True) if keep]
+    started = hand_over(
+        cast(CheckpointStore, store), machine.client(), windows, NOW, together=together
+    )
+    assert started is not None
+    items = json.loads(machine.started[started.name])["windows"]
+    found = [start for item in items for start in reversed(range(item["start"], item["end"], 3600))]
+    assert found == [window.start for window in windows]
+    assert all(item["end"] - item["start"] <= together * 3600 for item in some(items))
+    # As few items as that allows.
+    touching = [pair for pair in pairwise(items) if pair[0]["start"] == pair[1]["end"]]
+    assert {item["end"] - item["start"] for item, _ in touching} <= {together * 3600}
 
 
 def test_a_run_that_died_before_the_start_is_taken_up_under_the_same_name() -> None:
@@ -179,7 +204,7 @@ def test_a_machine_that_refuses_says_what_to_check(error: Exception, code: str) 
     machine = Machine()
     machine.error = error
     with pytest.raises(StopRunError) as start:
-        machine.client().start("n", hours(1))
+        machine.client().start("n", [])
     with pytest.raises(StopRunError) as ending:
         machine.client().ending("n")
     for details in (start.value.details, ending.value.details):
@@ -201,7 +226,7 @@ def test_a_machine_that_refuses_says_what_to_check(error: Exception, code: str) 
 )
 def test_an_execution_is_over_or_it_is_not(status: str, ending: str) -> None:
     machine = Machine()
-    machine.client().start("n", hours(1))
+    machine.client().start("n", [])
     machine.statuses["n"] = status
     assert machine.client().ending("n") == ending
     assert machine.client().ending("other") is None
@@ -226,7 +251,7 @@ def test_an_ended_execution_is_settled_and_one_that_never_began_is_taken_back(
     ranges = union((window.start, window.end) for window in windows)
     record_handover(store.checkpoint, Handover("n", ranges, NOW - age_s))
     if started:
-        machine.client().start("n", windows)
+        machine.client().start("n", ranges)
         machine.statuses["n"] = status
     after = reconcile_executions(
         store.checkpoint,

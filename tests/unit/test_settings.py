@@ -30,7 +30,7 @@ SEED = [
     *("PROMETHEUS_USERNAME", "PROMETHEUS_PASSWORD", "PROMETHEUS_X_SCOPE_ORGID"),
 ]
 OURS = [
-    *("AUTH_SECRET_ARN", "QUERY_DELAY", "QUERY_STEP"),
+    *("AUTH_SECRET_ARN", "QUERY_DELAY", "QUERY_WINDOWS", "QUERY_STEP"),
     *("SETTLE_TIME", "RETENTION_DAYS", "SPLIT_BY_CLUSTER", "WIRE_GZIP"),
     *("CA_BUNDLE", "SIGV4_REGION", "SIGV4_ROLE_ARN"),
     *("AUDIT_AFTER", "S3_KMS_KEY_ARN"),
@@ -106,6 +106,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         time_frame_s=3600,
         query_step_s=60,
         query_delay_s=5.0,
+        query_windows=1,
         settle_time_s=600,
         backfill_s=3 * 86_400,
         initial_backfill=None,
@@ -157,6 +158,7 @@ def test_an_empty_variable_counts_as_absent(name: str) -> None:
         ("QUERY_DELAY", "0", "query_delay_s", 0.0),
         ("QUERY_DELAY", "0.5", "query_delay_s", 0.5),
         ("QUERY_DELAY", "2m", "query_delay_s", 120.0),
+        ("QUERY_WINDOWS", "24", "query_windows", 24),
         ("SETTLE_TIME", "0", "settle_time_s", 0),
         ("SETTLE_TIME", "15m", "settle_time_s", 900),
         ("BACKFILL_DAYS", "3", "backfill_s", 3 * 86_400),
@@ -266,6 +268,7 @@ def test_a_required_variable_that_is_missing_is_named(name: str) -> None:
         ("TIME_FRAME", "0.5", "whole seconds"),
         ("QUERY_STEP", "1e2", "number of seconds"),
         ("QUERY_DELAY", "five", "number of seconds"),
+        ("QUERY_WINDOWS", "0", "a whole number from 1 to 48"),
         ("SETTLE_TIME", "10min", "number of seconds"),
         ("BACKFILL_DAYS", "3 days", "number of days"),
         ("BACKFILL_DAYS", "3y", "number of days"),

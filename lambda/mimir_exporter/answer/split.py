@@ -14,7 +14,7 @@ from .matrix import START, Run, SeriesReader
 
 __all__ = ["AnswerError", "Envelope", "Splitter"]
 
-Sink = Callable[[str, memoryview, int, int], None]
+Sink = Callable[[str, memoryview, int, int], None]  # see Splitter
 
 ENVELOPE_BYTES = 1024 * 1024  # of an answer's text around the list of series
 ITEM_BYTES = 64 * 1024 * 1024

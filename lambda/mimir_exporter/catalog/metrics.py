@@ -31,6 +31,8 @@ _DURATION = re.compile(r"([0-9]+)(ms|[smhdwy])|(?:[\[:]|offset)\s*([0-9]+)\b")
 _UNIT_S = {"ms": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 # An instant vector looks back five minutes, or as long as the server is set.
 INSTANT_S = 3600
+# PromQL's own dependence on the range that is asked for.
+_RANGE_BOUND = re.compile(r"@\s*(?:start|end)\s*\(")
 # The checkpoint has room for what may happen to so many; see compact.py.
 METRICS = 100
 
@@ -60,6 +62,15 @@ class Metric:
     def can_cut_by_cluster(self) -> bool:
         """Whether the query says where a cluster's matcher goes."""
         return MATCHERS in self.query
+
+    @property
+    def is_by_step(self) -> bool:
+        """Whether each step's value is known to be the same whatever range is asked for.
+
+        A query of the user's own may hold what depends on the range, such as VictoriaMetrics'
+        `range_avg` (https://docs.victoriametrics.com/victoriametrics/metricsql/#transform-functions).
+        """
+        return bool(self.key) and not _RANGE_BOUND.search(self.query)
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -266,6 +266,12 @@ NOT_SPLIT_BY_CLUSTER = ErrorKind(
     "keep the label in the result of a query of your own, or leave $matchers out of it; until then "
     "it is split in time only",
 )
+NOT_SPLIT_BY_WINDOW = ErrorKind(
+    "not_split_by_window",
+    ExportError,
+    "An answer for several windows cannot be split by window",
+    "none is needed: the windows are queried one by one",
+)
 ANSWER_TOO_LARGE = ErrorKind(
     "answer_too_large",
     TryLaterError,

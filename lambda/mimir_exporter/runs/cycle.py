@@ -102,6 +102,7 @@ class Exporter:
         """
         self.totals.plan(plan)
         self._judge.plan(plan)
+        self._parts.plan(self._working(checkpoint, plan))
         waiting = deque((window, names, False) for window, names in plan)
         while waiting:
             window, names, last = waiting.popleft()
@@ -110,6 +111,21 @@ class Exporter:
                 put_off = self._export_window(checkpoint, window, names, last=last)
             if put_off:
                 waiting.append((window, put_off, True))
+
+    def _working(
+        self, checkpoint: Checkpoint, plan: Iterable[tuple[Window, Sequence[str]]]
+    ) -> Iterator[tuple[Window, list[Metric]]]:
+        """What of a plan has not failed before: the rest is queried by itself, and so holds back no
+        other window."""
+        for window, names in plan:
+            yield (
+                window,
+                [
+                    self._catalog[name]
+                    for name in names
+                    if checkpoint.failure_of(name, window) is None
+                ],
+            )
 
     @property
     def has_progressed(self) -> bool:

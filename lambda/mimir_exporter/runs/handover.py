@@ -20,7 +20,7 @@ from .machine import StateMachine
 # Windows that become due meanwhile wait for the execution's end, or for a regular run that has time
 # for them: with more windows they would wait longer, with fewer the Map would wait more often for
 # the next run. (Step Functions takes 262,144 characters, some 6,000 windows.)
-MAX_ITEMS = 200
+MAX_WINDOWS = 200
 # An execution that was recorded but is not there yet may be about to be started.
 START_GRACE_S = 120
 
@@ -48,22 +48,23 @@ def hand_over(
     windows: Sequence[Window],
     now: int,
     *,
-    max_items: int = MAX_ITEMS,
+    together: int = 1,
+    max_windows: int = MAX_WINDOWS,
 ) -> Execution | None:
-    """Give the first `max_items` of `windows` (newest first) to an execution; None while another is
-    at work.
+    """Give the first `max_windows` of `windows` (newest first) to an execution; None while another
+    is at work. Up to `together` windows that touch are one item: one query may cover them.
 
     The rest stays due, for later runs and the next execution. The checkpoint names an execution
     before it is started: one that was never started is found missing by the next run, which hands
     its windows over again.
     """
-    batch = windows[:max_items]
+    batch = windows[:max_windows]
     checkpoint, name = store.update(partial(_record_handover, batch=batch, now=now))
     if name is None:
         at_work = checkpoint.handovers[0].name
         log.EXECUTION_LIMIT_REACHED(execution=at_work, windows=len(windows))
         return None
-    machine.start(name, batch)
+    machine.start(name, _items(batch, together))
     log.HANDED_OVER(
         execution=name, windows=len(batch), range=iso_range(batch[-1].start, batch[0].end)
     )
@@ -71,6 +72,20 @@ def hand_over(
     for window in batch:
         log.WINDOW_HANDED_OVER(window=str(window), execution=name)
     return Execution(name, len(batch))
+
+
+def _items(windows: Sequence[Window], together: int) -> list[tuple[int, int]]:
+    """The ranges of up to `together` windows (newest first) that touch."""
+    items: list[tuple[int, int]] = []
+    count = 0
+    for window in windows:
+        if items and count < together and window.end == items[-1][0]:
+            items[-1] = (window.start, items[-1][1])
+            count += 1
+        else:
+            items.append((window.start, window.end))
+            count = 1
+    return items
 
 
 def _record_handover(checkpoint: Checkpoint, *, batch: Sequence[Window], now: int) -> str | None:

@@ -1,4 +1,4 @@
-"""One item of the Map: the metrics that one window still lacks."""
+"""One item of the Map: the metrics that its windows still lack."""
 
 from .. import log
 from ..checkpoint.changes import adopt_partition
@@ -11,10 +11,10 @@ from .context import RunContext
 
 
 def backfill_window(context: RunContext, item: BackfillItem) -> ItemResult:
-    """Export what one window still lacks.
+    """Export what the windows of an item still lack.
 
     `finished` false: the time ran out after something was exported, and the state machine invokes
-    the function again with the same item. `failed`: a metric of the window failed.
+    the function again with the same item. `failed`: a metric of a window failed.
     """
     checkpoint = context.store.read()
     if not checkpoint.metrics:

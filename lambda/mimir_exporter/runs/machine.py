@@ -10,7 +10,6 @@ from ..errors import StopRunError
 from ..errors import runs as errors
 from ..timeline.bounded import call_within
 from ..timeline.deadline import Deadline
-from ..timeline.windows import Window
 from ..timeline.workers import SHARED
 
 if TYPE_CHECKING:
@@ -45,11 +44,12 @@ class StateMachine:
     def _open(self) -> "SFNClient":
         return self._client() if self._opening is None else self._opening.result()
 
-    def start(self, name: str, windows: Sequence[Window]) -> None:
-        """Start an execution; starting it twice is starting it once. Raises StopRunError."""
+    def start(self, name: str, ranges: Sequence[tuple[int, int]]) -> None:
+        """Start an execution with an item for each of these ranges of windows (unix seconds);
+        starting it twice is starting it once. Raises StopRunError."""
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as above
 
-        items = [{"start": window.start, "end": window.end} for window in windows]
+        items = [{"start": start, "end": end} for start, end in ranges]
         try:
             call_within(
                 self._deadline,

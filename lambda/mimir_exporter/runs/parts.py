@@ -1,6 +1,6 @@
 """A metric-window that takes several invocations: each continues where the one before ended."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from .. import __version__, log
@@ -16,6 +16,7 @@ from ..source.splitting import FetchStats, Remaining
 from ..storage.manifest import Layout
 from ..storage.started import Started, StartedStore
 from ..timeline.windows import Window
+from .ahead import Ahead
 
 
 @dataclass
@@ -26,6 +27,7 @@ class Work:
     window: Window
     started: Started
     remaining: Remaining
+    fetched: FetchStats | None = None  # what it took, where nothing remains
 
 
 class PartsKeeper:
@@ -37,17 +39,23 @@ class PartsKeeper:
         store: StartedStore,
         layout: Layout,
         counter: RawCounter | None,
+        ahead: Ahead,
         clock: Callable[[], float],
     ) -> None:
         self._fetcher = fetcher
         self._store = store
         self._layout = layout
         self._counter = counter
+        self._ahead = ahead
         self._clock = clock
         self.kept = 0  # metric-windows of which more is done than before
 
+    def plan(self, plan: Iterable[tuple[Window, Sequence[Metric]]]) -> None:
+        """These metric-windows come next, in place of any planned before."""
+        self._ahead.plan(plan)
+
     def begin(self, checkpoint: Checkpoint, metric: Metric, window: Window, spool: Spool) -> Work:
-        """What was done of it before is in the spool. Raises StopRunError, OutOfTimeError."""
+        """What was done of it before is in the spool. Raises as `fetch` does."""
         identity = self._identity(metric, window)
         request = request_for(checkpoint, metric.name, window)
         seen = request.number if request else 0
@@ -55,19 +63,28 @@ class PartsKeeper:
         if started is not None and started.parts is not None:
             log.PARTS_RESUMED(parts=len(started.parts))
             return Work(metric, window, started, Remaining(load_parts(started.parts)))
+        began, known = int(self._clock()), checkpoint.requests_made
+        ahead = self._ahead.fetch(metric, window, spool)
+        if ahead is not None:
+            whole = Started(identity, began, known, ahead.raw)
+            return Work(metric, window, whole, Remaining(parts=[]), ahead.stats)
         # Before the query: what arrives between the two makes an audit look again.
         raw = self._counter.count_window(metric, window) if self._counter else None
-        fresh = Started(identity, int(self._clock()), checkpoint.requests_made, raw)
+        fresh = Started(identity, began, known, raw)
         return Work(metric, window, fresh, Remaining())
 
     def fetch(self, work: Work, spool: Spool) -> FetchStats:
         """All of it, into the spool. Raises as Fetcher.fetch does; when the time is up, or the
         source unavailable, what is done is kept."""
+        if work.fetched is not None:
+            return work.fetched
         try:
-            return self._fetcher.fetch(work.metric, work.window, spool, work.remaining)
+            fetched = self._fetcher.fetch(work.metric, work.window, spool, work.remaining)
         except (OutOfTimeError, TryLaterError):
             self.keep(work, spool)
             raise
+        self._ahead.note_size(work.metric, work.window, spool)
+        return fetched
 
     def keep(self, work: Work, spool: Spool) -> None:
         """Keep what is done of it for the next invocation, if anything is that has not been."""

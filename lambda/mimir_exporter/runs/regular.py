@@ -250,7 +250,10 @@ def _conclude(
         remaining = _not_tried(context, plan_run(context, checkpoint, scope))
         if context.machine is not None and remaining:
             try:
-                started = hand_over(context.store, context.machine, remaining, now)
+                started = hand_over(
+                    *(context.store, context.machine, remaining, now),
+                    together=context.settings.query_windows,
+                )
             except StopRunError as error:
                 summary.outcome, summary.error = "stopped", error
             else:

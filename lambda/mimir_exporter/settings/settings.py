@@ -171,6 +171,14 @@ class Settings:
         unit="seconds",
         meaning="between the end of one query and the start of the next",
     )
+    query_windows: int = setting(
+        "QUERY_WINDOWS",
+        parsers.whole_number(1, 48),
+        group=TIME,
+        default="1",
+        meaning="windows that one query of a backfill may cover, where the answer is small "
+        "([when](operations.md#make-a-backfill-faster-or-lighter-on-mimir)); `1` is each by itself",
+    )
     settle_time_s: int = setting(
         "SETTLE_TIME",
         parsers.whole_seconds("seconds"),

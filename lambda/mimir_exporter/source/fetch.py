@@ -1,14 +1,15 @@
 """One metric-window: queried whole, and in parts where the server refuses it whole.
 
-`splitting.py` says in which. All parts land in the same files.
+`splitting.py` says in which. All parts land in the same files. Several small ones may be one query.
 """
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from .. import log
+from ..answer.slices import Slicer
 from ..answer.split import AnswerError, Envelope, Splitter
 from ..answer.spool import Spool
 from ..catalog.metrics import Metric
@@ -93,6 +94,43 @@ class Fetcher:
             self._fetch(job)
         return job.stats
 
+    def fetch_together(
+        self,
+        metric: Metric,
+        windows: Sequence[Window],
+        spools: Sequence[Spool],
+        most_bytes: int,
+    ) -> FetchStats:
+        """Put each of these windows, which touch and are of one step, into its own spool, by one
+        query that is not split.
+
+        Raises as `fetch` does, and SliceError where the answer cannot be split by window, or has
+        more than `most_bytes` of series: the spools are useless then.
+        """
+        settings, stats = self._settings, FetchStats()
+        label = settings.cluster_label if settings.split_by_cluster else None
+
+        def attempt() -> None:
+            self._mimir.wait_for_turn()
+            stats.attempts += 1
+            for spool in spools:
+                spool.clear()
+            sinks = [spool.add for spool in spools]
+            borders = [*(window.start for window in windows), windows[-1].end]
+            slicer = Slicer(borders, sinks, most_bytes)
+            splitter = Splitter(label, settings.cluster_name, slicer.add)
+            promql, started = metric.promql(settings.cluster_label), self._clock()
+            try:
+                first, last = windows[0].start, windows[-1].last
+                self._read(promql, first, last, windows[0].step_s, splitter, stats)
+            finally:
+                stats.query_s += self._clock() - started
+
+        self._with_retries(attempt, stats)
+        stats.parts += 1
+        self.answers += 1
+        return stats
+
     def hide(self, text: str) -> str:
         """The text without the credentials."""
         return self._mimir.hide(text)
@@ -174,7 +212,19 @@ class Fetcher:
 
         sink = add_own if by_cluster else job.spool.add
         splitter = Splitter(label, "" if by_cluster else settings.cluster_name, sink)
-        with self._mimir.query_range(promql, part.first, part.last, job.window.step_s) as blocks:
+        self._read(promql, part.first, part.last, job.window.step_s, splitter, job.stats)
+
+    def _read(
+        self,
+        promql: str,
+        first: int,
+        last: int,
+        step_s: int,
+        splitter: Splitter,
+        stats: FetchStats,
+    ) -> None:
+        """Put the answer to a range query through `splitter`. Raises where it is not whole."""
+        with self._mimir.query_range(promql, first, last, step_s) as blocks:
             try:
                 for block in blocks:
                     splitter.feed(block)
@@ -184,7 +234,7 @@ class Fetcher:
                 kind = errors.ANSWER_IS_PAGE if error.is_page else errors.ANSWER_UNREADABLE
                 raise kind(cause=self._mimir.hide(str(error))) from None
         self._judge(envelope)
-        job.stats.infos += tuple(map(self._mimir.hide, envelope.infos))
+        stats.infos += tuple(map(self._mimir.hide, envelope.infos))
 
     def _judge(self, envelope: Envelope) -> None:
         if envelope.status != "success":

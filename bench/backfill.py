@@ -1,0 +1,148 @@
+"""Three days of backfill, one window in a query and several: what the source gets to do.
+
+Known clusters in a real Prometheus; the function in fast motion against MiniStack, and without
+pauses: QUERY_DELAY is between two queries, so that their number says how long a backfill waits.
+Queries, bytes and CPU are what Prometheus says of itself.
+"""
+
+import json
+import os
+import re
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import urllib3
+
+from bench.measure import peak_mb
+from bench.way import python_environment, run_module
+from localcloud.aws import Cloud
+from localcloud.prometheus import Prometheus, running_prometheus
+from localcloud.remote_write import RemoteWriter
+from mimir_exporter.catalog.metrics import load_catalog
+from tests.integration.deployment import PREFIX, asking
+from tests.integration.sandbox import Clock, Sandbox
+from tests.known_cluster import make_known_cluster
+from tests.ways import USUAL
+
+CLUSTERS = 4
+DAYS = 3
+HOUR_S, DAY_S = 3600, 86_400
+BEGIN = 1740787200  # 2025-03-01
+END = BEGIN + DAYS * DAY_S
+TOGETHER = (1, 6, 24)
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """With up to `together` windows in a query.
+
+    Range queries are each followed by a pause; those of one moment are not. `seconds` are the run's
+    without its pauses, `peak_mb` its highest memory.
+    """
+
+    together: int
+    range_queries: int
+    other_queries: int
+    sent_mb: float
+    source_cpu_s: float
+    seconds: float
+    peak_mb: float
+
+
+@dataclass(frozen=True)
+class Backfills:
+    """DAYS of some clusters. `series` are those of the last window, all metrics."""
+
+    clusters: int
+    series: int
+    metrics: int
+    windows: int
+    runs: list[Backfill]
+    date: str
+
+
+def load_backfills(raw: dict[str, Any]) -> Backfills:
+    """From JSON."""
+    return Backfills(**{**raw, "runs": [Backfill(**run) for run in raw["runs"]]})
+
+
+def measure_backfills(cloud: Cloud) -> Backfills:
+    """Each in a process of its own, all of one source."""
+    env = cloud.env | {
+        "PYTHONPATH": python_environment()["PYTHONPATH"],
+        "POWERTOOLS_METRICS_NAMESPACE": "bench",
+        "POWERTOOLS_SERVICE_NAME": "bench",
+        "S3_PREFIX": PREFIX,
+        "BACKFILL_DAYS": str(DAYS),
+    }
+    runs, series = [], 0
+    with running_prometheus() as source:
+        _fill(source)
+        for together in TOGETHER:
+            bucket = f"backfill-{time.monotonic_ns()}"
+            cloud.s3.create_bucket(
+                Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+            )
+            before = _said_by(source)
+            done = run_module(
+                {
+                    **env,
+                    **asking(source),
+                    "BACKFILL_DAYS": str(DAYS),
+                    "S3_BUCKET": bucket,
+                    "QUERY_WINDOWS": str(together),
+                },
+                "bench.backfill",
+            )
+            said = {name: value - before[name] for name, value in _said_by(source).items()}
+            series = done.pop("series") // (DAYS * 24)
+            runs.append(Backfill(together=together, **done, **said))
+    return Backfills(
+        CLUSTERS, series, len(load_catalog()), DAYS * 24, runs, time.strftime("%Y-%m-%d")
+    )
+
+
+def _fill(source: Prometheus) -> None:
+    cluster = make_known_cluster(BEGIN, END)
+    writer = RemoteWriter(source.write_url)
+    for hour in range(BEGIN - HOUR_S, END + HOUR_S, HOUR_S):
+        for number in range(CLUSTERS):
+            writer.send(USUAL.store(cluster, f"prod-{number}", hour, hour + HOUR_S))
+
+
+def _said_by(source: Prometheus) -> dict[str, Any]:
+    """Its own counters: of answered queries, their bytes, and seconds of CPU."""
+    text = urllib3.request("GET", f"{source.url}/metrics").data.decode()
+
+    def total(name: str, path: str = "") -> float:
+        pattern = rf'^prometheus_http_{name}{{.*handler="/api/v1/{path}".*}} (\S+)$'
+        return sum(float(found) for found in re.findall(pattern, text, re.MULTILINE))
+
+    (cpu_s,) = re.findall(r"^process_cpu_seconds_total (\S+)$", text, re.MULTILINE)
+    sent = total("response_size_bytes_sum", "query_range") + total(
+        "response_size_bytes_sum", "query"
+    )
+    return {
+        "range_queries": int(total("requests_total", "query_range")),
+        "other_queries": int(total("requests_total", "query")),
+        "sent_mb": sent / 1e6,
+        "source_cpu_s": float(cpu_s),
+    }
+
+
+def main() -> None:
+    began = time.monotonic()
+    sandbox = Sandbox(env=dict(os.environ), clock=Clock(END + 1200))
+    result = sandbox.export(seconds=850.0)
+    seconds = time.monotonic() - began
+    assert result["outcome"] == "complete", result
+    json.dump(
+        {"seconds": seconds, "peak_mb": peak_mb(), "series": result["series"]},
+        sys.stdout,
+    )
+
+
+if __name__ == "__main__":
+    main()
