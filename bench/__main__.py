@@ -9,7 +9,7 @@ import os
 import sys
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from bench.bookkeeping import measure_bookkeeping
 from bench.compress import CASES, measure_case
 from bench.measure import in_process
 from bench.memory import measure_memory
-from bench.profile import measure_profile
+from bench.profile import OtherProfiles, measure_profile
 from bench.query_cost import measure_queries
 from bench.report import goal_table, write_report
 from bench.results import MIXED, SORTED
@@ -29,13 +29,16 @@ from bench.runtime import VERSION, measure_runtime
 from bench.stack import count_watching
 from bench.start import measure_start
 from bench.way import measure_way, measure_wire, running_server
-from bench.windows import measure_windows
+from bench.windows import measure_fleet, measure_throttled, measure_windows
 from infra.package import build_package
 from localcloud.aws import running_cloud
 from localcloud.processes import leave_on_sigterm
 
 # These have their own date on the page.
-REPLACED_ALONE = ("start", "windows", "queries", "bookkeeping", "backfills")
+REPLACED_ALONE = (
+    *("other_profiles", "start", "windows", "throttled", "fleet"),
+    *("queries", "bookkeeping", "backfills"),
+)
 PROJECT = Path(__file__).resolve().parents[1]
 
 
@@ -66,6 +69,12 @@ def measure_package() -> results.Package:
     return results.Package(size / 1e6, len(packed.getvalue()) / 1e6)
 
 
+def measure_other_profiles(machine: Mapping[str, Any]) -> OtherProfiles:
+    """Where the CPU goes in the cases that are furthest from raw."""
+    where = {name: machine[name] for name in ("date", "machine", "python")}
+    return OtherProfiles(**where, profiles=[measure_profile(name) for name in results.OTHERS])
+
+
 def main() -> None:
     leave_on_sigterm()
     only = sys.argv[1:]
@@ -85,6 +94,7 @@ def main() -> None:
     section("cases", lambda: [measure_case(name) for name in CASES])
     section("searches", measure_searches)
     section("profiles", lambda: [measure_profile(name) for name in (SORTED, MIXED)])
+    section("other_profiles", lambda: measure_other_profiles(machine))
     section("runtime", measure_runtime)
     with running_server() as server:
         section("start", lambda: measure_start(server))
@@ -92,6 +102,8 @@ def main() -> None:
         with running_cloud() as cloud:
             section("ways", lambda: measure_way(server, cloud))
             section("windows", lambda: measure_windows(server, cloud))
+            section("throttled", lambda: measure_throttled(server, cloud))
+            section("fleet", lambda: measure_fleet(server, cloud))
             section("bookkeeping", lambda: measure_bookkeeping(cloud))
             section("backfills", lambda: measure_backfills(cloud))
     section("queries", measure_queries)

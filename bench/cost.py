@@ -9,6 +9,7 @@ from bench.bookkeeping import Bookkeeping
 from bench.report import table
 from bench.results import PROJECT, Results, load
 from bench.stack import Watching, count_watching
+from bench.windows import SHARE, Throttled
 from mimir_exporter.catalog.metrics import load_catalog
 
 PRICES_DATE = "2026-11-23"
@@ -109,7 +110,8 @@ def month_of(fleet: Fleet, memory_mb: int, results: Results, watching: Watching)
     invocations = RUNS + round(HOURS * max(0.0, window_s // 870))
     gb = memory_mb / 1024
     wire_mb = raw_mb * results.wire.size_mb[1] / results.wire.size_mb[0]
-    fits = max(one.peak_mb for one in results.windows) + BOTO3_MB + SPARE_MB <= memory_mb * 1.048576
+    needed_mb = results.window_peak_mb(fleet.clusters, fleet.series) + BOTO3_MB + SPARE_MB
+    fits = needed_mb <= memory_mb * 1.048576
     return Month(
         memory_mb,
         window_s,
@@ -178,6 +180,7 @@ def write_page(results: Results, watching: Watching) -> str:
             f"{results.window_cpu_s[1] * 1000:.2f} ms of CPU for each object and "
             f"{results.start_cpu_s:.2f} s for a start, all three of whole windows through the "
             f"handler, measured on {results.windows[-1].date} on a machine with other work."
+            + _throttled(results.throttled)
         ),
         "",
         (
@@ -209,6 +212,21 @@ def write_page(results: Results, watching: Watching) -> str:
         ]
     lines += [_kept(results.bookkeeping), "", _pods(results, watching), ""]
     return "\n".join(lines)
+
+
+def _throttled(throttled: list[Throttled]) -> str:
+    """Whether the clock of a small function is what its share of a CPU makes one expect."""
+    if not throttled:
+        return ""
+    windows = ", ".join(
+        f"{one.wall_s:.1f} s at {one.clusters:,} clusters ({one.cpu_s / SHARE:.1f})"
+        for one in throttled
+    )
+    return (
+        f" With {SHARE:g} of a CPU, which is what a function of {DEFAULT_MB} MB has, and without "
+        "the pauses, whole windows took these seconds of clock; in brackets their CPU over that "
+        f"share, as these tables reckon: {windows}."
+    )
 
 
 def _fleet_table(months: list[Month]) -> str:

@@ -46,6 +46,16 @@ class _Recorder(Spool):
         one.text_bytes += len(text)  # type: ignore[attr-defined]  # private there
 
 
+@dataclass(frozen=True)
+class OtherProfiles:
+    """Of cases without goals of their own; their own date and machine."""
+
+    date: str
+    machine: str
+    python: str
+    profiles: list[Profile]
+
+
 def measure_profile(name: str) -> Profile:
     """Profile one of CASES."""
     blocks = list(make_blocks(CASES[name]))

@@ -12,12 +12,12 @@ from bench.backfill import Backfills, load_backfills
 from bench.bookkeeping import Bookkeeping
 from bench.compress import CASES, Case
 from bench.memory import Memory
-from bench.profile import Profile
+from bench.profile import OtherProfiles, Profile
 from bench.query_cost import QueryCost, QueryCosts
 from bench.runtime import Runtime
 from bench.start import Start
 from bench.way import Way, Wire
-from bench.windows import WholeWindow
+from bench.windows import Throttled, WholeWindow
 
 PROJECT = Path(__file__).resolve().parents[1]
 FIGURES = PROJECT / "docs" / "performance.json"
@@ -30,6 +30,11 @@ REGRESSION = 1.10
 QUERY_TO_PLAIN = 2.5
 
 SORTED, MIXED = "sorted, 20 clusters", "interleaved, 20 clusters"
+# Their profiles show what keeps them from more.
+OTHERS = (
+    *("wide label sets (`pod_labels`)", "native histograms", "short digits (requests, info)"),
+    "interleaved, 1,000 clusters",
+)
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,7 @@ class Results:
     cases: list[Case]
     searches: Searches
     profiles: list[Profile]
+    other_profiles: OtherProfiles | None
     runtime: Runtime | None
     ways: list[Way]
     wire: Wire
@@ -67,6 +73,8 @@ class Results:
     start: Start
     package: Package
     windows: list[WholeWindow]
+    throttled: list[Throttled]
+    fleet: WholeWindow | None
     queries: QueryCosts | None
     bookkeeping: Bookkeeping
     backfills: Backfills | None
@@ -80,6 +88,15 @@ class Results:
     def peak_mb(self, size_mb: float, clusters: int) -> float:
         """Of the answer whose size is nearest."""
         return self._memory(size_mb, clusters).peak_mb
+
+    def window_peak_mb(self, clusters: int, series: int) -> float:
+        """Of the smallest whole window that has as many clusters and series; of the largest where
+        none has."""
+        windows = [*self.windows, *([self.fleet] if self.fleet else [])]
+        enough = (
+            one.peak_mb for one in windows if one.clusters >= clusters and one.series >= series
+        )
+        return next(enough, max(one.peak_mb for one in windows))
 
     @property
     def start_cpu_s(self) -> float:
@@ -273,6 +290,7 @@ def load() -> Results:
             "cases": [Case(**one) for one in raw["cases"]],
             "searches": Searches(**raw["searches"]),
             "profiles": [Profile(**one) for one in raw["profiles"]],
+            "other_profiles": _load_profiles(raw.get("other_profiles")),
             "runtime": _load_runtime(raw["runtime"]),
             "ways": [Way(**one) for one in raw["ways"]],
             "wire": Wire(**wire),
@@ -280,11 +298,19 @@ def load() -> Results:
             "start": Start(**raw["start"]),
             "package": Package(**raw["package"]),
             "windows": [WholeWindow(**one) for one in raw.get("windows", ())],
+            "throttled": [Throttled(**one) for one in raw.get("throttled", ())],
+            "fleet": WholeWindow(**raw["fleet"]) if raw.get("fleet") else None,
             "queries": _load_queries(raw.get("queries")),
             "bookkeeping": Bookkeeping(**raw["bookkeeping"]),
             "backfills": load_backfills(raw["backfills"]) if raw.get("backfills") else None,
         }
     )
+
+
+def _load_profiles(raw: dict[str, Any] | None) -> OtherProfiles | None:
+    if raw is None:
+        return None
+    return OtherProfiles(**{**raw, "profiles": [Profile(**one) for one in raw["profiles"]]})
 
 
 def _load_runtime(raw: dict[str, Any] | None) -> Runtime | None:

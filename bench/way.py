@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,10 +77,12 @@ def python_environment() -> dict[str, str]:
     return env
 
 
-def run_module(env: Mapping[str, str], module: str, *arguments: str) -> dict[str, Any]:
+def run_module(
+    env: Mapping[str, str], module: str, *arguments: str, before: Sequence[str] = ()
+) -> dict[str, Any]:
     """The last line of what a module of this folder prints: JSON. Raises RuntimeError."""
     done = subprocess.run(
-        [sys.executable, "-m", module, *arguments],
+        [*before, sys.executable, "-m", module, *arguments],
         env=env,
         cwd=PROJECT,
         capture_output=True,

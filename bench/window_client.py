@@ -88,6 +88,25 @@ def watch_parts() -> Parts:
     return parts
 
 
+def watch_writes() -> list[float]:
+    """Clock seconds of each metric's write, as they come."""
+    from mimir_exporter.storage.write import Writer  # noqa: PLC0415
+
+    seconds: list[float] = []
+    inner = Writer.write
+
+    @functools.wraps(inner)
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        began = time.monotonic()
+        try:
+            return inner(*args, **kwargs)
+        finally:
+            seconds.append(time.monotonic() - began)
+
+    Writer.write = timed  # type: ignore[method-assign]  # to be measured
+    return seconds
+
+
 class Context:
     """What the handler uses of Lambda's context."""
 
@@ -107,6 +126,7 @@ def main() -> None:
     from mimir_exporter.compose import Dependencies  # noqa: PLC0415
 
     parts = watch_parts() if os.environ.get("PARTS") else None
+    writes = watch_writes()
     start_s, before_mb = time.process_time(), peak_mb()
     began = time.monotonic()
     result = handler.export(
@@ -118,6 +138,7 @@ def main() -> None:
         "cpu_s": time.process_time(),
         "start_s": start_s,
         "wall_s": time.monotonic() - began,
+        "longest_write_s": max(writes),
         "before_mb": before_mb,
         "peak_mb": peak_mb(),
         "metrics": len(load_catalog({})),

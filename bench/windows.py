@@ -1,16 +1,21 @@
 """Whole windows through the handler, beside the floor under them: what a fleet really takes."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.answers import Shape
+from bench.quota import running_with
 from bench.way import BUCKET, python_environment, run_module
 from localcloud.aws import Cloud
 
 # Series of one metric, and clusters; every metric of the catalogue gets the same answer.
 SIZES = ((2_000, 20), (6_000, 300), (20_000, 1_000))
+# The largest of docs/cost.md.
+FLEET = (400_000, 1_000)
+# What Lambda gives a function of 256 MB.
+SHARE = 0.15
 
 
 @dataclass(frozen=True)
@@ -42,19 +47,77 @@ class WholeWindow:
         return self.cpu_s / (self.floor_compress_s + self.floor_put_s)
 
 
+@dataclass(frozen=True)
+class Throttled:
+    """The same window with SHARE of a CPU; `full_wall_s` is without that limit, just before.
+
+    `longest_write_s` is the clock from the end of a metric's query until its files are written.
+    """
+
+    clusters: int
+    size_mb: float
+    objects: int
+    cpu_s: float
+    wall_s: float
+    full_wall_s: float
+    longest_write_s: float
+    peak_mb: float
+    date: str
+
+
 def measure_windows(server: str, cloud: Cloud) -> list[WholeWindow]:
     """All sizes, against MiniStack: every write is signed and conditional, as at S3."""
+    _make_bucket(cloud)
+    return [_measure(Shape("usual", *size), server, cloud) for size in SIZES]
+
+
+def measure_fleet(server: str, cloud: Cloud) -> WholeWindow:
+    """One window of the largest fleet."""
+    _make_bucket(cloud)
+    return _measure(Shape("usual", *FLEET), server, cloud)
+
+
+def measure_throttled(server: str, cloud: Cloud) -> list[Throttled]:
+    """All sizes as a small function has them; none where this process may not limit another."""
+    _make_bucket(cloud)
+    try:
+        with running_with(SHARE) as before:
+            return [_throttle(Shape("usual", *size), server, cloud, before) for size in SIZES]
+    except PermissionError:
+        return []
+
+
+def _throttle(shape: Shape, server: str, cloud: Cloud, before: Sequence[str]) -> Throttled:
+    env = _environment(shape, server, cloud)
+    prefix = f"throttled-{shape.clusters}"
+    full, window = (
+        run_module({**env, "S3_PREFIX": f"{prefix}-{n}"}, "bench.window_client", before=limit)
+        for n, limit in enumerate(((), before))
+    )
+    return Throttled(
+        clusters=shape.clusters,
+        size_mb=window["raw_bytes"] / 1e6,
+        objects=window["objects"],
+        cpu_s=window["cpu_s"],
+        wall_s=window["wall_s"],
+        full_wall_s=full["wall_s"],
+        longest_write_s=window["longest_write_s"],
+        peak_mb=window["peak_mb"],
+        date=time.strftime("%Y-%m-%d", time.gmtime()),
+    )
+
+
+def _make_bucket(cloud: Cloud) -> None:
     existing = {one["Name"] for one in cloud.s3.list_buckets()["Buckets"]}
     if BUCKET not in existing:
         cloud.s3.create_bucket(
             Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
         )
-    return [_measure(Shape("usual", *size), server, cloud) for size in SIZES]
 
 
-def _measure(shape: Shape, server: str, cloud: Cloud) -> WholeWindow:
+def _environment(shape: Shape, server: str, cloud: Cloud) -> dict[str, str]:
     host, _, port = server.removeprefix("http://").partition(":")
-    env = cloud.env | {
+    return cloud.env | {
         "PYTHONPATH": python_environment()["PYTHONPATH"],
         "HOSTNAME": host,
         "PORT": port,
@@ -67,6 +130,10 @@ def _measure(shape: Shape, server: str, cloud: Cloud) -> WholeWindow:
         "POWERTOOLS_METRICS_NAMESPACE": "bench",
         "POWERTOOLS_SERVICE_NAME": "bench",
     }
+
+
+def _measure(shape: Shape, server: str, cloud: Cloud) -> WholeWindow:
+    env = _environment(shape, server, cloud)
     prefix = f"whole-{shape.clusters}"
     load_1m = float(Path("/proc/loadavg").read_text("utf-8").split()[0])
     window = run_module({**env, "S3_PREFIX": prefix}, "bench.window_client")

@@ -134,9 +134,8 @@ def test_whatever_mimir_does_nothing_is_lost_or_doubled(
     while not rounds or time.monotonic() < end:
         rounds += 1
         proxy = make_proxy(f"http://127.0.0.1:{mimir.port}")
-        function = replace(
-            make_function(PORT=str(proxy.port), BACKFILL_DAYS=f"{hours}h"), metrics=FEW
-        )
+        env = {"BACKFILL_DAYS": f"{hours}h", "QUERY_WINDOWS": random.choice(["1", "4"])}
+        function = replace(make_function(PORT=str(proxy.port), **env), metrics=FEW)
         kinds = random.choice(
             [(PASSING,), (PASSING, TOO_LARGE), (TOO_LARGE,), (PASSING, TOO_LARGE, FATAL)]
         )

@@ -35,13 +35,14 @@ def workload(
     source, aws = make_proxy(f"http://127.0.0.1:{mimir.port}"), make_proxy(cloud.endpoint)
     hours = LONG_HOURS if is_long else QUICK_HOURS
     machine = make_machine(WAITING)
+    chance = random.Random(seed)
     function = make_function(
         PORT=str(source.port),
         AWS_ENDPOINT_URL=aws.url,
         BACKFILL_DAYS=f"{hours}h",
         BACKFILL_STATE_MACHINE_ARN=machine,
+        QUERY_WINDOWS=chance.choice(["1", "4"]),
     )
-    chance = random.Random(seed)
     killer = Killer(source, aws, chance)
     return Workload(replace(function, metrics=FEW), killer, mimir, machine, hours, chance)
 
