@@ -92,6 +92,8 @@ def test_the_files_are_those_of_single_queries(
     expected = texts(before)
     assert len(expected) > HOURS * len(after.catalog)
     assert texts(after) == expected
+    # Small files are the same to the byte: exporting a window again leaves them as they are.
+    assert after.file_keys() == before.file_keys()
     # The first window tells how large the others are; then all of them are one query, and one
     # that counts their samples. Names of one query are asked for once.
     queries = {metric.query for metric in after.catalog}
@@ -195,6 +197,35 @@ def test_a_query_of_the_user_s_own_is_asked_for_by_window(
     assert own.export()["outcome"] == "complete"
     assert len(proxy.queries) == 2 * HOURS
     assert wide(proxy) == []
+
+
+def test_what_does_not_fit_by_itself_is_not_asked_for_together(
+    function: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    too_long = faults.error(422, "err-mimir-max-chunks-per-query")
+    proxy.spoil(too_long, lambda request: request.is_query and request.span_s > 20 * 60)
+    assert function.export()["outcome"] == "complete"
+    assert function.differences(mimir, HOURS) == []
+    assert wide(proxy) == []
+    assert function.messages("windows queried alone") == []
+
+
+def test_counts_that_are_refused_together_cost_one_query(
+    function: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    """They are not split: each window is counted when its turn comes."""
+    counted = "count_over_time"
+
+    def counts_many(request: Request) -> bool:
+        return request.is_query and counted in request.fields["query"]
+
+    proxy.spoil(faults.error(422, "too many samples"), counts_many)
+    assert function.export()["outcome"] == "complete"
+    assert function.differences(mimir, HOURS) == []
+    assert len([request for request in proxy.queries if counts_many(request)]) == len(FEW)
+    manifests = [text for text in texts(function).values() if "files" in text]
+    assert len(manifests) == HOURS * len(FEW)
+    assert all(manifest["source_samples"] for manifest in some(manifests))
 
 
 def test_windows_across_midnight_of_an_uneven_length(

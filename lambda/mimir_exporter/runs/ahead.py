@@ -92,7 +92,7 @@ class Ahead:
             spool.restore(waiting.state, waiting.blocks)
             return AheadAnswer(waiting.raw, FetchStats())
         windows = self._choose(query, window, planned)
-        if len(windows) < 2:
+        if len(windows) < 2 or self._fetcher.has_split(metric):
             return None
         try:
             return self._fetch_together(metric, window, windows, spool)
@@ -149,20 +149,22 @@ class Ahead:
             for each, filled in zip(windows, spools, strict=True):
                 if each != window:
                     self._planned[metric.query].pop(each.start, None)
+                    for _ in filled.files():  # whole, as they are when nothing waits
+                        pass
                     blocks = list(filled.blocks(0, BLOCK_BYTES))
                     self._waiting[metric.query, each.start] = _Waiting(
                         filled.state(), blocks, raw.get(each)
                     )
         return AheadAnswer(raw.get(window), stats)
 
-    def _count(
-        self, metric: Metric, windows: Sequence[Window]
-    ) -> dict[Window, SelectorCounts | None]:
+    def _count(self, metric: Metric, windows: Sequence[Window]) -> dict[Window, SelectorCounts]:
         """Before the query: what arrives between the two makes an audit look again."""
-        if self._counter is None:
+        if self._counter is None or not metric.selectors(self._counter.label):
             return {}
-        found = self._counter.count_windows([metric], windows)
-        return {window: counts.get(metric.name) for window, counts in found}
+        found = self._counter.count_together(metric, windows)
+        if len(found) < len(windows):
+            raise SliceError("the samples of several windows could not be counted at once")
+        return found
 
 
 def _steps(windows: Sequence[Window]) -> int:

@@ -131,6 +131,11 @@ class Fetcher:
         self.answers += 1
         return stats
 
+    def has_split(self, metric: Metric) -> bool:
+        """Whether the server has refused a window of it whole."""
+        known = self._known.get(metric.name)
+        return known is not None and (known.steps > 0 or known.by_cluster)
+
     def hide(self, text: str) -> str:
         """The text without the credentials."""
         return self._mimir.hide(text)
