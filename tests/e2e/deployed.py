@@ -16,6 +16,7 @@ DAY_S = 86_400
 DAYS = 2
 TIME_FRAME_S = 3600
 SETTLE_TIME_S = 600
+TOGETHER = 3  # windows in one query, and so in an item of the Map
 FIRST_RUN_S = 20  # of it 5 are the reserve; a busy machine needs some for the first window
 PREFIX = "k8s/prometheus"
 

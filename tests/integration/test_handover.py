@@ -1,6 +1,7 @@
 """Handing over to Step Functions, whatever becomes of the execution, against its real API."""
 
 import json
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from mimir_exporter.settings.load import load_settings
 from mimir_exporter.storage.bucket import Bucket
 from mimir_exporter.timeline.windows import Window
 from tests.integration import faults
-from tests.integration.conftest import MakeMachine, MakeProxy
+from tests.integration.conftest import MakeFunction, MakeMachine, MakeProxy
 from tests.integration.deployment import CENTRAL, HOUR_S, LAST_END, NOW, PREFIX, Function, start_of
 from tests.integration.faults import Proxy, Request
 from tests.integration.machines import (
@@ -42,6 +43,32 @@ def slow(through: Function, proxy: Proxy) -> Function:
     """Four windows, of which a short run does the newest at most."""
     proxy.spoil(faults.late(0.4), lambda request: request.is_query)
     return replace(through.with_env(BACKFILL_DAYS="4h"), metrics=("node_info", "pod_info"))
+
+
+def test_what_does_not_fit_before_the_next_pause_is_handed_over(
+    make_function: MakeFunction, make_machine: MakeMachine, make_proxy: MakeProxy, mimir: Prometheus
+) -> None:
+    """The pause would outlast the time, of which one request's worth is left: the requests that
+    hand over are not held to that."""
+    late_s = 0.5
+    source = make_proxy(f"http://127.0.0.1:{mimir.port}")
+
+    def run(seconds: float) -> tuple[Event, float]:
+        """The result, and how long it took until the first query."""
+        function = make_function(PORT=str(source.port), BACKFILL_DAYS="4h", QUERY_DELAY="60")
+        aws = make_proxy(function.cloud.endpoint)
+        aws.spoil(faults.late(late_s), lambda request: "checkpoint.json" in request.path)
+        handing = function.with_env(
+            AWS_ENDPOINT_URL=aws.url, BACKFILL_STATE_MACHINE_ARN=make_machine(WAITING)
+        )
+        asked, began = len(source.queries), time.monotonic()
+        result = handing.export(seconds=seconds)
+        return result, source.queries[asked].ended - began
+
+    result, first_s = run(20.0)
+    assert result["outcome"] == "handed_over"
+    result, _ = run(5 + first_s + 1.5 * late_s)
+    assert result["outcome"] == "handed_over"
 
 
 def status_of(function: Function) -> Event:

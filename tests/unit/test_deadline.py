@@ -48,6 +48,18 @@ def test_a_wait_that_would_outlast_the_time_is_not_begun(
     assert clock.slept == []
 
 
+def test_after_a_wait_that_was_not_begun_the_work_is_over(clock: StandingClock) -> None:
+    """What was left of its time comes to the reserve, for saying what is left to do."""
+    deadline = Deadline(10, clock, reserve_s=30)
+    clock.now += 9.99
+    with pytest.raises(OutOfTimeError):
+        deadline.sleep(5, clock.sleep)
+    assert deadline.remaining_s() == 0
+    assert deadline.reserve_s() == pytest.approx(30.01)
+    with pytest.raises(OutOfTimeError):
+        deadline.check()
+
+
 @pytest.mark.parametrize(
     ("remaining_s", "usable_s"),
     [(900, 870), (300, 270), (200, 180), (60, 54), (50, 45), (20, 15), (6, 1), (5, 0), (1, 0)],

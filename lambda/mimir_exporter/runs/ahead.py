@@ -6,9 +6,10 @@ be large, is refused, or cannot be split by window, and where the run ends befor
 queried by itself.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .. import log
@@ -54,6 +55,21 @@ class _Waiting:
         return sum(map(len, self.blocks))
 
 
+@dataclass
+class _Planned:
+    """Windows of one query that come later, by their start and by their end."""
+
+    by_start: dict[int, Window] = field(default_factory=dict)
+    by_end: dict[int, Window] = field(default_factory=dict)
+
+    def add(self, window: Window) -> None:
+        self.by_start[window.start] = self.by_end[window.end] = window
+
+    def drop(self, window: Window) -> None:
+        self.by_start.pop(window.start, None)
+        self.by_end.pop(window.end, None)
+
+
 class Ahead:
     """Queries up to `most` windows of one metric at once, and keeps what is not asked for yet."""
 
@@ -62,8 +78,8 @@ class Ahead:
         self._fetcher = fetcher
         self._counter = counter
         self._most = most
-        # By query, as several metrics may have one; the windows also by start.
-        self._planned: dict[str, dict[int, Window]] = {}
+        # By query, as several metrics may have one; what waits also by the window's start.
+        self._planned: defaultdict[str, _Planned] = defaultdict(_Planned)
         self._waiting: dict[tuple[str, int], _Waiting] = {}
         self._step_bytes: dict[str, float] = {}
         self._alone: set[str] = set()
@@ -77,7 +93,7 @@ class Ahead:
         for window, metrics in plan:
             for metric in metrics:
                 if metric.is_by_step:
-                    self._planned.setdefault(metric.query, {})[window.start] = window
+                    self._planned[metric.query].add(window)
 
     def fetch(self, metric: Metric, window: Window, spool: Spool) -> AheadAnswer | None:
         """Put the series of a metric-window into `spool`; None where it is to be queried by itself.
@@ -85,8 +101,8 @@ class Ahead:
         Raises StopRunError, OutOfTimeError.
         """
         query = metric.query
-        planned = self._planned.get(query, {})
-        planned.pop(window.start, None)
+        planned = self._planned[query]
+        planned.drop(window)
         waiting = self._waiting.pop((query, window.start), None)
         if waiting is not None:
             spool.restore(waiting.state, waiting.blocks)
@@ -108,17 +124,20 @@ class Ahead:
         """Learn from an answer how large others will be."""
         self._step_bytes[metric.query] = spool.raw_bytes / _steps([window])
 
-    def _choose(self, query: str, window: Window, planned: dict[int, Window]) -> list[Window]:
+    def _choose(self, query: str, window: Window, planned: _Planned) -> list[Window]:
         """The window and those that touch it on either side, oldest first, as many as one query
         may have."""
         step_bytes = self._step_bytes.get(query)
         if step_bytes is None or query in self._alone or self._waiting_bytes() >= WAITING_BYTES:
             return [window]
         chosen = [window]
-        by_end = {other.end: other for other in planned.values()}
         for older in (True, False):
             while True:
-                beside = by_end.get(chosen[0].start) if older else planned.get(chosen[-1].end)
+                beside = (
+                    planned.by_end.get(chosen[0].start)
+                    if older
+                    else planned.by_start.get(chosen[-1].end)
+                )
                 if beside is None or beside.step_s != window.step_s:
                     break
                 more = [beside, *chosen] if older else [*chosen, beside]
@@ -148,7 +167,7 @@ class Ahead:
             self._step_bytes[metric.query] = size / _steps(windows)
             for each, filled in zip(windows, spools, strict=True):
                 if each != window:
-                    self._planned[metric.query].pop(each.start, None)
+                    self._planned[metric.query].drop(each)
                     for _ in filled.files():  # whole, as they are when nothing waits
                         pass
                     blocks = list(filled.blocks(0, BLOCK_BYTES))
@@ -159,11 +178,11 @@ class Ahead:
 
     def _count(self, metric: Metric, windows: Sequence[Window]) -> dict[Window, SelectorCounts]:
         """Before the query: what arrives between the two makes an audit look again."""
-        if self._counter is None or not metric.selectors(self._counter.label):
+        if self._counter is None:
             return {}
         found = self._counter.count_together(metric, windows)
-        if len(found) < len(windows):
-            raise SliceError("the samples of several windows could not be counted at once")
+        if found is None:
+            raise SliceError("its samples could not be counted by window")
         return found
 
 

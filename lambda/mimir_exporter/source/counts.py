@@ -51,7 +51,7 @@ class RawCounter:
 
     def __init__(self, mimir: Mimir, cluster_label: str) -> None:
         self._mimir = mimir
-        self.label = cluster_label
+        self._label = cluster_label
         self._most = 100  # selectors in one query; fewer once the server has refused so many
 
     def count_window(self, metric: Metric, window: Window) -> SelectorCounts | None:
@@ -61,7 +61,7 @@ class RawCounter:
         It takes the turn of the query that follows. Without counts a window is exported all the
         same, so nothing is retried. Raises OutOfTimeError.
         """
-        if not metric.selectors(self.label):
+        if not metric.selectors(self._label):
             return None
         self._mimir.wait_for_turn()
         try:
@@ -95,10 +95,15 @@ class RawCounter:
 
     def count_together(
         self, metric: Metric, windows: Sequence[Window]
-    ) -> dict[Window, SelectorCounts]:
-        """The raw samples of windows of one metric, where the server counts them without a split;
-        none where it moves what it is asked for. Raises QueryError, StopRunError, OutOfTimeError.
+    ) -> dict[Window, SelectorCounts] | None:
+        """The raw samples of windows of one metric, without splitting what the server refuses: then
+        they are better counted one by one. Empty where the query has no selectors that can be
+        found, None where the server counts them at other moments.
+
+        Raises QueryError, StopRunError, OutOfTimeError.
         """
+        if not metric.selectors(self._label):
+            return {}
         found: _Found = {}
         for run in _evenly_spaced(windows):
             moments = [window.last for window in run]
@@ -106,7 +111,7 @@ class RawCounter:
                 try:
                     found |= self._ask_over(part, moments)
                 except _MovedError:
-                    return {}
+                    return None
         counts = {window: self._of(metric, window, found) for window in windows}
         return {window: count for window, count in counts.items() if count is not None}
 
@@ -114,12 +119,12 @@ class RawCounter:
         """The samples of a query's own answer by cluster: as costly as the query itself. For what
         has no raw counts. Raises QueryError, StopRunError, OutOfTimeError."""
         self._mimir.wait_for_turn()
-        label = label_in_promql(self.label)
+        label = label_in_promql(self._label)
         counts: Counts = {}
         for series in self._mimir.query_points(
             f"count by ({label})({promql})", window.start, window.last, window.step_s
         ):
-            cluster = series["metric"].get(self.label, "")
+            cluster = series["metric"].get(self._label, "")
             counts[cluster] = sum(int(float(value)) for _, value in series["values"])
         return counts
 
@@ -129,14 +134,14 @@ class RawCounter:
             dict.fromkeys(
                 _Count(selector, range_of(metric, window))
                 for metric in metrics
-                for selector in metric.selectors(self.label)
+                for selector in metric.selectors(self._label)
             )
         )
 
     def _of(self, metric: Metric, window: Window, found: "_Found") -> SelectorCounts | None:
         """What was counted for a metric-window; None where a part of it was not."""
         counts: SelectorCounts = {}
-        for selector in metric.selectors(self.label):
+        for selector in metric.selectors(self._label):
             key = (_Count(selector, range_of(metric, window)), window.last)
             if key not in found:
                 return None
@@ -181,7 +186,7 @@ class RawCounter:
         return found
 
     def _promql(self, counts: Sequence[_Count]) -> str:
-        label = label_in_promql(self.label)
+        label = label_in_promql(self._label)
         sums = [
             f"sum by ({label})(count_over_time({count.selector}[{count.range_s}s]))"
             for count in counts
@@ -204,7 +209,7 @@ class RawCounter:
         for moment, samples in points:
             if (count, moment) not in found:
                 raise _MovedError
-            found[count, int(moment)][labels.get(self.label, "")] = int(float(samples))
+            found[count, int(moment)][labels.get(self._label, "")] = int(float(samples))
 
 
 class _MovedError(Exception):

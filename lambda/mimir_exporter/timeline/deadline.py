@@ -24,6 +24,7 @@ class Deadline:
         self._clock = clock
         self._end = clock() + seconds
         self._reserve_s = reserve_s
+        self._is_over = False  # before its end
 
     @classmethod
     def for_invocation(cls, remaining_s: float) -> "Deadline":
@@ -37,8 +38,8 @@ class Deadline:
         return cls(100 * 365 * 86_400)
 
     def remaining_s(self) -> float:
-        """Seconds left, never below 0."""
-        return max(0.0, self._end - self._clock())
+        """Seconds left for work, never below 0."""
+        return 0.0 if self._is_over else max(0.0, self._end - self._clock())
 
     def reserve_s(self) -> float:
         """Seconds left of work and reserve, never below 0."""
@@ -46,12 +47,17 @@ class Deadline:
 
     def check(self) -> None:
         """Raise OutOfTimeError once the time is used up."""
-        if self._clock() >= self._end:
+        if not self.remaining_s():
             raise OUT_OF_TIME()
 
     def sleep(self, seconds: float, sleep: Callable[[float], None] = time.sleep) -> None:
-        """Wait, or raise OutOfTimeError at once where the wait would outlast the time."""
+        """Wait, or raise OutOfTimeError at once where the wait would outlast the time.
+
+        Then the work is over, and what was left of its time comes to the reserve: whoever says what
+        is left to do would otherwise have just that moment for it.
+        """
         if seconds >= self.remaining_s():
+            self._is_over = True
             raise OUT_OF_TIME()
         if seconds > 0:
             sleep(seconds)
