@@ -78,7 +78,7 @@ def measure_other_profiles(machine: Mapping[str, Any]) -> OtherProfiles:
 def main() -> None:
     leave_on_sigterm()
     only = sys.argv[1:]
-    machine = results.describe_machine()
+    machine = results.describe_run()
     found: dict[str, Any] = {}
 
     def section(name: str, measure: Callable[[], Any]) -> None:

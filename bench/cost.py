@@ -3,6 +3,7 @@
 Prices are AWS's public list prices for us-east-1 as remembered on PRICES_DATE, without free tier.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bench.bookkeeping import Bookkeeping
@@ -210,7 +211,7 @@ def write_page(results: Results, watching: Watching) -> str:
             _judge(by_size),
             "",
         ]
-    lines += [_kept(results.bookkeeping), "", _pods(results, watching), ""]
+    lines += [_choose(months), "", _kept(results.bookkeeping), "", _pods(results, watching), ""]
     return "\n".join(lines)
 
 
@@ -250,6 +251,24 @@ def _judge(months: list[Month]) -> str:
         return "None keeps up with one window after another: use `backfill_concurrency`, or split."
     best = min(fit, key=lambda one: one.total)
     return f"The cheapest that keeps up: {best.memory_mb} MB, {best.total:,.2f} USD a month."
+
+
+def _choose(months: Mapping[Fleet, list[Month]]) -> str:
+    """Why the default is the default."""
+    small, large = next(iter(months.values())), list(months.values())[-1]
+    least, default = small[0], next(one for one in small if one.memory_mb == DEFAULT_MB)
+    words = (
+        f"`memory_mb` is {DEFAULT_MB} by default: the least that suffices for every fleet here, "
+        "and leaves room for `query_windows` and for a fleet that grows."
+    )
+    if least.fits and least.keeps_up:
+        words += (
+            f" {least.memory_mb} suffice for a small one, save "
+            f"{default.total - least.total:.2f} USD a month, and make a backfill's CPU take twice "
+            "as long."
+        )
+    assert next(one for one in large if one.fits and one.keeps_up).memory_mb == DEFAULT_MB
+    return f"## Memory\n\n{words}"
 
 
 def _kept(day: Bookkeeping) -> str:

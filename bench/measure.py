@@ -2,6 +2,7 @@
 
 import gc
 import os
+import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -53,6 +54,23 @@ def wall_s(runs: list[Usage]) -> float:
 def ratio(over: list[Usage], under: list[Usage]) -> float:
     """The median of the rounds' own ratios of CPU: those two ran one right after the other."""
     return statistics.median(a.cpu_s / b.cpu_s for a, b in zip(over, under, strict=True))
+
+
+def processor() -> str:
+    """Its name."""
+    lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.machine()
+
+
+def cpus() -> int:
+    """How many there are."""
+    return Path("/proc/cpuinfo").read_text("utf-8").count("\nprocessor") + 1
+
+
+def describe_machine() -> str:
+    """Processor, CPUs and Python, for a section that is measured alone."""
+    return f"{processor()}, {cpus()} CPUs, Python {platform.python_version()}"
 
 
 def peak_mb() -> float:

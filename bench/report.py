@@ -9,6 +9,7 @@ from bench.query_cost import ROUNDS as QUERY_ROUNDS
 from bench.query_cost import QueryCosts
 from bench.results import MIXED, SORTED, Goal, Results, find_goals
 from bench.runtime import VERSION, is_function_s
+from bench.windows import ROUNDS as WINDOW_ROUNDS
 from bench.windows import SHARE, Throttled
 
 DEFAULT_DELAY_S = 5  # QUERY_DELAY
@@ -301,13 +302,14 @@ def _windows(results: Results) -> list[str]:
         (
             "One window of the whole catalogue through the function's handler, from the start of "
             "the process to the last write of the checkpoint, into MiniStack, without the pauses "
-            f"of QUERY_DELAY; measured on {windows[0].date}. The *floor* is raw ISA-L of level 1 "
-            "on the same answers, and as many PUTs by obstore of files of the same size, in the "
-            "same minutes. *Load* is how many processes wanted the machine's CPUs besides: the "
+            f"of QUERY_DELAY; measured on {windows[0].date} on {windows[0].machine}. The *floor* "
+            "is raw ISA-L of level 1 on the same answers, and as many PUTs by obstore of files of "
+            f"the same size, right after it: of {WINDOW_ROUNDS} such pairs the one of the median "
+            "ratio. *Load* is how many processes wanted the machine's CPUs besides: the "
             "higher it is, the less the clock says, and the more a switch of threads costs."
             + (
-                f" The last one, measured on {results.fleet.date}, is the largest fleet of "
-                "[cost.md](cost.md)."
+                f" The last one, one pair measured on {results.fleet.date} on "
+                f"{results.fleet.machine}, is the largest fleet of [cost.md](cost.md)."
                 if results.fleet
                 else ""
             )
@@ -362,9 +364,9 @@ def _throttled(throttled: Sequence[Throttled]) -> list[str]:
     return [
         (
             f"The same with {SHARE:g} of a CPU by a cgroup's quota, which is what Lambda gives a "
-            f"function of 256 MB; measured on {throttled[0].date}. *CPU s / share* is what the "
-            "clock would be if all CPU were spent one after the other; the process begins with "
-            "the import of its modules, which the clock leaves out:"
+            f"function of 256 MB; measured on {throttled[0].date} on {throttled[0].machine}. "
+            "*CPU s / share* is what the clock would be if all CPU were spent one after the other; "
+            "the process begins with the import of its modules, which the clock leaves out:"
         ),
         "",
         table(head, rows),

@@ -11,6 +11,7 @@ from typing import Any
 from bench.backfill import Backfills, load_backfills
 from bench.bookkeeping import Bookkeeping
 from bench.compress import CASES, Case
+from bench.measure import cpus, processor
 from bench.memory import Memory
 from bench.profile import OtherProfiles, Profile
 from bench.query_cost import QueryCost, QueryCosts
@@ -260,15 +261,12 @@ def _why_not_parse(case: Case, name: str, goal: float, speed: float | None) -> s
     )
 
 
-def describe_machine() -> dict[str, Any]:
+def describe_run() -> dict[str, Any]:
     """Fields of Results that say where and when."""
-    lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    cpus = sum(line.startswith("processor") for line in lines)
     return {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "machine": models[0] if models else platform.machine(),
-        "cpus": cpus,
+        "machine": processor(),
+        "cpus": cpus(),
         "python": platform.python_version(),
         "load_1m": float(Path("/proc/loadavg").read_text("utf-8").split()[0]),
     }

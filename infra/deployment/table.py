@@ -241,7 +241,8 @@ class DeploymentSettings:
         group=FUNCTIONS,
         default="256",
         place=Place.DEPLOYMENT,
-        meaning="of both functions; 256 is [the cheapest that keeps up](cost.md)",
+        meaning="of both functions; 256 [suffices for every fleet that was measured]"
+        "(cost.md#memory)",
     )
     ephemeral_storage_mb: int = setting(
         "EPHEMERAL_STORAGE_MB",
