@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from bench.results import describe_machine
+from bench.results import describe_run
 from tests.integration.conftest import (  # noqa: F401 - fixtures
     make_function,
     make_machine,
@@ -119,7 +119,7 @@ def pytest_terminal_summary(
     if exitstatus or not whole:
         terminalreporter.write_line("docs/reliability.json is left as it was: not all, or failed.")
         return
-    machine = describe_machine()
+    machine = describe_run()
     figures.Run(
         date=str(machine["date"]),
         machine=str(machine["machine"]),
