@@ -11,7 +11,7 @@ import pytest
 from localcloud.history import History
 from localcloud.prometheus import Prometheus
 from mimir_exporter.runs import ahead
-from mimir_exporter.timeline.windows import iso_range
+from mimir_exporter.timeline.windows import Window, iso_range
 from tests.conftest import MakePrometheus
 from tests.integration import faults
 from tests.integration.conftest import MakeFunction, MakeMachine, MakeProxy
@@ -63,6 +63,12 @@ def texts(function: Function) -> dict[str, Any]:
             files = [file | {"bytes": None, "etag": None} for file in manifest["files"]]
             found[key] = manifest | {"exported": None, "files": files}
     return found
+
+
+def windows_of(function: Function) -> list[Window]:
+    """All that the bucket has files of."""
+    starts = {start_of(key) for key in function.file_keys()}
+    return [Window(start, start + HOUR_S, 60) for start in sorted(starts)]
 
 
 def is_wide(request: Request) -> bool:
@@ -270,7 +276,13 @@ def test_an_item_of_the_map_has_as_many_windows(
     ]
     proxy.heal()
     asked = len(proxy.queries)
-    results = [handing.backfill(item) for item in items]
+    results, lines = [], list[str]()
+    for item in items:
+        results.append(handing.backfill(item))
+        for message in ("window started", "window finished"):
+            lines += [line["window"] for line in handing.messages(message)]
+    # A query for one window finds what became of it.
+    assert sorted(lines) == sorted(2 * [str(window) for window in windows_of(handing)])
     assert all(result["finished"] and not result["failed"] for result in some(results))
     assert handing.differences(mimir, HOURS) == []
     # Of four: one tells the size, one counts, one is for the other three. Of two: both alone.

@@ -6,8 +6,9 @@ from ..checkpoint.wanted import due_metrics
 from ..errors import OutOfTimeError
 from ..errors.runs import NO_CHECKPOINT
 from ..events import BackfillItem, ItemResult
-from ..timeline.windows import iso_range, windows_within
+from ..timeline.windows import Window, windows_within
 from .context import RunContext
+from .totals import Totals
 
 
 def backfill_window(context: RunContext, item: BackfillItem) -> ItemResult:
@@ -22,8 +23,6 @@ def backfill_window(context: RunContext, item: BackfillItem) -> ItemResult:
     # Only in memory: a deployment may have changed it since the last regular run, and files that
     # were split by the label of before would stay beside the new ones.
     adopt_partition(checkpoint, context.settings, context.now())
-    name = iso_range(item.start, item.end)
-    log.WINDOW_STARTED(window=name)
     stopped: OutOfTimeError | None = None
     stuck = False
     exporter, totals = context.exporter, context.exporter.totals
@@ -32,6 +31,10 @@ def backfill_window(context: RunContext, item: BackfillItem) -> ItemResult:
         (window, due_metrics(checkpoint, context.names, window, context.now()))
         for window in windows
     ]
+    # A line for each window, so that a query for one finds its whole history.
+    at_work = [window for window, names in plan if names] or [window for window, _ in plan]
+    for window in at_work:
+        log.WINDOW_STARTED(window=str(window))
     try:
         exporter.export_plan(checkpoint, plan)
     except OutOfTimeError as error:
@@ -55,16 +58,23 @@ def backfill_window(context: RunContext, item: BackfillItem) -> ItemResult:
         "samples": totals.samples,
         "failures": [failure.metric for failure in totals.failures],
     }
-    fields: log.Fields = {
-        "window": name,
-        "metric_windows": totals.metrics,
-        "samples": totals.samples,
-    }
-    if not finished:
-        log.WINDOW_CONTINUED(**fields)
-    elif failed:
-        fields["failed_metrics"] = result["failures"]
-        log.WINDOW_FAILED(**fields)
-    else:
-        log.WINDOW_FINISHED(**fields)
+    for window in at_work:
+        _log_end(totals, window, finished=finished)
     return result
+
+
+def _log_end(totals: Totals, window: Window, *, finished: bool) -> None:
+    """What one window came to; `finished`: no invocation with the same item follows."""
+    failed = [failure.metric for failure in totals.failures if failure.window == window]
+    fields: log.Fields = {
+        "window": str(window),
+        "metric_windows": totals.metrics_of[window],
+        "samples": totals.samples_of[window],
+    }
+    if not failed and not totals.remaining.get(window):
+        log.WINDOW_FINISHED(**fields)
+    elif not finished:
+        log.WINDOW_CONTINUED(**fields)
+    else:
+        fields["failed_metrics"] = failed
+        log.WINDOW_FAILED(**fields)

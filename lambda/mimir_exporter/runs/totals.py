@@ -1,5 +1,6 @@
 """What a run did, in numbers."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -55,6 +56,8 @@ class Totals:
     failures: list[MetricFailure] = field(default_factory=list)
     empty_windows: list[Window] = field(default_factory=list)
     remaining: dict[Window, set[str]] = field(default_factory=dict)  # metrics, of what is planned
+    metrics_of: Counter[Window] = field(default_factory=Counter)
+    samples_of: Counter[Window] = field(default_factory=Counter)
 
     def plan(self, plan: Iterable[tuple[Window, Iterable[str]]]) -> None:
         """What is to be exported; a window may be there several times."""
@@ -78,6 +81,8 @@ class Totals:
     ) -> None:
         """Count one exported metric-window; its window counts once all of it `is_whole`."""
         self.metrics += 1
+        self.metrics_of[window] += 1
+        self.samples_of[window] += spool.samples
         if is_whole:
             remaining = self.remaining.get(window, {name})
             remaining.discard(name)
