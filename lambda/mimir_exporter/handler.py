@@ -16,7 +16,7 @@ from .errors import ErrorDetails, ExportError
 from .errors.runs import INTERNAL_ERROR
 from .events import CheckResult, Json, read_item
 from .runs.context import RunContext
-from .runs.item import backfill_window
+from .runs.item import backfill_item
 from .runs.summary import Summary
 from .runs.totals import Totals
 from .settings.load import load_settings
@@ -50,7 +50,7 @@ def backfill(
         if item.execution:
             log.logger.append_keys(execution=item.execution)
         with _run_context(context, dependencies) as run:
-            result = backfill_window(run, item)
+            result = backfill_item(run, item)
             _publish(run.exporter.totals)
             return result
 

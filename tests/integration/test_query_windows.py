@@ -234,6 +234,27 @@ def test_counts_that_are_refused_together_cost_one_query(
     assert all(manifest["source_samples"] for manifest in some(manifests))
 
 
+def test_what_is_exported_already_is_not_asked_for_again(
+    function: Function, proxy: Proxy, mimir: Prometheus
+) -> None:
+    """The windows of one query touch: between them is none that is not due."""
+    hole = LAST_END - 4 * HOUR_S
+    function.with_env(BACKFILL_DAYS="1h").export()
+    done = {"action": "export", "start": hole, "end": hole + HOUR_S}
+    assert function.with_env(BACKFILL_DAYS="1h").export(done)["outcome"] == "complete"
+    before = set(function.file_keys())
+    asked = len(proxy.queries)
+    assert function.export()["outcome"] == "complete"
+    assert function.differences(mimir, HOURS) == []
+    assert before < set(function.file_keys())
+    ranges = {
+        (int(request.fields["start"]), int(request.fields["end"]) + 60)
+        for request in proxy.queries[asked:]
+        if is_wide(request)
+    }
+    assert ranges == {(LAST_END - 6 * HOUR_S, hole)}
+
+
 def test_windows_across_midnight_of_an_uneven_length(
     make_function: MakeFunction, make_proxy: MakeProxy, mimir: Prometheus
 ) -> None:

@@ -11,7 +11,7 @@ from .context import RunContext
 from .totals import Totals
 
 
-def backfill_window(context: RunContext, item: BackfillItem) -> ItemResult:
+def backfill_item(context: RunContext, item: BackfillItem) -> ItemResult:
     """Export what the windows of an item still lack.
 
     `finished` false: the time ran out after something was exported, and the state machine invokes
