@@ -24,7 +24,7 @@ from ..source.splitting import FetchStats
 from ..timeline.windows import Window
 
 # Of one answer, as large as the window before makes one expect: its series lie in memory until it
-# is whole. It is given up at twice as much.
+# is whole. An answer twice as large is abandoned.
 ANSWER_BYTES = 8_000_000
 # Compressed, of all answers that wait for their turn.
 WAITING_BYTES = 16_000_000
