@@ -15,20 +15,17 @@ from typing import Any
 
 import urllib3
 
+from bench.bookkeeping import CLUSTERS, DAY_S, fill
 from bench.measure import peak_mb
 from bench.way import python_environment, run_module
 from localcloud.aws import Cloud
 from localcloud.prometheus import Prometheus, running_prometheus
-from localcloud.remote_write import RemoteWriter
 from mimir_exporter.catalog.metrics import load_catalog
 from tests.integration.deployment import PREFIX, asking
 from tests.integration.sandbox import Clock, Sandbox
 from tests.known_cluster import make_known_cluster
-from tests.ways import USUAL
 
-CLUSTERS = 4
 DAYS = 3
-HOUR_S, DAY_S = 3600, 86_400
 BEGIN = 1740787200  # 2025-03-01
 END = BEGIN + DAYS * DAY_S
 TOGETHER = (1, 6, 24)
@@ -53,7 +50,7 @@ class Backfill:
 
 @dataclass(frozen=True)
 class Backfills:
-    """DAYS of some clusters. `series` are those of the last window, all metrics."""
+    """DAYS of some clusters. `series` are those of a window, all metrics, on the average."""
 
     clusters: int
     series: int
@@ -75,11 +72,10 @@ def measure_backfills(cloud: Cloud) -> Backfills:
         "POWERTOOLS_METRICS_NAMESPACE": "bench",
         "POWERTOOLS_SERVICE_NAME": "bench",
         "S3_PREFIX": PREFIX,
-        "BACKFILL_DAYS": str(DAYS),
     }
     runs, series = [], 0
     with running_prometheus() as source:
-        _fill(source)
+        fill(source, make_known_cluster(BEGIN, END), BEGIN, END)
         for together in TOGETHER:
             bucket = f"backfill-{time.monotonic_ns()}"
             cloud.s3.create_bucket(
@@ -104,19 +100,11 @@ def measure_backfills(cloud: Cloud) -> Backfills:
     )
 
 
-def _fill(source: Prometheus) -> None:
-    cluster = make_known_cluster(BEGIN, END)
-    writer = RemoteWriter(source.write_url)
-    for hour in range(BEGIN - HOUR_S, END + HOUR_S, HOUR_S):
-        for number in range(CLUSTERS):
-            writer.send(USUAL.store(cluster, f"prod-{number}", hour, hour + HOUR_S))
-
-
 def _said_by(source: Prometheus) -> dict[str, Any]:
     """Its own counters: of answered queries, their bytes, and seconds of CPU."""
     text = urllib3.request("GET", f"{source.url}/metrics").data.decode()
 
-    def total(name: str, path: str = "") -> float:
+    def total(name: str, path: str) -> float:
         pattern = rf'^prometheus_http_{name}{{.*handler="/api/v1/{path}".*}} (\S+)$'
         return sum(float(found) for found in re.findall(pattern, text, re.MULTILINE))
 

@@ -81,7 +81,8 @@ def measure_here() -> Bookkeeping:
     """The same in this process, into the bucket of its environment."""
     with ExitStack() as running:
         mimir = running.enter_context(running_prometheus())
-        _fill(mimir, make_known_cluster(BEGIN, BEGIN + 2 * DAY_S + HOUR_S))
+        end = BEGIN + 2 * DAY_S + HOUR_S
+        fill(mimir, make_known_cluster(BEGIN, end), BEGIN, end)
         source = running.enter_context(Proxy(f"http://127.0.0.1:{mimir.port}").running())
         s3 = running.enter_context(Proxy(os.environ["AWS_ENDPOINT_URL"]).running())
         env = {**asking(mimir), "PORT": str(source.port), "AWS_ENDPOINT_URL": s3.url}
@@ -105,9 +106,10 @@ def measure_here() -> Bookkeeping:
         )
 
 
-def _fill(prometheus: Prometheus, cluster: KnownCluster) -> None:
+def fill(prometheus: Prometheus, cluster: KnownCluster, begin: int, end: int) -> None:
+    """The cluster CLUSTERS times, from an hour before `begin` to an hour after `end`."""
     writer = RemoteWriter(prometheus.write_url)
-    for hour in range(BEGIN - HOUR_S, BEGIN + 2 * DAY_S + 2 * HOUR_S, HOUR_S):
+    for hour in range(begin - HOUR_S, end + HOUR_S, HOUR_S):
         for number in range(CLUSTERS):
             writer.send(USUAL.store(cluster, f"prod-{number}", hour, hour + HOUR_S))
 

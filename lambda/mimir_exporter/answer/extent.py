@@ -9,7 +9,8 @@ import json
 from itertools import chain
 from typing import Any
 
-_VALUES = b'},"values":[['  # its first quote opens a string: see matrix.py, 1
+from .matrix import VALUES
+
 _HISTOGRAMS = b'"histograms":'
 _HISTOGRAM_LIST = b'},"histograms":[['
 
@@ -19,7 +20,7 @@ Extent = tuple[float, float]
 
 def has_first(text: bytes, moment: int) -> bool:
     """Whether a series begins at `moment`; False where that is not certain."""
-    return b'%s%d,"' % (_VALUES, moment) in text or b"%s%d,{" % (_HISTOGRAM_LIST, moment) in text
+    return b'%s%d,"' % (VALUES, moment) in text or b"%s%d,{" % (_HISTOGRAM_LIST, moment) in text
 
 
 def has_last(text: bytes, moment: int) -> bool:
@@ -43,16 +44,16 @@ def _search(text: bytes, series: int) -> Extent | None:
     find = text.find
     firsts: list[bytes] = []
     lasts: list[bytes] = []
-    at = find(_VALUES)
+    at = find(VALUES)
     while at >= 0:
-        begin = at + len(_VALUES)
+        begin = at + len(VALUES)
         end = find(b"]]", begin)
         sample = text.rfind(b"[", begin - 1, end) + 1
         if end < 0 or not sample:
             return None
         firsts.append(text[begin : find(b",", begin)])
         lasts.append(text[sample : find(b",", sample)])
-        at = find(_VALUES, end)
+        at = find(VALUES, end)
     if len(firsts) != series:
         return None
     try:

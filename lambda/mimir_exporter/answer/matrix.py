@@ -46,7 +46,7 @@ import string
 from .jsontext import AnswerError, Members, decode_string, parse
 
 START = b'{"metric":{'
-_VALUES = b'},"values":[['
+VALUES = b'},"values":[['  # between labels and samples
 _NEXT = b'"]]},{"metric":'  # ends with the colon that `_walk` and `_match_head` search for
 _HISTOGRAMS_END = b"}]]},"  # and START behind it
 _PLAIN = string.ascii_letters.encode() + string.digits.encode() + b".+-"
@@ -129,7 +129,7 @@ class SeriesReader:
         """As `scan`, for series that begin with their cluster and need no closer look."""
         # This loop is the exporter's speed. rfind, because it is the quicker one in a short text.
         find, starts = text.find, text.startswith
-        name, values = self._name, _VALUES
+        name, values = self._name, VALUES
         if 0 <= self._slash < p:
             self._slash = find(b"\\", p)
         # The searches see nothing from the next backslash on.

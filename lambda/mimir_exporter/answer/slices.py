@@ -9,10 +9,9 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
 
-from .matrix import START
+from .matrix import START, VALUES
 from .split import Sink
 
-_VALUES = b'},"values":[['  # structure, wherever it is: see matrix.py, 1
 _END = b"]]}"
 _BETWEEN = b"],["  # two samples: no sample holds a bracket
 
@@ -70,9 +69,9 @@ class Slicer:
 def _read_series(text: bytes, at: int) -> tuple[bytes, list[bytes], int]:
     """The text before its first sample, its samples without brackets, and where the next one
     begins."""
-    begin = text.find(_VALUES, at + len(START)) + len(_VALUES)
+    begin = text.find(VALUES, at + len(START)) + len(VALUES)
     end = text.find(_END, begin)
-    if begin < len(_VALUES) or end < 0 or not text.startswith(START, at):
+    if begin < len(VALUES) or end < 0 or not text.startswith(START, at):
         raise SliceError("a series is not in the form of plain samples")
     values = text[begin:end]
     if b":" in values or b"{" in values:
