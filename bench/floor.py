@@ -41,6 +41,7 @@ def main() -> None:
         compressor.flush()
     compress_s = time.process_time() - cpu
 
+    os.environ["TOKIO_WORKER_THREADS"] = "1"  # as the exporter has it
     store = S3Store(
         BUCKET,
         endpoint=os.environ["AWS_ENDPOINT_URL"],

@@ -112,7 +112,14 @@ def create_context(
         bucket, settings.prefix, settings.cluster_name, clock=made.clock, jitter=made.jitter
     )
     layout = Layout(settings.cluster_label, settings.cluster_name, settings.split_by_cluster)
-    writer = Writer(bucket, settings.prefix, layout, deadline, clock=made.clock)
+    writer = Writer(
+        bucket,
+        settings.prefix,
+        layout,
+        deadline,
+        pause_s=settings.query_delay_s,
+        clock=made.clock,
+    )
     mimir = Mimir(settings, credentials, deadline, _open_signer(settings))
     fetcher = Fetcher(settings, mimir, deadline, jitter=made.jitter)
     counter = RawCounter(mimir, settings.cluster_label)

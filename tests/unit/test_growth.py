@@ -136,4 +136,4 @@ def test_a_thousand_clusters_in_any_order_are_compressed_once_each(
 ) -> None:
     """With the real bounds: a piece for each series would cost a third in size."""
     seen = Watched(Shape("usual", 4000, 1000, mixed=True), monkeypatch)
-    assert seen.compressions == 2 * 1000  # and the end of each file
+    assert seen.compressions == 1000  # the end of each file with its series

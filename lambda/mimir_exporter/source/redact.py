@@ -7,18 +7,13 @@ afterwards may hold a spelling that the undecoded text did not have.
 """
 
 import base64
-import html.entities
 import re
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache, lru_cache
 
 MASK = "***"
 # The beginning of a longer secret is hidden too: a server may truncate what it quotes.
 LEAST_CHARACTERS = 8
-_NAMED: dict[str, set[str]] = {}
-for _name, _value in html.entities.html5.items():
-    if len(_value) == 1:
-        _NAMED.setdefault(_value, set()).add(_name.rstrip(";").lower())
 _JSON_ESCAPES = {
     '"': '"',
     "/": "/",
@@ -68,10 +63,10 @@ def _hide_one(text: str, secret: str, least: int) -> str:
 
 def _match(text: str, spellings: list[re.Pattern[str]], at: int) -> tuple[int, int]:
     """How many characters of a secret are at a position, and where they end."""
-    ends = {at}
+    ends, backslash = {at}, _spellings("\\")
     for count, spelling in enumerate(spellings):
         following = {found.end() for end in ends if (found := spelling.match(text, end))}
-        if spelling is _BACKSLASH:
+        if spelling == backslash:
             # It may end anywhere in a run of them: the next character's escape begins there.
             following |= {
                 end + length
@@ -115,7 +110,7 @@ def _spellings(character: str) -> re.Pattern[str]:
         escaped + "".join(f"{_PERCENT}{byte:02x}" for byte in raw),
         rf"{escaped}{_AMPERSAND}#0{{0,6}}{code};?",
         rf"{escaped}{_AMPERSAND}#x0{{0,6}}{code:x};?",
-        *(rf"{escaped}{_AMPERSAND}{name};?" for name in sorted(_NAMED.get(character, ()))),
+        *(rf"{escaped}{_AMPERSAND}{name};?" for name in sorted(_named().get(character, ()))),
     ]
     if character == "\\":
         ways.append(_BACKSLASHES)
@@ -132,4 +127,13 @@ def _spellings(character: str) -> re.Pattern[str]:
     return re.compile(f"(?i:{'|'.join(ways)})|{re.escape(character)}")
 
 
-_BACKSLASH = _spellings("\\")
+@cache
+def _named() -> Mapping[str, set[str]]:
+    """The names that a page may have for a character; of no use to a run that hides nothing."""
+    import html.entities  # noqa: PLC0415 - see above
+
+    names: dict[str, set[str]] = {}
+    for name, value in html.entities.html5.items():
+        if len(value) == 1:
+            names.setdefault(value, set()).add(name.rstrip(";").lower())
+    return names

@@ -42,8 +42,9 @@ _CONFIG_FILES = {
 _REGION = re.compile(r"(us|eu|ap|sa|ca|me|af|il|mx|us-gov)-[a-z]+-[0-9]+")
 # A bucket that can be a host's first label, under one certificate for all of a region.
 _HOST_LABEL = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
-# obstore asks for the keys again before they end; botocore knows by itself when to renew them.
-_KEYS_ASKED_AGAIN_S = 60
+# botocore knows when to renew keys, so it is asked often: obstore asks again, ten times a second at
+# most, once keys last for less than five minutes.
+_KEYS_LAST_S = 60
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,9 @@ class S3Connection:
     def _store(self) -> "S3Store | None":
         from obstore.store import S3Store  # noqa: PLC0415 - not for who has no bucket
 
+        # Its runtime has a thread for each CPU otherwise, and waking each other takes a tenth of
+        # all CPU of a window of many files. One sends as much as a function's network takes.
+        os.environ.setdefault("TOKIO_WORKER_THREADS", "1")
         provider, endpoint = self._credential_provider(), self.endpoint
         if provider is None or endpoint is None:
             return None
@@ -211,27 +215,24 @@ class S3Connection:
     def _credential_provider(self) -> "Callable[[], S3Credential] | None":
         if self._says_all:
             environ = self._environ
-
-            def own() -> tuple[str, str, str | None]:
-                token = environ.get("AWS_SESSION_TOKEN") or environ.get("AWS_SECURITY_TOKEN")
-                return environ["AWS_ACCESS_KEY_ID"], environ["AWS_SECRET_ACCESS_KEY"], token
-
-        else:
-            credentials = self._session.get_credentials()
-            if credentials is None:
-                return None
-
-            def own() -> tuple[str, str, str | None]:
-                keys = credentials.get_frozen_credentials()
-                return keys.access_key, keys.secret_key, keys.token
+            fixed: S3Credential = {
+                "access_key_id": environ["AWS_ACCESS_KEY_ID"],
+                "secret_access_key": environ["AWS_SECRET_ACCESS_KEY"],
+                "token": environ.get("AWS_SESSION_TOKEN") or environ.get("AWS_SECURITY_TOKEN"),
+                "expires_at": None,  # a function's environment is never given other ones
+            }
+            return lambda: fixed
+        credentials = self._session.get_credentials()
+        if credentials is None:
+            return None
 
         def provide() -> "S3Credential":
-            access_key, secret_key, token = own()
+            keys = credentials.get_frozen_credentials()
             return {
-                "access_key_id": access_key,
-                "secret_access_key": secret_key,
-                "token": token,
-                "expires_at": datetime.fromtimestamp(time.time() + _KEYS_ASKED_AGAIN_S, UTC),
+                "access_key_id": keys.access_key,
+                "secret_access_key": keys.secret_key,
+                "token": keys.token,
+                "expires_at": datetime.fromtimestamp(time.time() + _KEYS_LAST_S, UTC),
             }
 
         return provide

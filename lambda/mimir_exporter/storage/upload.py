@@ -13,7 +13,7 @@ from ..timeline.windows import Window
 from .layout import object_key, source_name
 from .manifest import Layout, ManifestFile, RawCounts
 from .objects import ObjectStore
-from .parallel import send_files
+from .parallel import Width, send_files
 
 # Retry limit for conflicting writes: after each, another export of the window is a step ahead.
 RACES = 20
@@ -45,12 +45,19 @@ class Uploader:
     """Writes files of one exporter."""
 
     def __init__(
-        self, bucket: ObjectStore, prefix: str, layout: Layout, deadline: Deadline
+        self,
+        bucket: ObjectStore,
+        prefix: str,
+        layout: Layout,
+        deadline: Deadline,
+        *,
+        pause_s: float,
     ) -> None:
         self._bucket = bucket
         self._prefix = prefix
         self._layout = layout
         self._deadline = deadline
+        self._width = Width(pause_s)
 
     def key(self, export: Export, cluster: str) -> str:
         """The key of a cluster's file."""
@@ -60,10 +67,12 @@ class Uploader:
         self,
         export: Export,
         files: Iterator[ClusterFile],
+        keys: Mapping[str, str],
         etags: Mapping[str, str],
         unfinished: Collection[str],
     ) -> Iterator[Upload]:
-        """Write each file over the object that has its ETag in `etags`, or as a new one; in order.
+        """Write the files of the clusters in `keys`, each over the object that has its ETag in
+        `etags`, or as a new one; in order.
 
         At an `unfinished` key anything may lie: what an earlier write had begun.
         Raises OutOfTimeError between two files, StopRunError.
@@ -74,7 +83,7 @@ class Uploader:
         def send(file: ClusterFile, body: bytes | BinaryIO) -> Upload:
             # What is written stays, and counts for nothing until all of it is.
             self._deadline.check()
-            key = self.key(export, file.cluster)
+            key = keys[file.cluster]
             metadata = {**common, "series": str(file.series), "samples": str(file.samples)}
             etag = self._put(key, body, metadata, etags.get(key), overwrite=key in unfinished)
             if etag is None:
@@ -85,9 +94,9 @@ class Uploader:
             )
 
         def place(file: ClusterFile) -> str:
-            return self._bucket.where(self.key(export, file.cluster))
+            return self._bucket.where(keys[file.cluster])
 
-        return send_files(send, files, self._deadline, place)
+        return send_files(send, files, len(keys), self._width, self._deadline, place)
 
     def _metadata(self, window: Window) -> dict[str, str]:
         """What is the same for all files of a metric-window."""

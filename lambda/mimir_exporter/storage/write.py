@@ -85,15 +85,17 @@ class Writer:
         layout: Layout,
         deadline: Deadline,
         *,
+        pause_s: float = 0.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """`pause_s` is how long the next metric's query waits anyway."""
         self._bucket = bucket
         self.manifests = ManifestStore(bucket, prefix, layout.cluster_name)
         self._prefix = prefix
         self._layout = layout
         self._source = source_name(layout.cluster_name)
         self._clock = clock
-        self._uploader = Uploader(bucket, prefix, layout, deadline)
+        self._uploader = Uploader(bucket, prefix, layout, deadline, pause_s=pause_s)
 
     def write(self, export: Export, spool: Spool) -> WriteStats:
         """Write one object for each cluster in `spool`, and the manifest.
@@ -143,7 +145,9 @@ class Writer:
         written = [
             file
             for group in groups
-            for file in self._upload(export, spool, [keys[key] for key in group], before, attempt)
+            for file in self._upload(
+                export, spool, {keys[key]: key for key in group}, before, attempt
+            )
         ]
         files = sorted([*written, *kept.values()], key=lambda file: file.key)
         manifest = self._conclude(export, before, files, gone)
@@ -249,15 +253,15 @@ class Writer:
         self,
         export: Export,
         spool: Spool,
-        clusters: Sequence[str],
+        keys: Mapping[str, str],
         before: _Before,
         attempt: _Attempt,
     ) -> list[ManifestFile]:
-        """Write the files of these clusters. Raises _ChangedError after all of them where some
-        were not as they should have been."""
+        """Write the files of the clusters in `keys`. Raises _ChangedError after all of them where
+        some were not as they should have been."""
         known = {key: file.etag for key, file in before.files.items()}
         written = self._uploader.upload(
-            export, spool.files(clusters), known, before.manifest.superseded.keys()
+            export, spool.files(keys), keys, known, before.manifest.superseded.keys()
         )
         found = dict(written)
         attempt.seen |= {key: file for key, file in found.items() if file is not None}
