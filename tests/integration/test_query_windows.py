@@ -27,7 +27,7 @@ from tests.integration.deployment import (
 )
 from tests.integration.faults import Fault, Proxy, Request
 from tests.integration.machines import WAITING, items_of
-from tests.integration.short_runs import SHORT_S
+from tests.integration.short_runs import SHORT_S, races_the_clock
 from tests.some import some
 
 HOURS = 6
@@ -271,6 +271,7 @@ def test_windows_across_midnight_of_an_uneven_length(
     assert len({start_of(key) % (5 * HOUR_S) for key in after.file_keys()}) > 1
 
 
+@races_the_clock
 def test_a_run_that_ends_before_their_turn_loses_nothing(
     function: Function, proxy: Proxy, mimir: Prometheus
 ) -> None:
