@@ -5,7 +5,15 @@ import sys
 import time
 from dataclasses import dataclass
 
-from bench.measure import Usage, cpu_of_children, cpu_s, interleave, ratio, wall_s
+from bench.measure import (
+    Usage,
+    cpu_of_children,
+    cpu_s,
+    describe_machine,
+    interleave,
+    ratio,
+    wall_s,
+)
 from bench.way import BUCKET, PROJECT, python_environment
 from localcloud.aws import KEYS, REGION
 
@@ -51,6 +59,8 @@ class Start:
     function_wall_s: float
     ratio: float
     compile_s: float
+    date: str = ""
+    machine: str = ""
 
 
 def measure_start(server: str) -> Start:
@@ -95,4 +105,6 @@ def measure_start(server: str) -> Start:
         wall_s(runs["function"]),
         ratio(runs["function"], runs["boto3"]),
         cpu_s(runs["compile"]) - cpu_s(runs["import"]),
+        date=time.strftime("%Y-%m-%d", time.gmtime()),
+        machine=describe_machine(),
     )

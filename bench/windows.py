@@ -13,7 +13,7 @@ from localcloud.aws import Cloud
 
 # Series of one metric, and clusters; every metric of the catalogue gets the same answer.
 SIZES = ((2_000, 20), (6_000, 300), (20_000, 1_000))
-# Between two queries, in place of the default's 5 s, and taken off the clock: without any, the files
+# Between two queries, in place of the default's 5 s, and taken off the clock: without any, files
 # would take as many connections as there are threads.
 PAUSE_S = 0.5
 # Pairs of a window and its floor.
@@ -30,7 +30,8 @@ class WholeWindow:
 
     `parts` are seconds of CPU: of a second run that counts them, and takes a little more for it.
     `wall_s` is without waiting for the turn of the next query. `floor_*` is raw ISA-L of level 1 on
-    the same answers, and as many PUTs by obstore of files of the average size. `load_1m` is what else was at work on the machine.
+    the same answers, and as many PUTs by obstore of files of the average size. `load_1m`
+    is what else was at work on the machine.
     """
 
     clusters: int
