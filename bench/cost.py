@@ -12,6 +12,7 @@ from bench.results import PROJECT, Results, load
 from bench.stack import Watching, count_watching
 from bench.windows import SHARE, Throttled
 from mimir_exporter.catalog.metrics import load_catalog
+from mimir_exporter.storage.parallel import Width
 
 PRICES_DATE = "2026-11-23"
 COMPUTE_GB_S = 0.0000133334  # Lambda, arm64
@@ -35,7 +36,7 @@ HOURS = 730  # a month's, and its windows'
 RUNS = 2 * HOURS  # every 30 minutes; every second one has a window to export
 METRICS = len(load_catalog())
 DELAY_S = 5.0
-UPLOADS, UPLOAD_WAIT_S = 64, 0.04  # so many at once, each waiting that long for S3
+UPLOAD_WAIT_S = 0.04  # for S3
 RUN_S = 2.0  # readiness, checkpoint, and the answers' first bytes
 RETENTION_LISTS = 2 * 365 / 12  # of each cluster's folders, once a day
 LINES_A_WINDOW, LINE_BYTES = METRICS + 8, 900  # of the log
@@ -102,11 +103,13 @@ def month_of(fleet: Fleet, memory_mb: int, results: Results, watching: Watching)
     raw_mb = fleet.series * results.series_mb
     cpu_s = raw_mb * mb_cpu_s
     objects = METRICS * fleet.clusters
-    upload_s = objects * UPLOAD_WAIT_S / UPLOADS
-    upload_cpu_s = objects * object_cpu_s
-    work_s = max(raw_mb / results.server_mb_s, cpu_s / speed) + max(upload_s, upload_cpu_s / speed)
-    delay_s = (METRICS - 1) * DELAY_S
-    window_s = RUN_S + delay_s + work_s + results.start_cpu_s / speed
+    query_s = max(raw_mb / results.server_mb_s, cpu_s / speed)
+    # A metric's files are written in the pause before the next query.
+    wait_s = fleet.clusters * UPLOAD_WAIT_S / _at_once(fleet.clusters)
+    write_s = max(wait_s, fleet.clusters * object_cpu_s / speed)
+    work_s = query_s + METRICS * write_s
+    paused_s = (METRICS - 1) * max(DELAY_S - write_s, 0)
+    window_s = RUN_S + work_s + paused_s + results.start_cpu_s / speed
     idle_s = RUN_S + results.start_cpu_s / speed
     invocations = RUNS + round(HOURS * max(0.0, window_s // 870))
     gb = memory_mb / 1024
@@ -134,6 +137,13 @@ def month_of(fleet: Fleet, memory_mb: int, results: Results, watching: Watching)
         + DASHBOARD_MONTH
         + HOURS * LINES_A_WINDOW * LINE_BYTES / 1e9 * LOG_GB,
     )
+
+
+def _at_once(files: int) -> int:
+    """As many uploads as the exporter has waiting."""
+    width = Width(DELAY_S)
+    width.note(UPLOAD_WAIT_S)
+    return width.of(files)
 
 
 def kept_dollars(day: Bookkeeping, kind: str) -> float:
@@ -186,8 +196,9 @@ def write_page(results: Results, watching: Watching) -> str:
         "",
         (
             f"Assumed: {HOURS} windows of an hour a month, {METRICS} metrics, {DELAY_S:g} s "
-            f"between queries, {UPLOADS} uploads at once of {UPLOAD_WAIT_S * 1000:g} ms of "
-            f"waiting each, CPU in proportion to memory up to {FULL_CPU_MB} MB, an arm64 CPU as "
+            "between queries, in which a metric's files are written, "
+            f"{UPLOAD_WAIT_S * 1000:g} ms of waiting for S3 for each of them, CPU in proportion to "
+            f"memory up to {FULL_CPU_MB} MB, an arm64 CPU as "
             "fast as the measured one, two interface endpoints in one zone, and all traffic "
             "between zones.\n\n*Watching* is the secret, the log, "
             f"{watching.metrics} metrics, {watching.alarms} alarms and the dashboard. An "

@@ -94,7 +94,7 @@ def _action(
     return Action(name, help, keys_of(event_type), refused, prepare, interactive, resumable)
 
 
-# Of no use to a regular run, whose start would take a tenth longer.
+# What only these two need is imported by them: a regular run's start would take longer for it.
 
 
 def _check(context: RunContext, _: CheckEvent) -> Result:

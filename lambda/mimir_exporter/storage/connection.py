@@ -113,8 +113,8 @@ class S3Connection:
     def _store(self) -> "S3Store | None":
         from obstore.store import S3Store  # noqa: PLC0415 - not for who has no bucket
 
-        # Its runtime has a thread for each CPU otherwise, and waking each other takes a tenth of
-        # all CPU of a window of many files. One sends as much as a function's network takes.
+        # obstore has a thread for each CPU otherwise, and waking each other takes a tenth of the
+        # CPU of a window of many files. One sends as much as a function's network takes.
         os.environ.setdefault("TOKIO_WORKER_THREADS", "1")
         provider, endpoint = self._credential_provider(), self.endpoint
         if provider is None or endpoint is None:
