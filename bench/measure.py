@@ -1,8 +1,8 @@
 """Timing, so that a noisy machine disturbs all contenders alike."""
 
 import gc
-import os
 import platform
+import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -86,5 +86,6 @@ def peak_mb() -> float:
 
 def cpu_of_children() -> float:
     """Seconds of CPU of all children that have ended and were waited for."""
-    times = os.times()
-    return times.children_user + times.children_system
+    # Not os.times, which counts hundredths of a second.
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -17,7 +17,7 @@ from bench.measure import (
 from bench.way import BUCKET, PROJECT, python_environment
 from localcloud.aws import KEYS, REGION
 
-ROUNDS = 5
+ROUNDS = 15
 
 BOTO3 = "import boto3; boto3.client('s3')"
 # What the function does until its first query has been answered.
