@@ -318,7 +318,11 @@ class Spool:
             return
         self._store.seek(self._end)
         self._store.write(compressed)
-        file.pieces.append((self._end, len(compressed)))
+        begin, size = file.pieces[-1] if file.pieces else (0, 0)
+        if begin + size == self._end != self._end_at_mark:
+            file.pieces[-1] = (begin, size + len(compressed))
+        else:
+            file.pieces.append((self._end, len(compressed)))
         self._end += len(compressed)
 
 
