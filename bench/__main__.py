@@ -29,6 +29,7 @@ from bench.runtime import VERSION, measure_runtime
 from bench.stack import count_watching
 from bench.start import measure_start
 from bench.way import measure_way, measure_wire, running_server
+from bench.widths import measure_widths
 from bench.windows import measure_fleet, measure_throttled, measure_windows
 from infra.package import build_package
 from localcloud.aws import running_cloud
@@ -36,7 +37,7 @@ from localcloud.processes import leave_on_sigterm
 
 # These have their own date on the page.
 REPLACED_ALONE = (
-    *("other_profiles", "start", "windows", "throttled", "fleet"),
+    *("other_profiles", "start", "widths", "windows", "throttled", "fleet"),
     *("queries", "bookkeeping", "backfills"),
 )
 PROJECT = Path(__file__).resolve().parents[1]
@@ -99,6 +100,7 @@ def main() -> None:
     with running_server() as server:
         section("start", lambda: measure_start(server))
         section("memory", lambda: measure_memory(server))
+        section("widths", lambda: measure_widths(server))
         with running_cloud() as cloud:
             section("ways", lambda: measure_way(server, cloud))
             section("windows", lambda: measure_windows(server, cloud))

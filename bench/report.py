@@ -9,6 +9,7 @@ from bench.query_cost import ROUNDS as QUERY_ROUNDS
 from bench.query_cost import QueryCosts
 from bench.results import MIXED, SORTED, Goal, Results, find_goals
 from bench.runtime import VERSION, is_function_s
+from bench.widths import Width
 from bench.windows import PAUSE_S, SHARE, Throttled
 from bench.windows import ROUNDS as WINDOW_ROUNDS
 
@@ -329,15 +330,7 @@ def _windows(results: Results) -> list[str]:
         ),
         "",
         *_throttled(results.throttled),
-        (
-            "How many files go up at once follows from how long one takes: so many that a "
-            "metric's take half of the pause before the next query. S3 closes what is idle for a "
-            "few seconds, so that each metric opens its connections anew. Through nginx with TLS "
-            "and with the default's pauses of 5 s, 300 clusters (2026-11-27, Intel(R) Xeon(R) "
-            "Processor, Python 3.14.8): always 64 at once took 5.4 s of CPU and 96 MB, 16 took "
-            "4.2 s and 86 MB, as many as needed, which were 8, took 4.3 s and 73 MB."
-        ),
-        "",
+        *_widths(results.widths),
         (
             "Also measured, in pairs of the window of 300 clusters: one thread for obstore's "
             "runtime instead of one for each CPU saves 0.3 of 4.5 s, and several files for a "
@@ -353,6 +346,31 @@ def _windows(results: Results) -> list[str]:
             "(0.42 s of the window of 300 clusters, and no part of the floor). ISA-L's levels 0 "
             "and 2 are as quick as 1, and 0 makes half as much again of it."
         ),
+    ]
+
+
+def _widths(widths: Sequence[Width]) -> list[str]:
+    if not widths:
+        return []
+    rows = [
+        (
+            "as many as necessary" if one.at_once is None else f"{one.at_once}",
+            f"{one.cpu_s:.2f}",
+            f"{one.peak_mb:.0f}",
+        )
+        for one in widths
+    ]
+    return [
+        (
+            "How many files go up at once follows from how long one takes: so many that a metric's "
+            f"take half of the pause before the next query. With {DEFAULT_DELAY_S} s of it each "
+            "metric opens its connections anew, as S3 closes what is idle for a few seconds. The "
+            f"window of 300 clusters with such pauses and TLS, measured on {widths[0].date} on "
+            f"{widths[0].machine}:"
+        ),
+        "",
+        table(("uploads at once", "CPU s", "peak MB"), rows),
+        "",
     ]
 
 

@@ -2,7 +2,8 @@
 
 With the function's environment. Its last line is JSON: seconds of CPU and clock of the whole
 process and of its start, its highest memory, and what the run reports. With PARTS=1 also
-the CPU of each part, which takes some CPU itself: the rest is measured without it.
+the CPU of each part, which takes some CPU itself: the rest is measured without it. With AT_ONCE=n
+n uploads wait for the network at once.
 """
 
 import functools
@@ -123,8 +124,11 @@ def main() -> None:
     from mimir_exporter.catalog.metrics import load_catalog  # noqa: PLC0415
     from mimir_exporter.compose import Dependencies  # noqa: PLC0415
     from mimir_exporter.source.api import Mimir  # noqa: PLC0415
+    from mimir_exporter.storage.parallel import Width  # noqa: PLC0415
     from mimir_exporter.storage.write import Writer  # noqa: PLC0415
 
+    if "AT_ONCE" in os.environ:
+        setattr(Width, "of", lambda *_: int(os.environ["AT_ONCE"]))  # noqa: B010 - to be measured
     parts = watch_parts() if os.environ.get("PARTS") else None
     writes, pauses = watch(Writer, "write"), watch(Mimir, "wait_for_turn")
     start_s, before_mb = time.process_time(), peak_mb()

@@ -76,19 +76,19 @@ class Throttled:
 
 def measure_windows(server: str, cloud: Cloud) -> list[WholeWindow]:
     """All sizes, against MiniStack: every write is signed and conditional, as at S3."""
-    _make_bucket(cloud)
+    make_bucket(cloud)
     return [_measure(Shape("usual", *size), server, cloud, ROUNDS) for size in SIZES]
 
 
 def measure_fleet(server: str, cloud: Cloud) -> WholeWindow:
     """One window of the largest fleet."""
-    _make_bucket(cloud)
+    make_bucket(cloud)
     return _measure(Shape("usual", *FLEET), server, cloud, 1)
 
 
 def measure_throttled(server: str, cloud: Cloud) -> list[Throttled]:
     """All sizes as a small function has them; none where this process may not limit another."""
-    _make_bucket(cloud)
+    make_bucket(cloud)
     try:
         with running_with(SHARE) as before:
             return [_throttle(Shape("usual", *size), server, cloud, before) for size in SIZES]
@@ -97,7 +97,7 @@ def measure_throttled(server: str, cloud: Cloud) -> list[Throttled]:
 
 
 def _throttle(shape: Shape, server: str, cloud: Cloud, before: Sequence[str]) -> Throttled:
-    env = _environment(shape, server, cloud)
+    env = make_environment(shape, server, cloud)
     prefix = f"throttled-{shape.clusters}"
     full, window = (
         run_module({**env, "S3_PREFIX": f"{prefix}-{n}"}, "bench.window_client", before=limit)
@@ -117,7 +117,8 @@ def _throttle(shape: Shape, server: str, cloud: Cloud, before: Sequence[str]) ->
     )
 
 
-def _make_bucket(cloud: Cloud) -> None:
+def make_bucket(cloud: Cloud) -> None:
+    """The bench's bucket, where there is none yet."""
     existing = {one["Name"] for one in cloud.s3.list_buckets()["Buckets"]}
     if BUCKET not in existing:
         cloud.s3.create_bucket(
@@ -136,7 +137,8 @@ def _empty(cloud: Cloud) -> None:
             )
 
 
-def _environment(shape: Shape, server: str, cloud: Cloud) -> dict[str, str]:
+def make_environment(shape: Shape, server: str, cloud: Cloud) -> dict[str, str]:
+    """The window client's."""
     host, _, port = server.removeprefix("http://").partition(":")
     env = cloud.env | {
         "PYTHONPATH": python_environment()["PYTHONPATH"],
@@ -156,7 +158,7 @@ def _environment(shape: Shape, server: str, cloud: Cloud) -> dict[str, str]:
 
 
 def _measure(shape: Shape, server: str, cloud: Cloud, rounds: int) -> WholeWindow:
-    env = _environment(shape, server, cloud)
+    env = make_environment(shape, server, cloud)
     prefix = f"whole-{shape.clusters}"
     load_1m = float(Path("/proc/loadavg").read_text("utf-8").split()[0])
     pairs = []
