@@ -107,15 +107,15 @@ class Results:
         return min(one.parts["start"] for one in self.windows)
 
     @property
-    def window_cpu_s(self) -> tuple[float, float]:
-        """CPU of a MB of answer, and of an object: what the smallest and the largest of the whole
-        windows took beside their start."""
-        small, large = self.windows[0], self.windows[-1]
-        work_small, work_large = (one.cpu_s - one.parts["start"] for one in (small, large))
-        by_mb = (work_small * large.objects - work_large * small.objects) / (
-            small.size_mb * large.objects - large.size_mb * small.objects
-        )
-        return by_mb, (work_large - by_mb * large.size_mb) / large.objects
+    def window_cpu_s(self) -> tuple[float, float, float]:
+        """CPU of a MB of answer, of an object, and of a window beside these and its start: by the
+        smallest and the largest whole window, and the fleet, which has as many objects as that."""
+        assert self.fleet is not None  # a whole run measures it
+        small, large, fleet = self.windows[0], self.windows[-1], self.fleet
+        by_mb = (_work_s(fleet) - _work_s(large)) / (fleet.size_mb - large.size_mb)
+        rest_large, rest_small = (_work_s(one) - by_mb * one.size_mb for one in (large, small))
+        by_object = (rest_large - rest_small) / (large.objects - small.objects)
+        return by_mb, by_object, rest_small - by_object * small.objects
 
     @property
     def series_mb(self) -> float:
@@ -189,6 +189,11 @@ def find_goals(results: Results) -> list[Goal]:
         Goal("CPU of import and first query to `import boto3` and one client", 0.5,
              results.start.ratio, False, why=_why_start(results.start)),
     ]  # fmt: skip
+
+
+def _work_s(window: WholeWindow) -> float:
+    """CPU without the start's."""
+    return window.cpu_s - window.parts["start"]
 
 
 def _why_start(start: Start) -> str:
