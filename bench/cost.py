@@ -3,6 +3,7 @@
 Prices are AWS's public list prices for us-east-1 as remembered on PRICES_DATE, without free tier.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -143,7 +144,7 @@ def _at_once(files: int) -> int:
     """As many uploads as the exporter has waiting."""
     width = Width(DELAY_S)
     width.note(UPLOAD_WAIT_S)
-    return width.of(files)
+    return width.of(files, math.inf)
 
 
 def kept_dollars(day: Bookkeeping, kind: str) -> float:

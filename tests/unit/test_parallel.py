@@ -73,24 +73,26 @@ def test_with_a_pause_no_more_wait_at_once_than_it_takes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pause_s", "upload_s", "count", "expected"),
+    ("pause_s", "upload_s", "count", "left_s", "expected"),
     [
-        (5, 0.025, 300, LEAST),
-        (5, 0.025, 1000, 10),
-        (5, 0.15, 300, 18),
-        (5, 0.15, 20_000, WORKERS),
-        (60, 0.15, 300, LEAST),
-        (0, 0.001, 10, WORKERS),
+        (5, 0.025, 300, 600, LEAST),
+        (5, 0.025, 1000, 600, 10),
+        (5, 0.15, 300, 600, 18),
+        (5, 0.15, 20_000, 600, WORKERS),
+        (60, 0.15, 300, 600, LEAST),
+        (60, 0.15, 300, 8, 23),
+        (5, 0.025, 300, 0, WORKERS),
+        (0, 0.001, 10, 600, WORKERS),
     ],
 )
 def test_how_many_at_once_follows_from_how_long_one_takes(
-    pause_s: float, upload_s: float, count: int, expected: int
+    pause_s: float, upload_s: float, count: int, left_s: float, expected: int
 ) -> None:
     width = Width(pause_s)
-    assert width.of(count) == (FIRST if pause_s else WORKERS)
+    assert width.of(count, left_s) == (FIRST if pause_s and left_s else WORKERS)
     for seconds in (upload_s, 10 * upload_s, upload_s, upload_s / 10, upload_s):
         width.note(seconds)
-    assert width.of(count) == expected
+    assert width.of(count, left_s) == expected
 
 
 def test_what_is_held_at_once_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

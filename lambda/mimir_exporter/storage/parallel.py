@@ -35,7 +35,7 @@ class Width:
     So many that the files of a metric take half of the pause before the next query. Each one more
     is a connection more: S3 closes those that are idle for a few seconds, so that each metric opens
     its own, and the handshake of TLS takes as much CPU as five uploads. Without a pause it is as
-    many as there are threads.
+    many as there are threads, and towards the end of an invocation as many as its time needs.
     """
 
     def __init__(self, pause_s: float) -> None:
@@ -46,14 +46,15 @@ class Width:
         """An upload took so long."""
         self._lately.append(seconds)
 
-    def of(self, files: int) -> int:
-        """For a metric with so many files."""
-        if not self._aim_s:
+    def of(self, files: int, left_s: float) -> int:
+        """For a metric with so many files, and so much time for work."""
+        aim_s = min(self._aim_s, left_s / 4)
+        if aim_s <= 0:
             return WORKERS
         if not self._lately:
             return FIRST
         usual_s = sorted(self._lately)[len(self._lately) // 2]
-        wanted = math.ceil(files * usual_s / self._aim_s)
+        wanted = math.ceil(files * usual_s / aim_s)
         return min(max(wanted, LEAST), WORKERS)
 
 
@@ -92,7 +93,7 @@ def send_files(
 
     try:
         for file in files:
-            at_once = width.of(count)
+            at_once = width.of(count, deadline.remaining_s())
             if batch.is_full(count, at_once) or batch.size + file.size > HELD_BYTES // WORKERS:
                 begin()
             if file.size > SMALL_BYTES:
