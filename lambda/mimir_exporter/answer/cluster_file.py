@@ -2,7 +2,6 @@
 
 import io
 from bisect import bisect_right
-from collections.abc import Iterator
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO
@@ -73,20 +72,12 @@ class FileBody(io.RawIOBase, BinaryIO):
 
     def read(self, size: int | None = -1) -> bytes:
         want = self.size - self._position if size is None or size < 0 else size
-        if want == self.size and not self._position:
-            self._position = self.size
-            return b"".join((GZIP_HEAD, *self._stored(), self._end))
         found: list[bytes] = []
         while want > 0 and (part := self._part(want)):
             found.append(part)
             self._position += len(part)
             want -= len(part)
         return b"".join(found)
-
-    def _stored(self) -> Iterator[bytes]:
-        for begin, size in self._pieces:
-            self._store.seek(begin)
-            yield self._store.read(size)
 
     def _part(self, want: int) -> bytes:
         """Up to `want` bytes at the position, of one piece, or of what is around the pieces."""
