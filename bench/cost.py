@@ -11,6 +11,7 @@ from bench.bookkeeping import Bookkeeping
 from bench.report import table
 from bench.results import PROJECT, Results, load
 from bench.stack import Watching, count_watching
+from bench.widths import DELAY_S
 from bench.windows import SHARE, Throttled
 from mimir_exporter.catalog.metrics import load_catalog
 from mimir_exporter.storage.parallel import Width
@@ -36,7 +37,6 @@ BOTO3_MB = 30  # of a run that hands over, or meets a fault of S3: it imports bo
 HOURS = 730  # a month's, and its windows'
 RUNS = 2 * HOURS  # every 30 minutes; every second one has a window to export
 METRICS = len(load_catalog())
-DELAY_S = 5.0
 UPLOAD_WAIT_S = 0.04  # for S3
 RUN_S = 2.0  # readiness, checkpoint, and the answers' first bytes
 RETENTION_LISTS = 2 * 365 / 12  # of each cluster's folders, once a day

@@ -9,11 +9,9 @@ from bench.query_cost import ROUNDS as QUERY_ROUNDS
 from bench.query_cost import QueryCosts
 from bench.results import MIXED, SORTED, Goal, Results, find_goals
 from bench.runtime import VERSION, is_function_s
-from bench.widths import Width
+from bench.widths import DELAY_S, Width
 from bench.windows import PAUSE_S, SHARE, Throttled
 from bench.windows import ROUNDS as WINDOW_ROUNDS
-
-DEFAULT_DELAY_S = 5  # QUERY_DELAY
 
 
 def write_report(results: Results) -> str:
@@ -363,7 +361,7 @@ def _widths(widths: Sequence[Width]) -> list[str]:
     return [
         (
             "How many files go up at once follows from how long one takes: so many that a metric's "
-            f"take half of the pause before the next query. With {DEFAULT_DELAY_S} s of it each "
+            f"take half of the pause before the next query. With {DELAY_S} s of it each "
             "metric opens its connections anew, as S3 closes what is idle for a few seconds. The "
             f"window of 300 clusters with such pauses and TLS, measured on {widths[0].date} on "
             f"{widths[0].machine}:"
@@ -406,12 +404,12 @@ def _throttled(throttled: Sequence[Throttled]) -> list[str]:
         table(head, rows),
         "",
         (
-            f"QUERY_DELAY is counted from the end of a query, and {DEFAULT_DELAY_S} s are longer "
+            f"QUERY_DELAY is counted from the end of a query, and {DELAY_S} s are longer "
             "than the longest write: so the files of one metric are written in the pause before "
             "the next query, and an overlap of the two would save nothing."
-            if max(one.longest_write_s for one in throttled) < DEFAULT_DELAY_S
+            if max(one.longest_write_s for one in throttled) < DELAY_S
             else "The files of one metric are written in the pause before the next query, as far "
-            f"as the {DEFAULT_DELAY_S} s of QUERY_DELAY go, which is counted from its end."
+            f"as the {DELAY_S} s of QUERY_DELAY go, which is counted from its end."
         ),
         "",
     ]
@@ -458,7 +456,7 @@ def _backfills(backfills: Backfills | None) -> list[str]:
             f"{run.source_cpu_s:.0f}",
             f"{run.peak_mb:.0f}",
             f"{run.seconds:.0f}",
-            f"{(run.seconds + DEFAULT_DELAY_S * run.range_queries) / 60:.0f}",
+            f"{(run.seconds + DELAY_S * run.range_queries) / 60:.0f}",
         )
         for run in backfills.runs
     ]
@@ -473,7 +471,7 @@ def _backfills(backfills: Backfills | None) -> list[str]:
             f"{DAYS} days of {backfills.clusters} small clusters ({backfills.series:,} series an "
             f"hour), {backfills.windows} windows of {backfills.metrics} metrics, in one run "
             "against a real Prometheus, with other `QUERY_WINDOWS`; measured on "
-            f"{backfills.date}. Each range query is followed by the {DEFAULT_DELAY_S} s of "
+            f"{backfills.date}. Each range query is followed by the {DELAY_S} s of "
             "QUERY_DELAY, which are added in the last column; those of one moment count a window's "
             "samples just before its query. Queries, bytes (gzip) and CPU are what the server "
             "reports of itself. A longer answer compresses less: a series of a day is about as "

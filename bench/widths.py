@@ -12,7 +12,7 @@ from bench.way import run_module
 from bench.windows import SIZES, make_bucket, make_environment
 from localcloud.aws import running_cloud
 
-DELAY_S = 5  # the default's
+DELAY_S = 5  # QUERY_DELAY's default
 SIZE = SIZES[1]
 # The most that there may be, and as many as the pause makes necessary.
 AT_ONCE = (64, None)
