@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,7 @@ class Metric:
     `key` are the labels that identify one thing, "cluster" for the cluster label: at each step the
     query yields one series for each key. Empty where it is not known, as of EXTRA_METRICS.
     `same_as` names the metric of which it is another name, "" for none: both have one query, and a
-    run queries it once. `pitfalls` says what can be wrong and how one sees it, in Markdown.
-    query yields one series for each key. Empty where it is not known, as of EXTRA_METRICS. Of a
+    run queries it once. `pitfalls` says what can be wrong and how one sees it, in Markdown. Of a
     `fleeting` one a healthy cluster may have none for a while.
     """
 
@@ -77,7 +77,7 @@ class Metric:
         """Every selector of the query with its tokens, those without a place for matchers too."""
         return find_selectors(self.query)
 
-    @property
+    @cached_property
     def look_back_s(self) -> int:
         """How far before a step the query may look, at most: all durations in it, one after the
         other, as ranges, offsets and subqueries add up."""
@@ -95,13 +95,8 @@ class Metric:
 
     def selectors(self, cluster_label: str, matchers: str = "") -> tuple[str, ...]:
         """The selectors that have a place for `matchers`, with these; each once."""
-        query = self._by_label(cluster_label)
-        found = _SELECTOR.findall(query)
-        return tuple(
-            dict.fromkeys(
-                f"{name}{{{matchers}{others.strip()}}}" for name, others in found if name or others
-            )
-        )
+        found = _selectors_in(self._by_label(cluster_label))
+        return tuple(f"{name}{{{matchers}{others}}}" for name, others in found)
 
     def _by_label(self, cluster_label: str) -> str:
         query = self.query
@@ -110,6 +105,13 @@ class Metric:
             # such as `prometheus`: that would merge all clusters. A user's own query is their own.
             query = _WITHOUT.sub(lambda found: _keep(found, cluster_label), query)
         return query.replace(CLUSTER_LABEL, label_in_promql(cluster_label))
+
+
+@lru_cache(maxsize=METRICS)  # a metric's are asked for several times in each window
+def _selectors_in(query: str) -> tuple[tuple[str, str], ...]:
+    """Name and own matchers of each selector that has a place for more, each once."""
+    found = _SELECTOR.findall(query)
+    return tuple(dict.fromkeys((name, others.strip()) for name, others in found if name or others))
 
 
 def _keep(without: re.Match[str], label: str) -> str:
