@@ -18,13 +18,15 @@ from mimir_exporter.checkpoint.state import Checkpoint
 from mimir_exporter.checkpoint.wanted import wanted_windows
 from mimir_exporter.coverage import status as module
 from mimir_exporter.coverage.status import report_status
+from mimir_exporter.coverage.status_rows import SHOWN
 from mimir_exporter.errors import SettingsError
 from mimir_exporter.events import StatusEvent, parse_event
 from mimir_exporter.runs.context import RunContext
 from mimir_exporter.settings.load import load_settings
 from mimir_exporter.settings.settings import Settings
 from mimir_exporter.storage.layout import object_key
-from mimir_exporter.storage.objects import Folder, ListedKey
+from mimir_exporter.storage.manifest import ManifestStore
+from mimir_exporter.storage.objects import Folder, ListedKey, ObjectStore
 from mimir_exporter.timeline.deadline import Deadline
 from mimir_exporter.timeline.intervals import subtract
 from mimir_exporter.timeline.windows import DAY_S, window_at, windows_within
@@ -86,11 +88,13 @@ def status(
             {name: ListedKey(7, "etag") for name in names if not name.endswith("/")},
         )
 
+    bucket = cast(ObjectStore, SimpleNamespace(list=list_folder))
     context = SimpleNamespace(
         settings=settings,
         names=NAMES,
         store=SimpleNamespace(read=lambda: checkpoint),
-        bucket=SimpleNamespace(list=list_folder),
+        bucket=bucket,
+        manifests=ManifestStore(bucket, PREFIX, settings.cluster_name),
         deadline=deadline or Deadline(99),
         machine=SimpleNamespace(ending={"running": "", "dead": "FAILED"}.get),
         now=lambda: NOW,
@@ -178,6 +182,17 @@ def test_what_is_missing_is_listed_by_metric_with_executions_and_gaps() -> None:
         "status": "never_started",
         "ranges": ["2026-10-31T11:00:00Z/2026-10-31T12:00:00Z"],
     }
+
+
+def test_executions_beyond_those_that_are_shown_are_counted() -> None:
+    settings = configure()
+    checkpoint = exported(settings, until=NOW - 3600)
+    ((window, _),) = wanted_windows(checkpoint, NAMES, settings, NOW)
+    for number in range(SHOWN + 3):
+        handover = Handover(f"backfill-{number}", ((window.start, window.end),), NOW)
+        record_handover(checkpoint, handover)
+    *shown, rest = status(checkpoint, settings)["executions"]
+    assert (len(shown), rest) == (SHOWN, {"more": 3})
 
 
 def test_what_has_not_settled_is_not_missing() -> None:

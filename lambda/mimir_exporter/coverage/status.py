@@ -4,7 +4,9 @@ The result is for the console: every list in it is cut to what a person reads, a
 there is more, so that a year's stays below 100 KB.
 """
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from ..checkpoint.changes import changes_of, expired_before
 from ..checkpoint.records import Acceptance, ReexportRequest
@@ -13,29 +15,28 @@ from ..checkpoint.wanted import lag_s
 from ..errors import settings as errors
 from ..events import StatusEvent, StatusResult
 from ..runs.context import RunContext
-from ..storage.manifest import ManifestStore
 from ..timeline.deadline import Deadline
-from ..timeline.intervals import Interval, intersect
+from ..timeline.intervals import Interval, Intervals, intersect
 from ..timeline.windows import DAY_S, iso, iso_range, window_at
 from ..words import counted
 from .compute import Coverage, compute_coverage
 from .states import EXPORTED_STATES, IN_SCOPE_STATES, LOST, MISSING, State
 from .status_rows import (
-    SHOWN,
     acceptance_row,
     change_row,
     failure_row,
     files_row,
-    first_rows,
     group_row,
-    more_row,
     partial_row,
     ranges_row,
     reexport_row,
+    rows_of,
     unconfirmed_row,
 )
 from .stored_files import Files, count_files
 from .summary import CoverageSummary, range_name, summarize
+
+T = TypeVar("T")
 
 # The checkpoint answers at once; a person at the console does not wait for a thousand listings.
 COUNT_S = 20.0
@@ -68,11 +69,22 @@ def report_status(context: RunContext, event: StatusEvent) -> StatusResult:
     patience = context.deadline
     if not event.files:
         patience = Deadline(min(COUNT_S, context.deadline.remaining_s()))
-    settings = context.settings
-    manifests = ManifestStore(context.bucket, settings.prefix, settings.cluster_name)
-    files = count_files(context.bucket, settings.prefix, coverage, patience, manifests)
+    files = count_files(
+        context.bucket, context.settings.prefix, coverage, patience, context.manifests
+    )
     name = range_name(coverage.start, coverage.end)
     summary = _with_files(summarize(coverage), name, files)
+    return _result(context, checkpoint, coverage, summary, files)
+
+
+def _result(
+    context: RunContext,
+    checkpoint: Checkpoint,
+    coverage: Coverage,
+    summary: CoverageSummary,
+    files: Files,
+) -> StatusResult:
+    now = context.now()
     counts = coverage.counts()
     missing = coverage.ranges_where(any_of=MISSING | LOST)
     reasons = sorted(coverage.reasons, key=lambda failure: not failure.is_gap)
@@ -92,52 +104,28 @@ def report_status(context: RunContext, event: StatusEvent) -> StatusResult:
             for state in State
             if counts[state] and state in IN_SCOPE_STATES
         },
-        "coverage": first_rows(
-            [group_row(group) for group in coverage.groups], more_row, GROUPS_SHOWN
-        ),
+        "coverage": rows_of(coverage.groups, group_row, GROUPS_SHOWN),
         "audited_until": iso(coverage.audited_until)
         if coverage.audited_until > coverage.start
         else None,
-        "reexports": first_rows(
-            [
-                reexport_row(request)
-                for request in checkpoint.reexports
-                if _touches(request, coverage)
-            ],
-            more_row,
+        "reexports": rows_of(
+            (request for request in checkpoint.reexports if _touches(request, coverage)),
+            reexport_row,
         ),
-        "accepted": first_rows(
-            [
-                acceptance_row(acceptance)
+        "accepted": rows_of(
+            (
+                acceptance
                 for acceptance in checkpoint.accepted
                 if _accepted_in(acceptance, coverage)
-            ],
-            more_row,
+            ),
+            acceptance_row,
         ),
-        "changes": [change_row(change) for change in changes_of(checkpoint, now)],
-        "in_part": first_rows(
-            [partial_row(name, part) for name, parts in coverage.in_part.items() for part in parts],
-            more_row,
-        ),
-        "unconfirmed": first_rows(
-            [
-                unconfirmed_row(name, doubt)
-                for name, found in coverage.doubts.items()
-                for doubt in found
-            ],
-            more_row,
-        ),
-        "failures": first_rows([failure_row(failure) for failure in reasons], more_row),
-        "executions": first_rows(
-            [
-                {
-                    "name": name,
-                    "status": _execution_status(context, name),
-                    "ranges": ranges_row(ranges),
-                }
-                for name, ranges in list(coverage.executions.items())[:SHOWN]
-            ],
-            more_row,
+        "changes": rows_of(changes_of(checkpoint, now), change_row),
+        "in_part": rows_of(_pairs(coverage.in_part), lambda pair: partial_row(*pair)),
+        "unconfirmed": rows_of(_pairs(coverage.doubts), lambda pair: unconfirmed_row(*pair)),
+        "failures": rows_of(reasons, failure_row),
+        "executions": rows_of(
+            coverage.executions.items(), lambda execution: _execution_row(context, *execution)
         ),
         "files": files_row(files),
     }
@@ -206,8 +194,13 @@ def _accepted_in(acceptance: Acceptance, coverage: Coverage) -> bool:
     return bool(intersect(acceptance.ranges, [(coverage.start, coverage.end)]))
 
 
-def _execution_status(context: RunContext, name: str) -> str:
-    if context.machine is None:
-        return "unknown"
-    ending = context.machine.ending(name)
-    return "never_started" if ending is None else ending or "running"
+def _pairs(by_metric: Mapping[str, Iterable[T]]) -> Iterator[tuple[str, T]]:
+    return ((name, entry) for name, entries in by_metric.items() for entry in entries)
+
+
+def _execution_row(context: RunContext, name: str, ranges: Intervals) -> dict[str, object]:
+    status = "unknown"
+    if context.machine is not None:
+        ending = context.machine.ending(name)
+        status = "never_started" if ending is None else ending or "running"
+    return {"name": name, "status": status, "ranges": ranges_row(ranges)}

@@ -3,7 +3,7 @@
 Times are UTC, ranges `start/end` of two moments.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from ..checkpoint.changes import Change
@@ -135,18 +135,16 @@ def _sum(clusters: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
     return {key: sum(counts[key] for counts in clusters.values()) for key in ("objects", "bytes")}
 
 
-def more_row(more: int) -> dict[str, object]:
-    return {"more": more}
-
-
 def ranges_row(intervals: Intervals) -> list[str]:
-    return first_rows(
-        [iso_range(*interval) for interval in intervals], lambda more: f"and {more} more"
-    )
+    more = len(intervals) - SHOWN
+    first = [iso_range(*interval) for interval in intervals[:SHOWN]]
+    return [*first, f"and {more} more"] if more > 0 else first
 
 
-def first_rows(entries: list[T], last: Callable[[int], T], most: int = SHOWN) -> list[T]:
-    """The first entries, and one that says how many there are beside."""
-    if len(entries) <= most:
-        return entries
-    return [*entries[:most], last(len(entries) - most)]
+def rows_of(
+    entries: Iterable[T], row: Callable[[T], dict[str, object]], most: int = SHOWN
+) -> list[dict[str, object]]:
+    """Rows of the first entries, and one that says how many there are beside."""
+    found = list(entries)
+    rows = [row(entry) for entry in found[:most]]
+    return [*rows, {"more": len(found) - most}] if len(found) > most else rows
