@@ -67,20 +67,13 @@ def load_backfills(raw: dict[str, Any]) -> Backfills:
 
 def measure_backfills(cloud: Cloud) -> Backfills:
     """Each in a process of its own, all of one source."""
-    env = cloud.env | {
-        "PYTHONPATH": python_environment()["PYTHONPATH"],
-        "POWERTOOLS_METRICS_NAMESPACE": "bench",
-        "POWERTOOLS_SERVICE_NAME": "bench",
-        "S3_PREFIX": PREFIX,
-    }
+    env = python_environment(cloud) | {"S3_PREFIX": PREFIX}
     runs, series = [], 0
     with running_prometheus() as source:
         fill(source, make_known_cluster(BEGIN, END), BEGIN, END)
         for together in TOGETHER:
             bucket = f"backfill-{time.monotonic_ns()}"
-            cloud.s3.create_bucket(
-                Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-            )
+            cloud.create_bucket(bucket)
             before = _said_by(source)
             done = run_module(
                 {

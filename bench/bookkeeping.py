@@ -64,16 +64,8 @@ def measure_bookkeeping(cloud: Cloud) -> Bookkeeping:
     """Two days, of which the second is counted, in a process of its own: some libraries read their
     environment when they are imported."""
     bucket = f"bookkeeping-{time.monotonic_ns()}"
-    cloud.s3.create_bucket(
-        Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-    )
-    env = cloud.env | {
-        "PYTHONPATH": python_environment()["PYTHONPATH"],
-        "POWERTOOLS_METRICS_NAMESPACE": "bench",
-        "POWERTOOLS_SERVICE_NAME": "bench",
-        "S3_BUCKET": bucket,
-        "S3_PREFIX": PREFIX,
-    }
+    cloud.create_bucket(bucket)
+    env = python_environment(cloud) | {"S3_BUCKET": bucket, "S3_PREFIX": PREFIX}
     return Bookkeeping(**run_module(env, "bench.bookkeeping"))
 
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from bench.answers import Shape, make_blocks
-from bench.way import run_client
-from localcloud.aws import KEYS, REGION, clean_environment
+from bench.way import python_environment, run_client
+from localcloud.aws import KEYS, REGION
 
 SIZES_MB = (10, 100, 1000)
 CLUSTERS = (1, 100, 1000)
@@ -26,7 +26,7 @@ class Memory:
 
 def measure_memory(server: str) -> list[Memory]:
     """Interleaved clusters throughout: what is sorted needs less."""
-    env = clean_environment() | {
+    env = python_environment() | {
         **KEYS,
         "AWS_ENDPOINT_URL": server,
         "AWS_REGION": REGION,

@@ -9,7 +9,7 @@ from bench.query_cost import ROUNDS as QUERY_ROUNDS
 from bench.query_cost import QueryCosts
 from bench.results import MIXED, SORTED, Goal, Results, find_goals
 from bench.runtime import VERSION, is_function_s
-from bench.widths import DELAY_S, Width
+from bench.widths import DELAY_S, AtOnce
 from bench.windows import PAUSE_S, SHARE, Throttled
 from bench.windows import ROUNDS as WINDOW_ROUNDS
 
@@ -347,7 +347,7 @@ def _windows(results: Results) -> list[str]:
     ]
 
 
-def _widths(widths: Sequence[Width]) -> list[str]:
+def _widths(widths: Sequence[AtOnce]) -> list[str]:
     if not widths:
         return []
     rows = [

@@ -18,7 +18,7 @@ from bench.query_cost import QueryCost, QueryCosts
 from bench.runtime import Runtime
 from bench.start import Start
 from bench.way import Way, Wire
-from bench.widths import Width
+from bench.widths import AtOnce
 from bench.windows import Throttled, WholeWindow
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -75,7 +75,7 @@ class Results:
     start: Start
     package: Package
     windows: list[WholeWindow]
-    widths: list[Width]
+    widths: list[AtOnce]
     throttled: list[Throttled]
     fleet: WholeWindow | None
     queries: QueryCosts | None
@@ -303,7 +303,7 @@ def load() -> Results:
             "start": Start(**raw["start"]),
             "package": Package(**raw["package"]),
             "windows": [WholeWindow(**one) for one in raw.get("windows", ())],
-            "widths": [Width(**one) for one in raw.get("widths", ())],
+            "widths": [AtOnce(**one) for one in raw.get("widths", ())],
             "throttled": [Throttled(**one) for one in raw.get("throttled", ())],
             "fleet": WholeWindow(**raw["fleet"]) if raw.get("fleet") else None,
             "queries": _load_queries(raw.get("queries")),

@@ -76,8 +76,6 @@ def measure_start(server: str) -> Start:
         "S3_BUCKET": BUCKET,
         "S3_PREFIX": "k8s/prometheus",
         "CLUSTER_NAME": "central",
-        "POWERTOOLS_SERVICE_NAME": "bench",
-        "POWERTOOLS_METRICS_NAMESPACE": "bench",
         "AWS_ENDPOINT_URL": server,
     }
 

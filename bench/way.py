@@ -70,9 +70,14 @@ def running_server() -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
 
 
-def python_environment() -> dict[str, str]:
-    """For programs of this project: its packages on the path, and bytecode kept between runs."""
-    env = clean_environment() | {"PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'lambda'}"}
+def python_environment(cloud: Cloud | None = None) -> dict[str, str]:
+    """For programs of this project, which may use a cloud: its packages on the path, and bytecode
+    kept between runs."""
+    env = (cloud.env if cloud else clean_environment()) | {
+        "PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'lambda'}",
+        "POWERTOOLS_METRICS_NAMESPACE": "bench",
+        "POWERTOOLS_SERVICE_NAME": "bench",
+    }
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     return env
 
@@ -106,24 +111,19 @@ def run_client(server: str, path: str, env: dict[str, str], *, gzip: bool = True
         "S3_PREFIX": "k8s/prometheus",
         "CLUSTER_NAME": "central",
         "QUERY_DELAY": "0",
-        "PYTHONPATH": python_environment()["PYTHONPATH"],
         "WIRE_GZIP": str(gzip).lower(),
-        "POWERTOOLS_METRICS_NAMESPACE": "bench",
-        "POWERTOOLS_SERVICE_NAME": "bench",
     }
     return run_module(env | client, "bench.client")
 
 
 def measure_way(server: str, cloud: Cloud) -> list[Way]:
     """Both wires, the exporter and the two programs in turns."""
-    cloud.s3.create_bucket(
-        Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-    )
+    cloud.create_bucket(BUCKET)
     path = f"/kept-{SHAPE.name}"
 
     def exporter(gzip: bool) -> Callable[[], Usage]:
         def contender() -> Usage:
-            result = run_client(server, path, cloud.env, gzip=gzip)
+            result = run_client(server, path, python_environment(cloud), gzip=gzip)
             assert result["series"] == SHAPE.series
             return Usage(result["cpu_s"], result["wall_s"])
 

@@ -19,7 +19,7 @@ AT_ONCE = (64, None)
 
 
 @dataclass(frozen=True)
-class Width:
+class AtOnce:
     """A window with so many uploads at once; `at_once` is None for as many as are necessary."""
 
     at_once: int | None
@@ -29,7 +29,7 @@ class Width:
     machine: str
 
 
-def measure_widths(server: str) -> list[Width]:
+def measure_widths(server: str) -> list[AtOnce]:
     """One window each, against MiniStack with TLS."""
     widths = []
     with running_cloud(enforce_iam=True) as cloud:
@@ -41,7 +41,7 @@ def measure_widths(server: str) -> list[Width]:
                 env["AT_ONCE"] = str(at_once)
             window = run_module(env, "bench.window_client")
             widths.append(
-                Width(
+                AtOnce(
                     at_once,
                     window["cpu_s"],
                     window["peak_mb"],

@@ -121,9 +121,7 @@ def make_bucket(cloud: Cloud) -> None:
     """The bench's bucket, where there is none yet."""
     existing = {one["Name"] for one in cloud.s3.list_buckets()["Buckets"]}
     if BUCKET not in existing:
-        cloud.s3.create_bucket(
-            Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-        )
+        cloud.create_bucket(BUCKET)
 
 
 def _empty(cloud: Cloud) -> None:
@@ -140,8 +138,7 @@ def _empty(cloud: Cloud) -> None:
 def make_environment(shape: Shape, server: str, cloud: Cloud) -> dict[str, str]:
     """The window client's."""
     host, _, port = server.removeprefix("http://").partition(":")
-    env = cloud.env | {
-        "PYTHONPATH": python_environment()["PYTHONPATH"],
+    return python_environment(cloud) | {
         "HOSTNAME": host,
         "PORT": port,
         "PATH_PREFIX": f"/kept-{shape.name}",
@@ -150,11 +147,7 @@ def make_environment(shape: Shape, server: str, cloud: Cloud) -> dict[str, str]:
         "QUERY_DELAY": str(PAUSE_S),
         "BACKFILL_DAYS": "1h",
         "RETENTION_DAYS": "0",
-        "POWERTOOLS_METRICS_NAMESPACE": "bench",
-        "POWERTOOLS_SERVICE_NAME": "bench",
     }
-    env.pop("PYTHONDONTWRITEBYTECODE", None)  # to compile is no part of a window
-    return env
 
 
 def _measure(shape: Shape, server: str, cloud: Cloud, rounds: int) -> WholeWindow:

@@ -132,6 +132,10 @@ class Cloud(Account):
     def alive(self) -> bool:
         return self.server.alive
 
+    def create_bucket(self, name: str) -> None:
+        """An empty bucket in REGION."""
+        self.s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+
     @property
     def folder(self) -> Path:
         """Goes with the cloud, also where no process is left to remove it."""

@@ -186,9 +186,7 @@ def walk(
         for number, letter in enumerate("ab")
     )
     for bucket in (BUCKET, "costs"):
-        cloud.s3.create_bucket(
-            Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
-        )
+        cloud.create_bucket(bucket)
     secrets = cloud.secretsmanager
     secret = secrets.create_secret(Name="deleted", SecretString="{}")["ARN"]
     secrets.delete_secret(SecretId=secret, RecoveryWindowInDays=7)

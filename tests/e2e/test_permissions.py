@@ -23,9 +23,7 @@ OTHER = "somebody-elses"
 def cloud(deployed: Deployed) -> Cloud:
     """With another team's resources in the same account."""
     cloud = deployed.cloud
-    cloud.s3.create_bucket(
-        Bucket=OTHER_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
-    )
+    cloud.create_bucket(OTHER_BUCKET)
     for key in ("elsewhere/file", f"{PREFIX}-look-alike/file", f"{PREFIX}/permissions/file"):
         cloud.s3.put_object(Bucket=deployed.exporter.bucket, Key=key, Body=b"{}")
     cloud.secretsmanager.create_secret(Name=OTHER, SecretString="{}")

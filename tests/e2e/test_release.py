@@ -7,7 +7,6 @@ from pathlib import Path
 
 from infra import ROOT
 from infra.package import build_package
-from localcloud.aws import REGION
 from localcloud.exporter import PLATFORM, Exporter
 from localcloud.history import History
 from localcloud.prometheus import DEMO_LOGIN
@@ -61,9 +60,7 @@ def test_a_release_works_without_the_cdk(
     )
     write_release(tmp_path)
     for bucket in (RELEASES, COSTS):
-        cloud.s3.create_bucket(
-            Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
-        )
+        cloud.create_bucket(bucket)
     here = {
         "Hostname": "127.0.0.1",
         "Scheme": "http",

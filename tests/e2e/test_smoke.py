@@ -5,7 +5,7 @@ import time
 import pytest
 
 from infra.outputs import KEPT_OF_STACK_NAME
-from localcloud.aws import REGION, Cloud
+from localcloud.aws import Cloud
 from localcloud.exporter import trial_settings
 from localcloud.history import History
 from localcloud.prometheus import DEMO_LOGIN, Prometheus
@@ -103,7 +103,7 @@ def test_what_is_left_is_named(cloud: Cloud, prometheus: Prometheus) -> None:
     said: list[str] = []
     life = Life(cloud, settings_for(prometheus), CREDENTIALS, limit_s=-1)
     bucket = f"{life.name}-somebodys"
-    cloud.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    cloud.create_bucket(bucket)
     assert live(life, said.append) == 1
     assert said[0].startswith("deploy: not begun")
     assert f"bucket {bucket}" in said[-2]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aws_cdk.assertions import Template
 
-from localcloud.aws import REGION, Cloud
+from localcloud.aws import Cloud
 
 FUNCTION = "told"
 BUCKET = "calls"
@@ -41,7 +41,7 @@ def cloud(make_cloud: Callable[..., Cloud]) -> Cloud:
 @pytest.fixture(scope="module")
 def run(cloud: Cloud, template: Template) -> Run:
     """Runs the machine over windows that start at these seconds, to its end."""
-    cloud.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    cloud.create_bucket(BUCKET)
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("told.py", CODE)

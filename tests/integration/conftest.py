@@ -64,9 +64,7 @@ def _function_maker(cloud: Cloud, mimir: Prometheus) -> Iterator[MakeFunction]:
 
     def make(**env: str) -> Function:
         bucket = f"exports-{next(_numbers)}"
-        cloud.s3.create_bucket(
-            Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-        )
+        cloud.create_bucket(bucket)
         usual = {
             "AWS_ENDPOINT_URL": cloud.endpoint,
             "S3_BUCKET": bucket,

@@ -51,9 +51,7 @@ def s3(make_proxy: MakeProxy, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> 
 
 def make_bucket(cloud: Cloud) -> None:
     with suppress(cloud.s3.exceptions.BucketAlreadyOwnedByYou):
-        cloud.s3.create_bucket(
-            Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-        )
+        cloud.create_bucket(BUCKET)
     for stored in cloud.s3.list_objects_v2(Bucket=BUCKET).get("Contents", ()):
         cloud.s3.delete_object(Bucket=BUCKET, Key=stored["Key"])
 

@@ -125,9 +125,7 @@ def test_a_folder_gets_the_files_that_a_bucket_gets(
     assert differences(mimir, files) == []
 
     bucket = f"local-{next(_numbers)}"
-    cloud.s3.create_bucket(
-        Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-    )
+    cloud.create_bucket(bucket)
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
     where = {"AWS_ENDPOINT_URL": cloud.endpoint, "S3_BUCKET": bucket, "AWS_REGION": "eu-central-1"}
     remote = command.run("export", *RANGE, **keys, **where, RETENTION_DAYS="0")

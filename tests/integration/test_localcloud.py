@@ -79,9 +79,7 @@ def test_a_series_ends_when_its_pod_ends(prometheus: Prometheus, history: Histor
 
 
 def test_the_cloud_keeps_objects_conditionally(cloud: Cloud) -> None:
-    cloud.s3.create_bucket(
-        Bucket="conditional", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-    )
+    cloud.create_bucket("conditional")
     cloud.s3.put_object(Bucket="conditional", Key="a", Body=b"1", IfNoneMatch="*")
     with pytest.raises(cloud.s3.exceptions.ClientError, match="PreconditionFailed"):
         cloud.s3.put_object(Bucket="conditional", Key="a", Body=b"2", IfNoneMatch="*")
@@ -91,9 +89,7 @@ def test_iam_is_enforced_with_its_conditions(make_cloud: MakeCloud) -> None:
     """The end-to-end test rests on this: what a role may not do is refused."""
     cloud = make_cloud(enforce_iam=True)
     iam = cloud.session.client("iam", **cloud.where)
-    cloud.s3.create_bucket(
-        Bucket="guarded", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-    )
+    cloud.create_bucket("guarded")
     trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
     iam.create_role(RoleName="lister", AssumeRolePolicyDocument=as_policy(trust))
     may_list, _ = documented("guarded", "k8s/prometheus")

@@ -29,9 +29,7 @@ def connect(request: pytest.FixtureRequest, tmp_path: Path) -> Connect:
         return lambda: LocalFolder(tmp_path / "exports")
     cloud: Cloud = request.getfixturevalue("cloud")
     name = f"objects-{next(_numbers)}"
-    cloud.s3.create_bucket(
-        Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-    )
+    cloud.create_bucket(name)
     if request.param == "boto3":
         return lambda: Bucket(cloud.s3, name)
     patch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")

@@ -29,9 +29,7 @@ POLICY = as_policy(*documented(BUCKET, PREFIX))
 def strict(make_cloud: MakeCloud) -> Cloud:
     """An AWS that enforces IAM, with the bucket."""
     cloud = make_cloud(enforce_iam=True)
-    cloud.s3.create_bucket(
-        Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-    )
+    cloud.create_bucket(BUCKET)
     return cloud
 
 

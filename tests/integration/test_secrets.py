@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.aws import REGION, Cloud
+from localcloud.aws import Cloud
 from mimir_exporter.errors import ExportError
 from tests.conftest import MakeCloud
 from tests.integration import faults, test_gateways, test_sigv4, test_tls
@@ -142,9 +142,7 @@ def plant(cloud: Cloud) -> dict[str, str]:
         planted[where] = f"planted-{len(planted)}-in-{where}-"
         return planted[where]
 
-    cloud.s3.create_bucket(
-        Bucket="planted", CreateBucketConfiguration={"LocationConstraint": REGION}
-    )
+    cloud.create_bucket("planted")
     cloud.s3.put_object(
         Bucket="planted",
         Key=f"prefix/{secret('key')}/file.json.gz",

@@ -9,8 +9,8 @@ from ..events import AcceptEvent, AcceptResult
 from ..timeline.intervals import Intervals, intersect, total_s, union
 from ..timeline.windows import iso_range, window_at
 from .context import RunContext
+from .event_range import check_range, known_metrics
 from .receipts import update_receipts
-from .reexport import check_range, known_metrics
 
 # Of the time that is left, what the receipts of the days may take; the next run does the rest.
 RECEIPTS_SHARE = 0.8

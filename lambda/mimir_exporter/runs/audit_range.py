@@ -12,8 +12,8 @@ from .audit import audit_task
 from .audit_compare import Findings
 from .by_day import Reports
 from .context import RunContext
+from .event_range import check_range, known_metrics, whole_windows
 from .plan import ExportScope
-from .reexport import check_range, known_metrics, whole_windows
 from .regular import run_regular
 from .summary import Summary
 

@@ -9,8 +9,8 @@ from ..words import counted
 from .by_day import Reports
 from .context import RunContext
 from .damage import FAULTS, look_for_damage
+from .event_range import check_range, known_metrics, whole_windows
 from .plan import ExportScope
-from .reexport import check_range, known_metrics, whole_windows
 from .regular import run_regular
 from .summary import Summary
 
