@@ -10,6 +10,9 @@ TORTURE_MINUTES ?= 15
 # What depends on S3's own behaviour, and on no execution.
 MOTO_TESTS := objects fast_bucket manifests bucket relabel secrets
 
+# Each process starts servers of its own, and a file's tests share some.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+
 PAGES := README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs/*.md docs/decisions/*.md
 
 .PHONY: help demo test unit infra integration moto e2e torture check bench synth docs lock smoke release audit install clean
@@ -30,13 +33,13 @@ infra: node_modules/.installed ## Tests of the synthesized stack, in parallel
 	@$(VENV)/python -m pytest -n auto tests/infra $(ARGS)
 
 integration: node_modules/.installed ## Tests against Prometheus, MiniStack and other servers that they start
-	@$(VENV)/python -m pytest tests/integration $(ARGS)
+	@$(VENV)/python -m pytest $(PARALLEL) tests/integration $(ARGS)
 
 moto: $(READY) ## The tests of what is stored, against a second implementation of AWS: moto
-	@AWS_SERVER=moto $(VENV)/python -m pytest $(MOTO_TESTS:%=tests/integration/test_%.py) $(ARGS)
+	@AWS_SERVER=moto $(VENV)/python -m pytest $(PARALLEL) $(MOTO_TESTS:%=tests/integration/test_%.py) $(ARGS)
 
 e2e: node_modules/.installed ## Tests of whole deployments by the CDK CLI on the local cloud
-	@$(VENV)/python -m pytest tests/e2e $(ARGS)
+	@$(VENV)/python -m pytest $(PARALLEL) tests/e2e $(ARGS)
 
 torture: $(READY) ## Random faults, kills and hostile data for TORTURE_MINUTES=15 (SEED=n: the same again)
 	@TORTURE_MINUTES=$(TORTURE_MINUTES) SEED=$(SEED) $(VENV)/python -m pytest tests/torture --show-capture=no $(ARGS)

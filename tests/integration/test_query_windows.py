@@ -283,6 +283,7 @@ def test_a_run_that_ends_before_their_turn_loses_nothing(
     assert function.differences(mimir, HOURS) == []
 
 
+@races_the_clock
 def test_an_item_of_the_map_has_as_many_windows(
     function: Function, make_machine: MakeMachine, proxy: Proxy, mimir: Prometheus
 ) -> None:
