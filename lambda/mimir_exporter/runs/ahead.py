@@ -65,6 +65,16 @@ class _Planned:
     def add(self, window: Window) -> None:
         self.by_start[window.start] = self.by_end[window.end] = window
 
+    def before(self, window: Window) -> Window | None:
+        """The one that ends where `window` begins, if it has the same step."""
+        found = self.by_end.get(window.start)
+        return found if found and found.step_s == window.step_s else None
+
+    def after(self, window: Window) -> Window | None:
+        """The one that begins where `window` ends, if it has the same step."""
+        found = self.by_start.get(window.end)
+        return found if found and found.step_s == window.step_s else None
+
     def drop(self, window: Window) -> None:
         self.by_start.pop(window.start, None)
         self.by_end.pop(window.end, None)
@@ -131,22 +141,17 @@ class Ahead:
         if step_bytes is None or query in self._alone or self._waiting_bytes() >= WAITING_BYTES:
             return [window]
         chosen = [window]
-        for older in (True, False):
-            while True:
-                beside = (
-                    planned.by_end.get(chosen[0].start)
-                    if older
-                    else planned.by_start.get(chosen[-1].end)
-                )
-                if beside is None or beside.step_s != window.step_s:
-                    break
-                more = [beside, *chosen] if older else [*chosen, beside]
-                steps = _steps(more)
-                too_large = steps > MOST_STEPS or steps * step_bytes > ANSWER_BYTES
-                if too_large or len(more) > self._most:
-                    return chosen
-                chosen = more
+        while (older := planned.before(chosen[0])) and self._fits([older, *chosen], step_bytes):
+            chosen.insert(0, older)
+        while (newer := planned.after(chosen[-1])) and self._fits([*chosen, newer], step_bytes):
+            chosen.append(newer)
         return chosen
+
+    def _fits(self, windows: Sequence[Window], step_bytes: float) -> bool:
+        """Whether one query may have them, with so many bytes for a step."""
+        steps = _steps(windows)
+        large = steps > MOST_STEPS or steps * step_bytes > ANSWER_BYTES
+        return len(windows) <= self._most and not large
 
     def _waiting_bytes(self) -> int:
         return sum(waiting.size for waiting in self._waiting.values())
