@@ -8,6 +8,7 @@ shows.
 import gzip
 import json
 import re
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -146,7 +147,11 @@ def _compare_metric(
 
 def _read_into(exported: Samples, found: Found, contract: Contract) -> Iterator[tuple[str, str]]:
     """Add one object's samples; what is wrong with the object by itself, with its kind."""
-    matrix = _decode(gzip.decompress(found.body))
+    try:
+        matrix = _decode(gzip.decompress(found.body))
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        yield "unreadable", f"{found.key}: cannot be read: {error}"
+        return
     if not any(points for _, points in _series(matrix)):
         yield "empty", f"{found.key}: holds no sample and should not exist"
     until = contract.window_end(found.start)

@@ -98,16 +98,16 @@ class Workload:
         stop(self.function.cloud, self.machine)
         self._finish()
         self._lose_files()
-        within = {"start": iso(self._begin), "end": iso(LAST_END)}
-        repair = {"action": "repair", **within}
+        repair = {"action": "repair", "start": iso(self._begin), "end": iso(self._due())}
         self._kill(self._order(repair), None, 3 * self._window_s)
         self.function.clock.advance(2 * LEASE_S)
         self._let_live(repair)
         self._finish()
-        until = int(self.function.clock() - 600) // HOUR_S * HOUR_S
+        until = self._due()
         hours = (until - self._begin) / HOUR_S
         wrong = self.function.differences(self.mimir, hours, until=until)
         # What is newer than the source's history lacks clusters, and is not confirmed: rightly.
+        within = {"start": iso(self._begin), "end": iso(LAST_END)}
         status = self._let_live({"action": "status", **within})
         if status["outcome"] != "complete":
             wrong.append(f"the status is {status}")
@@ -117,6 +117,10 @@ class Workload:
         if found["counts"]["broken"] or not found["counted_whole"]:
             wrong.append(f"the manifests are not true: {found}")
         return wrong + self._untrue_receipts()
+
+    def _due(self) -> int:
+        """The end of the newest window that is due by now."""
+        return int(self.function.clock() - 600) // HOUR_S * HOUR_S
 
     def _finish(self) -> None:
         for _ in range(5):

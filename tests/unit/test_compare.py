@@ -89,6 +89,22 @@ def test_a_wrong_body_is_seen(folder: str, series: list[dict[str, Any]], message
 
 
 @pytest.mark.parametrize(
+    "broken",
+    [
+        b"spoilt",
+        body(exported(EU, DAY))[:-9],
+        body(exported(EU, DAY))[:40] + bytes(40),
+        gzip.compress(b"{"),
+    ],
+    ids=["not gzip", "cut off", "damaged", "not JSON"],
+)
+def test_a_body_that_cannot_be_read_is_named(broken: bytes) -> None:
+    objects = right() | {key("eu%2F1", DAY): broken}
+    (found,) = (text for text in differences(objects) if "cannot be read" in text)
+    assert key("eu%2F1", DAY) in found
+
+
+@pytest.mark.parametrize(
     ("wrong", "message"),
     [
         (key("eu%2F1", DAY, day=6), "wrong month or day"),
