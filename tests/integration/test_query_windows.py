@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from tests.integration.deployment import (
     Function,
     start_of,
 )
-from tests.integration.faults import Fault, Proxy, Request
+from tests.integration.faults import Answer, Exchange, Fault, Proxy, Request
 from tests.integration.machines import WAITING, items_of
 from tests.integration.short_runs import SHORT_S, races_the_clock
 from tests.some import some
@@ -129,8 +130,20 @@ def test_what_is_refused_together_is_asked_for_by_window(
     assert len({request.fields["query"] for request in wide(proxy)}) == len(FEW)
 
 
+def damage_a_time(exchange: Exchange) -> None:
+    """A gzip answer whose text is damaged: its checksum is that of what was sent."""
+    body = exchange.forward({"accept-encoding": "identity"}).body
+    packed = gzip.compress(body.replace(b'"values":[[1', b'"values":[[-', 1))
+    checksum = zlib.crc32(body).to_bytes(4, "little")
+    exchange.send(Answer(200, packed[:-8] + checksum + packed[-4:], {"Content-Encoding": "gzip"}))
+
+
 @pytest.mark.parametrize(
-    "fault", [faults.reset, faults.cut_in_chunks, faults.cut_with_length, faults.break_gzip]
+    "fault",
+    [
+        *(faults.reset, faults.cut_in_chunks, faults.cut_with_length, faults.break_gzip),
+        damage_a_time,
+    ],
 )
 def test_an_answer_that_breaks_off_is_asked_for_again(
     fault: Fault, function: Function, proxy: Proxy, mimir: Prometheus

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mimir_exporter.answer.slices import SliceError, Slicer
+from mimir_exporter.answer.slices import SliceError, Slicer, TooMuchError
 from mimir_exporter.answer.split import Splitter
 from tests.unit.answers import DEFAULT, HEAD, TAIL, answer, compact, matrices
 
@@ -123,7 +123,7 @@ def test_an_answer_is_no_larger_than_there_is_room_for() -> None:
     fits = b",".join(series % n for n in range(MOST // 60))
     assert len(slice_all(HEAD + fits + TAIL, borders)[0][DEFAULT]) == MOST // 60
     too_large = b",".join(series % n for n in range(MOST // 40))
-    with pytest.raises(SliceError, match="more than 100000 bytes"):
+    with pytest.raises(TooMuchError, match="more than 100000 bytes"):
         slice_all(HEAD + too_large + TAIL, borders, 10_000)
 
 

@@ -20,6 +20,10 @@ class SliceError(Exception):
     """An answer that cannot be split by window; the text gives the reason."""
 
 
+class TooMuchError(SliceError):
+    """An answer that is not worth reading to its end."""
+
+
 class Slicer:
     """A sink for a Splitter, in front of a sink for each window.
 
@@ -37,7 +41,7 @@ class Slicer:
         text = bytes(run)
         self._room -= len(text)
         if self._room < 0:
-            raise SliceError(f"it has more than {self._most_bytes} bytes of series")
+            raise TooMuchError(f"it has more than {self._most_bytes} bytes of series")
         slices: list[list[bytes]] = [[] for _ in self._sinks]
         counts = [0] * len(self._sinks)
         at = 0

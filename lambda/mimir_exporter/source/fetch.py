@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from .. import log
-from ..answer.slices import Slicer
+from ..answer.slices import SliceError, Slicer, TooMuchError
 from ..answer.split import AnswerError, Envelope, Splitter
 from ..answer.spool import Spool
 from ..catalog.metrics import Metric
@@ -238,6 +238,12 @@ class Fetcher:
                 # An answer that was cut off without a length looks just like this.
                 kind = errors.ANSWER_IS_PAGE if error.is_page else errors.ANSWER_UNREADABLE
                 raise kind(cause=self._mimir.hide(str(error))) from None
+            except TooMuchError:
+                raise
+            except SliceError:
+                for _ in blocks:  # what was damaged on its way shows at its end, and is retried
+                    pass
+                raise
         self._judge(envelope)
         stats.infos += tuple(map(self._mimir.hide, envelope.infos))
 
