@@ -210,6 +210,14 @@ def _run(argv: list[str], cwd: Path | None = None) -> None:
 
 def _checked(binary: Path) -> Path:
     """The binary itself, if it runs here and is new enough."""
+    version = version_of(binary)
+    if version < OLDEST:
+        raise StartError(f"{binary} is version {version[0]}.{version[1]}: {HOW_TO_INSTALL}.")
+    return binary
+
+
+def version_of(binary: Path) -> tuple[int, int]:
+    """The version that Prometheus says it is. Raises StartError where it does not run here."""
     try:
         done = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False)
     except OSError as error:
@@ -218,6 +226,4 @@ def _checked(binary: Path) -> Path:
     if found is None:
         said = " ".join(done.stderr.split())[-300:]
         raise StartError(f"{binary} does not run here ({said}): {HOW_TO_INSTALL}.")
-    if (int(found[1]), int(found[2])) < OLDEST:
-        raise StartError(f"{binary} is version {found[1]}.{found[2]}: {HOW_TO_INSTALL}.")
-    return binary
+    return int(found[1]), int(found[2])

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.processes import Program, serve
-from localcloud.prometheus import Prometheus, find_prometheus
+from localcloud.prometheus import Prometheus, find_prometheus, version_of
 from mimir_exporter.answer import spool
 from mimir_exporter.errors import ExportError
 from mimir_exporter.source.fetch import Fetcher
@@ -233,9 +233,10 @@ def agent(tmp_path: Path) -> Iterator[int]:
     config.write_text("remote_write: [{url: 'http://127.0.0.1:9/'}]\n", "utf-8")
 
     def make(port: int) -> Program:
+        binary = find_prometheus()
         argv = [
-            str(find_prometheus()),
-            "--enable-feature=agent",
+            str(binary),
+            "--agent" if version_of(binary) >= (3, 0) else "--enable-feature=agent",
             f"--config.file={config}",
             f"--storage.agent.path={tmp_path / 'agent'}",
             f"--web.listen-address=127.0.0.1:{port}",
