@@ -8,11 +8,13 @@ from urllib.parse import quote, unquote, urlencode
 
 import pytest
 
+from localcloud.history import History
+from localcloud.prometheus import find_prometheus, version_of
 from localcloud.remote_write import Batch, RemoteWriter
 from tests.conftest import MakePrometheus
 from tests.integration import faults
-from tests.integration.conftest import MakeFunction
-from tests.integration.deployment import HOUR_S, LAST_END, Function
+from tests.integration.conftest import MakeFunction, MakeProxy
+from tests.integration.deployment import CONTRACT, HOUR_S, LAST_END, NOW, Function
 from tests.integration.faults import Answer, Exchange, Proxy
 
 UTF_8 = ("k8s.cluster.name", "grappe/été")
@@ -97,6 +99,32 @@ def test_a_label_in_utf_8_is_queried_by_cluster(
     listed = [r for r in proxy.requests if "/label/" in r.path]
     names = {unquote(r.path).removesuffix("/values").partition("/label/")[2] for r in listed}
     assert names == {"U__grappe_2f__e9_t_e9_" if "/" in label else label}
+
+
+@pytest.mark.parametrize("is_refused_whole", [False, True])
+@pytest.mark.parametrize("label", UTF_8)
+def test_a_label_in_utf_8_at_a_prometheus_that_knows_it(
+    label: str,
+    is_refused_whole: bool,
+    make_prometheus: MakePrometheus,
+    make_proxy: MakeProxy,
+    make_function: MakeFunction,
+) -> None:
+    if version_of(find_prometheus()) < (3, 0):
+        pytest.skip("the Prometheus here is older than 3")
+    source = make_prometheus(History(end_s=NOW, days=0.1, cluster_label=label))
+    proxy = make_proxy(f"http://127.0.0.1:{source.port}")
+    if is_refused_whole:
+        spelled = json.dumps(label, ensure_ascii=False)
+        proxy.spoil(
+            faults.error(422, "err-mimir-max-series-per-query"),
+            lambda r: r.is_query and not re.search(rf"{re.escape(spelled)}[=!]", r.fields["query"]),
+        )
+    function = make_function(PORT=str(proxy.port), CLUSTER_LABEL_NAME=label)
+    result = function.export()
+    assert (result["outcome"], result["failures"]) == ("complete", [])
+    assert {key.split("/")[2] for key in function.file_keys()} > {"prod-eu", "prod-us", "staging"}
+    assert function.differences(source, 1, contract=replace(CONTRACT, cluster_label=label)) == []
 
 
 def test_check_recommends_a_label_in_utf_8_that_settings_take(

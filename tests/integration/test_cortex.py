@@ -70,7 +70,7 @@ def test_its_windows_are_audited(function: Function) -> None:
     assert function.messages("more samples at source") == []
 
 
-def test_without_a_tenant_it_is_told(function: Function) -> None:
+def test_a_missing_tenant_is_named(function: Function) -> None:
     with pytest.raises(ExportError) as caught:
         function.with_env(PROMETHEUS_X_SCOPE_ORGID="").export()
     assert caught.value.details.code == "no_tenant"
