@@ -11,10 +11,8 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlencode
 
-import urllib3
-
+from localcloud.http_api import ask_range
 from localcloud.processes import Process, Program, StartError, free_port, serve
 
 TENANT = "team-a"
@@ -64,17 +62,8 @@ class Cortex:
 
     def query_range(self, promql: str, first_s: int, last_s: int, step_s: int) -> bytes:
         """The body of a query_range answer over [first, last], both ends included."""
-        fields = {"query": promql, "start": str(first_s), "end": str(last_s), "step": str(step_s)}
-        answer = urllib3.request(
-            "POST",
-            f"http://127.0.0.1:{self.port}{self.path_prefix}/api/v1/query_range",
-            body=urlencode(fields),
-            headers={"Content-Type": "application/x-www-form-urlencoded", **HEADERS},
-            timeout=60.0,
-        )
-        if answer.status != 200:
-            raise RuntimeError(f"Cortex answered {answer.status}: {answer.data[:500]!r}")
-        return answer.data
+        url = f"http://127.0.0.1:{self.port}{self.path_prefix}"
+        return ask_range("Cortex", url, (promql, first_s, last_s, step_s), headers=HEADERS)
 
 
 @contextlib.contextmanager
@@ -99,6 +88,7 @@ def running_cortex(limits: Mapping[str, str | int] | None = None) -> Iterator[Co
                 env=dict(os.environ),
                 ready_url=f"http://127.0.0.1:{port}/ready",
                 log=Path(folder, "cortex.log"),
+                cwd=Path(folder),  # where it notes the queries that it is at
                 scratch=Path(folder),
             )
 

@@ -7,14 +7,15 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import urllib3
 
+from localcloud.http_api import ask, ask_range
 from localcloud.processes import Process, Program, StartError, serve
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -83,26 +84,15 @@ class Prometheus:
 
     def query(self, promql: str, at_s: float) -> list[dict[str, Any]]:
         """The instant vector at a unix time: elements with `metric` and `value`."""
-        answer = json.loads(self._ask("query", {"query": promql, "time": repr(at_s)}))
+        fields = {"query": promql, "time": repr(at_s)}
+        answer = json.loads(ask("Prometheus", f"{self.url}/api/v1/query", fields, self.headers))
         vector: list[dict[str, Any]] = answer["data"]["result"]
         return vector
 
     def query_range(self, promql: str, first_s: int, last_s: int, step_s: int) -> bytes:
         """The body of a query_range answer over [first, last], both ends included."""
-        times = {"start": str(first_s), "end": str(last_s), "step": str(step_s)}
-        return self._ask("query_range", {"query": promql, **times})
-
-    def _ask(self, what: str, fields: Mapping[str, str]) -> bytes:
-        answer = urllib3.request(
-            "POST",
-            f"{self.url}/api/v1/{what}",
-            body=urlencode(fields),
-            headers={"Content-Type": "application/x-www-form-urlencoded", **self.headers},
-            timeout=60.0,  # urllib3.request's own is three seconds
-        )
-        if answer.status != 200:
-            raise RuntimeError(f"Prometheus answered {answer.status}: {answer.data[:500]!r}")
-        return answer.data
+        query = (promql, first_s, last_s, step_s)
+        return ask_range("Prometheus", self.url, query, headers=self.headers)
 
 
 @contextlib.contextmanager
@@ -216,6 +206,7 @@ def _checked(binary: Path) -> Path:
     return binary
 
 
+@cache
 def version_of(binary: Path) -> tuple[int, int]:
     """The version that Prometheus says it is. Raises StartError where it does not run here."""
     try:

@@ -6,10 +6,10 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlencode
 
 import urllib3
 
+from localcloud.http_api import ask_range
 from localcloud.processes import Process, Program, serve
 from localcloud.programs import find_program
 
@@ -37,18 +37,9 @@ class VictoriaMetrics:
 
     def query_range(self, promql: str, first_s: int, last_s: int, step_s: int) -> bytes:
         """The body of a query_range answer over [first, last], both ends included."""
-        fields = {"query": promql, "start": str(first_s), "end": str(last_s), "step": str(step_s)}
-        # Without it the range is moved to multiples of the step that suit the cache.
-        answer = urllib3.request(
-            "POST",
-            f"{self.url}/api/v1/query_range",
-            body=urlencode({**fields, "nocache": "1"}),
-            headers={"Content-Type": "application/x-www-form-urlencoded"},
-            timeout=60.0,
-        )
-        if answer.status != 200:
-            raise RuntimeError(f"VictoriaMetrics answered {answer.status}: {answer.data[:500]!r}")
-        return answer.data
+        # Without `nocache` the range is moved to multiples of the step that suit the cache.
+        query = (promql, first_s, last_s, step_s)
+        return ask_range("VictoriaMetrics", self.url, query, nocache="1")
 
 
 @contextlib.contextmanager
